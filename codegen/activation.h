@@ -1,0 +1,32 @@
+/* Activation definitions: a plain C function turned into a graph, with its parameters and their defaults. */
+#ifndef AT_CODEGEN_ACTIVATION_H
+#define AT_CODEGEN_ACTIVATION_H
+
+#include "../runtime/base/arena.h"
+#include "graph.h"
+
+enum { AT_PARAMETERS_MAX = 8 };
+
+typedef struct at_parameter {
+    const char *name;      /* as in C: "alpha" */
+    bool has_default;
+    double default_value;
+} at_parameter;
+
+/* graph: INPUT 0 is x, INPUT 1+i parameter i; one output. */
+typedef struct at_activation {
+    const char *name;
+    const char *formula;    /* for people, one line of ASCII, e.g. "x * sigmoid(beta * x)" */
+    const char *aliases;    /* space-separated other names ("swish"); "" when none */
+    at_parameter parameter[AT_PARAMETERS_MAX];
+    int parameters;
+    at_graph graph;
+} at_activation;
+
+/* Built-ins: parsed at build time, embedded. The list is sorted by name. Thread-safe after first use. */
+int at_activation_count(void);
+const at_activation *at_activation_get(int index);
+/* By name or alias; NULL when there is none. */
+const at_activation *at_activation_find(const char *name);
+
+#endif

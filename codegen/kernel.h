@@ -1,0 +1,52 @@
+/* A kernel: a spec in one direction with its types, lowered to one graph and its list of ports. It is what is tuned, stored,
+   generated and looked up; its identity is a hash of all that decides its results. */
+#ifndef AT_CODEGEN_KERNEL_H
+#define AT_CODEGEN_KERNEL_H
+
+#include "../runtime/base/hash.h"
+#include "../runtime/base/signature.h"
+#include "spec.h"
+
+enum { AT_STRETCHES_MAX = 16 };
+
+typedef struct at_fit at_fit; /* fit.h */
+
+/* A unary stretch of the graph that is computed as a whole (pass_approximate). */
+typedef struct at_stretch {
+    at_graph graph;    /* one INPUT (index 0), one output; in `wide` computed in f64, otherwise by `fit` */
+    const at_fit *fit; /* NULL: wide */
+} at_stretch;
+
+typedef struct at_kernel {
+    at_arena arena;
+    const char *spec; /* canonical text */
+    at_signature signature;
+    at_accuracy accuracy;
+    at_graph graph;             /* simplified, stabilised; outputs in port order */
+    at_stretch stretch[AT_STRETCHES_MAX];
+    int stretches;
+    bool transcendental;
+    at_hash hash;               /* of direction, dtypes, accuracy, ports and graph before approximation */
+} at_kernel;
+
+typedef struct at_kernel_request {
+    actune_direction direction;
+    actune_dtype dtype_in, dtype_out;
+    const char *const *gradients; /* backward: operand names */
+    int gradient_count;
+} at_kernel_request;
+
+/* lower.c: spec -> kernel: stages to one graph, backward derived through the whole pipeline, folded, stabilised, common
+   subexpressions once. Forward ports: x, operands..., y. Backward: x, dy, operands (those that are needed)..., dx, gradients in
+   pipeline order. Element operands (add, mul) have dtype_in, channel and scalar ones the compute type; dy has dtype_out, dx
+   dtype_in; gradients of element operands dtype_in, others the compute type. INVALID_ARGUMENT for an unknown gradient name.
+   Clear with at_kernel_clear. */
+actune_status at_kernel_lower(const at_spec *spec, const at_kernel_request *request, at_kernel *kernel);
+void at_kernel_clear(at_kernel *kernel);
+
+/* pass_approximate.c: replaces the unary stretches that hold transcendental ops by STRETCH nodes computed by `form`
+   ("wide", "fit16", "fit32" ...; "poly" and its like leave the graph as it is, for emit to call vector math). UNSUPPORTED when the form cannot
+   reach the kernel's accuracy class for some stretch: such a variant is not a candidate. Fits are cached per process. */
+actune_status at_pass_approximate(at_kernel *kernel, const char *form);
+
+#endif

@@ -1,0 +1,59 @@
+/* The spec language: "[accuracy=fast] bias | swish(beta=learn) | clip(-6, 6)" -> stages. */
+#ifndef AT_CODEGEN_SPEC_H
+#define AT_CODEGEN_SPEC_H
+
+#include "../runtime/base/arena.h"
+#include "../runtime/base/strbuf.h"
+#include "activation.h"
+
+typedef enum at_accuracy { AT_ACCURACY_EXACT, AT_ACCURACY_STANDARD, AT_ACCURACY_FAST } at_accuracy;
+typedef enum at_semantics { AT_SEMANTICS_TORCH, AT_SEMANTICS_CUDNN } at_semantics;
+
+typedef enum at_stage_kind {
+    AT_STAGE_ACTIVATION,  /* function + arguments */
+    AT_STAGE_BIAS,        /* operand per channel: x + bias */
+    AT_STAGE_ADD,         /* operand of x's shape: x + add */
+    AT_STAGE_MUL,         /* operand of x's shape: x * mul */
+    AT_STAGE_SCALE_SHIFT, /* operands per channel: x * scale + shift (one fma) */
+    AT_STAGE_CLIP,        /* lo, hi */
+    AT_STAGE_GRAD_CLIP    /* v */
+} at_stage_kind;
+
+typedef enum at_learn { AT_LEARN_NO, AT_LEARN_SCALAR, AT_LEARN_CHANNEL } at_learn;
+
+typedef struct at_argument {
+    const char *name; /* parameter's canonical name */
+    double value;     /* when constant */
+    at_learn learn;   /* otherwise an operand: one value, or one per channel */
+} at_argument;
+
+enum { AT_STAGES_MAX = 32, AT_ARGUMENTS_MAX = 8, AT_SPEC_LENGTH_MAX = 4096 };
+
+typedef struct at_stage {
+    at_stage_kind kind;
+    const at_activation *activation; /* ACTIVATION: built-in or the user's; NULL for other kinds */
+    const char *file, *function;     /* "@file.c:function" as written; NULL for built-ins */
+    at_argument argument[AT_ARGUMENTS_MAX];
+    int arguments;
+    int column;                      /* of its first character, from 1 */
+} at_stage;
+
+typedef struct at_spec {
+    at_arena arena; /* owns all of it */
+    at_stage stage[AT_STAGES_MAX];
+    int stages;
+    at_accuracy accuracy;
+    at_semantics semantics;
+    const char *canonical; /* lower case, one space around |, arguments by name, defaults left out */
+} at_spec;
+
+/* Parses. A user's function ("@my_act.c:my_act(alpha=0.3)", path relative to the working directory; `source` non-NULL: that text
+   stands for every user file) is read through libclang (parse_clang.h). On error nothing is kept and the message has the text with
+   a caret under the column: unknown stage (nearest names), lo > hi, NaN, missing, unknown or repeated arguments, no stages ...
+   Errors: SYNTAX, NOT_FOUND (file), UNSUPPORTED, NO_MEMORY. Clear with at_spec_clear. */
+actune_status at_spec_parse(const char *text, at_spec *spec);
+void at_spec_clear(at_spec *spec);
+
+const char *at_accuracy_name(at_accuracy accuracy);
+
+#endif

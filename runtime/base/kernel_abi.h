@@ -1,0 +1,39 @@
+/* What a generated CPU kernel is called with, and how work is cut. Generated source repeats the struct (it includes
+   nothing), so a change here changes templates/cpu/prelude.c.in and AT_KERNEL_ABI. */
+#ifndef AT_BASE_KERNEL_ABI_H
+#define AT_BASE_KERNEL_ABI_H
+
+#include <stdint.h>
+
+enum { AT_KERNEL_ABI = 1 };
+
+/* One call does the slice [begin, end). Kernels without sums: in elements of the flattened tensor, any cut is allowed (pieces
+   of rows and planes too). Kernels with sums: in chunks (below); sums are left in `partial`, the caller adds them up
+   in chunk order (at_finish_sums). */
+typedef struct actune_slice {
+    void *const *port; /* base pointers, in the kernel's port order; sum outputs unused here */
+    int64_t outer, channels, inner;
+    int64_t begin, end;
+    double *partial;   /* sums: [chunk][slot] (chunk counted from 0 of the whole tensor), see at_chunk_plan */
+} actune_slice;
+
+typedef void (*actune_kernel_fn)(const actune_slice *slice);
+
+/* Chunks are cut by the shape alone, so the bits of a sum do not depend on threads or variant.
+   FLAT: 16384 consecutive elements; slots = sums.
+   CHANNEL_INNER: `rows` whole rows (multiple of 16, about 16384 elements); slots = sums * channels, sum-major.
+   CHANNEL_OUTER: at most 16384 consecutive elements of one plane (ceil(inner / 16384) chunks a plane); slots = sums.
+   A scalar sum in a channel layout is kept per channel and folded over channels at the end.
+   Inside a chunk (all layouts but CHANNEL_INNER): 32 virtual lanes, element i of the chunk goes to lane i % 32, f32 adds in order
+   within blocks of 512 elements; after each block the lanes are added in order into the f64 partial (f64 kernels: f64 throughout).
+   CHANNEL_INNER: per channel, f32 adds in row order within blocks of 16 rows, then into the f64 partial. */
+typedef struct at_chunk_plan {
+    int64_t chunks;
+    int64_t slots;          /* doubles of one chunk */
+    int64_t rows_per_chunk; /* CHANNEL_INNER */
+    int64_t chunks_per_plane; /* CHANNEL_OUTER */
+} at_chunk_plan;
+
+enum { AT_CHUNK_ELEMENTS = 16384, AT_SUM_LANES = 32, AT_SUM_BLOCK = 512, AT_SUM_ROWS = 16 };
+
+#endif

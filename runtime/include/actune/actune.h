@@ -1,0 +1,157 @@
+/* actune: tuned activation kernels.
+
+   A context opens the tuning database and a device, a plan is one kernel made ready for one shape, execute runs it:
+
+       actune_context *context;
+       actune_plan *plan;
+       actune_context_open(NULL, &context);
+       actune_plan_desc desc = {.spec = "gelu_tanh | clip(-6, 6)", .dtype_in = ACTUNE_F32, .dtype_out = ACTUNE_F32,
+                                .shape = {.outer = 1, .channels = 1, .inner = n}};
+       actune_plan_create(context, &desc, &plan);
+       actune_buffer buffers[] = {{x, n, ACTUNE_F32}, {y, n, ACTUNE_F32}};
+       actune_execute(plan, buffers, 2);
+
+   Errors: every function that can fail returns a status; `actune_last_error` has the message for people (what was
+   wrong, where, what to do) of the last failure in the calling thread. The library never prints, exits or aborts.
+   Names ending in `_bytes` or `_ns` carry their unit. */
+#ifndef ACTUNE_ACTUNE_H
+#define ACTUNE_ACTUNE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define ACTUNE_API __attribute__((visibility("default")))
+#else
+#define ACTUNE_API
+#endif
+
+#define ACTUNE_VERSION_MAJOR 0
+#define ACTUNE_VERSION_MINOR 1
+#define ACTUNE_VERSION_PATCH 0
+
+/* Numbers are ABI and never change; 0 is success. Keep in step with runtime/base/status.def (a test compares). */
+typedef enum actune_status {
+    ACTUNE_OK = 0,
+    ACTUNE_INVALID_ARGUMENT = 1,
+    ACTUNE_SYNTAX = 2,
+    ACTUNE_UNSUPPORTED = 3,
+    ACTUNE_NOT_FOUND = 4,
+    ACTUNE_NO_MEMORY = 5,
+    ACTUNE_IO = 6,
+    ACTUNE_DATABASE = 7,
+    ACTUNE_NO_COMPILER = 8,
+    ACTUNE_COMPILE = 9,
+    ACTUNE_DEVICE = 10,
+    ACTUNE_VERIFY = 11,
+    ACTUNE_BUSY = 12,
+    ACTUNE_INTERRUPTED = 13,
+    ACTUNE_INTERNAL = 14
+} actune_status;
+
+/* "INVALID_ARGUMENT"; "UNKNOWN" for a number that is none. Static text, any thread. */
+ACTUNE_API const char *actune_status_name(actune_status status);
+/* One sentence. Static text, any thread. */
+ACTUNE_API const char *actune_status_message(actune_status status);
+/* The message of the last failure in this thread, "" when none. Valid until the next call in this thread that fails. */
+ACTUNE_API const char *actune_last_error(void);
+
+/* Element types. Kernels compute in f32 (f64 for f64) and round once, when they store. */
+typedef enum actune_dtype { ACTUNE_F32 = 0, ACTUNE_F64 = 1, ACTUNE_F16 = 2, ACTUNE_BF16 = 3 } actune_dtype;
+
+typedef enum actune_direction { ACTUNE_FORWARD = 0, ACTUNE_BACKWARD = 1 } actune_direction;
+
+/* A contiguous tensor [outer, channels, inner]. NCHW: {N, C, H*W}. NHWC: {N*H*W, C, 1}. Tokens: {tokens, features, 1}.
+   No channels: {1, 1, n}. Any extent may be 0: the plan then does nothing. The product must fit int64_t. */
+typedef struct actune_shape {
+    int64_t outer, channels, inner;
+} actune_shape;
+
+typedef struct actune_context actune_context;
+typedef struct actune_plan actune_plan;
+
+typedef struct actune_context_options {
+    const char *database;     /* path; NULL: ACTUNE_DB, else $XDG_DATA_HOME/actune/actune.db; "" opens none */
+    const char *cache_folder; /* NULL: $XDG_CACHE_HOME/actune */
+    const char *device;       /* "cpu" (NULL means it) */
+    int max_threads;          /* 0: the processors this process may run on */
+    bool no_compile;          /* never start a compiler: cached binaries, else the interpreter */
+} actune_context_options;
+
+/* Opens a context: fingerprints the device, loads all of its winners into the dispatch table (a missing database is an
+   empty one), starts no thread and no compiler. `options` NULL: all defaults.
+   Errors: DATABASE (corrupt, foreign or newer-schema file; it is left untouched), IO, DEVICE, NO_MEMORY.
+   Any thread. The context may be used by several threads; close it after the last plan made from it. */
+ACTUNE_API actune_status actune_context_open(const actune_context_options *options, actune_context **context);
+/* Joins the worker threads and frees the context. NULL is a no-op. */
+ACTUNE_API void actune_context_close(actune_context *context);
+
+typedef struct actune_plan_desc {
+    const char *spec;             /* the pipeline, e.g. "bias | gelu_tanh | clip(-6, 6)" */
+    actune_direction direction;
+    actune_dtype dtype_in;        /* x and element-shaped operands (add, mul); backward: x, and dx */
+    actune_dtype dtype_out;       /* y; backward: dy */
+    actune_shape shape;           /* of x */
+    const char *const *gradients; /* backward: operands whose gradient is wanted besides dx (e.g. {"bias"}) */
+    int gradient_count;
+    bool in_place;                /* forward: y is x; backward: dx is dy */
+    int max_threads;              /* 0: the context's */
+} actune_plan_desc;
+
+/* Makes a kernel ready to run on one shape: parses, derives, looks the winner up, compiles or loads it (the only step
+   that may take milliseconds), falls back to the next candidate when one does not load and to the interpreter when
+   nothing compiles. Per-channel operands and parameter gradients are f32 (f64 when dtype_in is f64).
+   Errors: SYNTAX (with a caret under the column), INVALID_ARGUMENT, UNSUPPORTED, COMPILE, NO_MEMORY.
+   Any thread; a plan may be executed by several threads at once. */
+ACTUNE_API actune_status actune_plan_create(actune_context *context, const actune_plan_desc *desc, actune_plan **plan);
+ACTUNE_API void actune_plan_destroy(actune_plan *plan);
+
+/* What a buffer of a plan is: its place in `actune_execute`'s array is its index here. */
+typedef struct actune_port_info {
+    const char *name;   /* "x", "y", "dy", "dx", "bias", "dbias" ... ; owned by the plan */
+    actune_dtype dtype;
+    int64_t count;      /* elements */
+    bool is_output;
+} actune_port_info;
+
+ACTUNE_API int actune_plan_port_count(const actune_plan *plan);
+/* INVALID_ARGUMENT when `index` is out of range. */
+ACTUNE_API actune_status actune_plan_port(const actune_plan *plan, int index, actune_port_info *info);
+
+/* Why this kernel: texts owned by the plan. */
+typedef struct actune_plan_info {
+    const char *spec;       /* canonical text */
+    const char *kernel;     /* identity: hash of the lowered graph and types */
+    const char *variant;    /* template and knobs, or "interpreter" */
+    const char *tier;       /* "exact", "nearest size", "other layout", "same model", "default", "interpreter" */
+    const char *binary;     /* the loaded file, "" when interpreted */
+    const char *note;       /* what a person should know (no compiler found, cache on a noexec mount ...), else "" */
+    int threads;            /* the most this plan uses */
+    size_t workspace_bytes; /* used by one execution; the plan's pool provides it */
+} actune_plan_info;
+ACTUNE_API void actune_plan_describe(const actune_plan *plan, actune_plan_info *info);
+/* The generated source, "" when interpreted. Owned by the plan. */
+ACTUNE_API const char *actune_plan_source(const actune_plan *plan);
+
+typedef struct actune_buffer {
+    void *data;
+    int64_t count; /* elements; at least what the port asks for */
+    actune_dtype dtype;
+} actune_buffer;
+
+/* Runs the plan on `buffers`, one per port in port order. Any alignment that suits the element type. Outputs must not
+   overlap inputs, but for y = x (forward) or dx = dy (backward) in a plan made with in_place. Never locks, allocates,
+   compiles or reads files in a single-threaded plan; large shapes wake the context's worker threads.
+   Errors, before anything is written: INVALID_ARGUMENT (count, dtype, NULL, overlap; the message names the port).
+   Any thread, several at once. After fork, only the child's single-threaded plans may run. */
+ACTUNE_API actune_status actune_execute(const actune_plan *plan, const actune_buffer *buffers, int count);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
