@@ -67,6 +67,10 @@ void at_graph_print(const at_graph *graph, at_strbuf *out);
 /* SYNTAX with the line for text that at_graph_print would not have written (used before definition, wrong arity ...). */
 actune_status at_graph_parse(const char *text, at_graph *graph);
 
+/* One op on its arguments (those it does not have are ignored), in long double; CONSTANT, INPUT and STRETCH give NaN. What at_graph_eval
+   is made of; verification uses it to round and to bound errors between the ops. */
+long double at_op_eval(at_op op, long double a, long double b, long double c);
+
 /* Evaluates node by node in long double with libm (the reference of the fitter and of tests). values: graph->count. A truth
    value is 0 or 1. ROUND is the identity here; STRETCH is not allowed (NaN). */
 void at_graph_eval(const at_graph *graph, const long double *inputs, long double *values);
