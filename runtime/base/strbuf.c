@@ -1,7 +1,7 @@
 #include "strbuf.h"
 
+#include "number.h"
 #include "status.h"
-#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -74,20 +74,8 @@ void at_strbuf_printf(at_strbuf *buffer, const char *format, ...)
 
 void at_strbuf_double(at_strbuf *buffer, double value)
 {
-    char text[40];
-    if (isnan(value)) {
-        at_strbuf_append(buffer, "nan");
-        return;
-    }
-    if (isinf(value)) {
-        at_strbuf_append(buffer, value < 0 ? "-inf" : "inf");
-        return;
-    }
-    for (int digits = 1; digits <= 17; digits++) {
-        snprintf(text, sizeof text, "%.*g", digits, value);
-        if (strtod(text, NULL) == value)
-            break;
-    }
+    char text[AT_NUMBER_BYTES];
+    at_number_print(value, text);
     at_strbuf_append(buffer, text);
 }
 
