@@ -1,0 +1,138 @@
+/* actune gen: the source of one kernel. */
+#include "request.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { KEY_TARGET = 0x200, KEY_ISA, KEY_KNOB, KEY_KNOBS, KEY_GRAPH, KEY_EMIT, KEY_ARCH, SETTINGS_MAX = 32 };
+
+typedef struct gen_options {
+    cli_request request;
+    at_target target;
+    char *setting[SETTINGS_MAX];
+    int settings;
+    bool list_knobs, graph;
+} gen_options;
+
+static error_t parse(int key, char *text, struct argp_state *state)
+{
+    gen_options *options = state->input;
+    switch (key) {
+    case ARGP_KEY_INIT:
+        for (int i = 0; i < 3; i++)
+            state->child_inputs[i] = &options->request;
+        return 0;
+    case KEY_TARGET:
+        options->target.cuda = !strcmp(text, "cuda");
+        if (strcmp(text, "cuda") && strcmp(text, "cpu"))
+            argp_error(state, "--target takes cpu or cuda, not '%s'", text);
+        return 0;
+    case KEY_ISA:
+        if (!at_isa_find(text, &options->target.isa))
+            argp_error(state, "--isa takes generic, x86-64-v2, x86-64-v3, x86-64-v4 or neon, not '%s'", text);
+        return 0;
+    case KEY_KNOB:
+        if (!strchr(text, '=') || options->settings == SETTINGS_MAX)
+            argp_error(state, "--knob takes NAME=VALUE, not '%s'", text);
+        options->setting[options->settings++] = text;
+        return 0;
+    case KEY_KNOBS:
+        options->list_knobs = true;
+        return 0;
+    case KEY_GRAPH:
+        options->graph = true;
+        return 0;
+    case ARGP_KEY_END:
+        if (!options->request.spec)
+            argp_error(state, "a SPEC is needed, e.g. 'bias | silu | clip(0, 10)'");
+        return 0;
+    }
+    return ARGP_ERR_UNKNOWN;
+}
+
+static actune_status print_knob_values(const at_variant *variant)
+{
+    const at_knob *knobs;
+    int count;
+    AT_TRY(at_template_knobs(variant->template_name, &knobs, &count));
+    printf("%s\n", variant->template_name);
+    for (int i = 0; i < count; i++) {
+        printf("  %-9s", knobs[i].name);
+        for (int v = 0; v < knobs[i].values; v++)
+            printf(" %s", knobs[i].value[v]);
+        printf("%s (default here: %s)\n", knobs[i].launch ? "  when running" : "",
+               at_variant_knob(variant, knobs[i].name, "-"));
+    }
+    return ACTUNE_OK;
+}
+
+static actune_status apply_settings(const gen_options *options, at_variant *variant)
+{
+    for (int i = 0; i < options->settings; i++) {
+        char *equals = strchr(options->setting[i], '=');
+        *equals = 0;
+        AT_TRY(at_variant_set(variant, options->setting[i], equals + 1));
+    }
+    return ACTUNE_OK;
+}
+
+static actune_status generate(const gen_options *options, const at_kernel *kernel)
+{
+    actune_shape shape = {1, 2, 2};
+    if (options->request.layout != CLI_LAYOUT_NCHW)
+        shape.inner = 1;
+    at_layout layout = at_layout_of(&kernel->signature, shape);
+    at_variant variant;
+    at_strbuf source = {0};
+    AT_TRY(at_variant_default(kernel, layout, &options->target, &variant));
+    if (options->list_knobs)
+        return print_knob_values(&variant);
+    AT_TRY(apply_settings(options, &variant));
+    at_generate_options how = {.pretty = true};
+    actune_status status = at_generate(kernel, layout, &options->target, &variant, &how, &source);
+    if (!status)
+        fputs(at_strbuf_text(&source), stdout);
+    at_strbuf_clear(&source);
+    return status;
+}
+
+static const struct argp_option own_options[] = {
+    {"target", KEY_TARGET, "TARGET", 0, "cpu (default) or cuda", 3},
+    {"isa", KEY_ISA, "ISA", 0, "Instruction set: generic, x86-64-v2, -v3, -v4, neon (default: this machine's)", 3},
+    {"knob", KEY_KNOB, "NAME=VALUE", 0, "Set a knob by hand (may be repeated)", 3},
+    {"list-knobs", KEY_KNOBS, 0, 0, "List the knobs and their values instead", 3},
+    {"graph", KEY_GRAPH, 0, 0, "Print the expression graph instead", 3},
+    {0}};
+
+static const char doc[] =
+    "Prints the source of the kernel that SPEC describes, with default knobs or those that you set."
+    "\vExamples:\n"
+    "  actune gen 'bias | silu | clip(0, 10)'\n"
+    "  actune gen 'gelu_tanh | clip(-6, 6)' --backward --knob unroll=4\n"
+    "  actune gen 'scale_shift | relu' --layout nchw --isa neon\n"
+    "  actune gen gelu --list-knobs\n";
+
+int cli_gen(int argc, char **argv)
+{
+    static const struct argp_child children[] = {
+        {&cli_kernel_argp, 0, 0, 0}, {&cli_shape_argp, 0, 0, 0}, {&cli_common_argp, 0, 0, 0}, {0}};
+    static const struct argp argp = {own_options, parse, "SPEC", doc, children, 0, 0};
+    gen_options options = {.target = {.isa = at_isa_host(), .cuda_arch = 90}};
+    cli_request_init(&options.request);
+    argp_parse(&argp, argc, argv, 0, 0, &options);
+    at_kernel *kernel = calloc(1, sizeof *kernel);
+    if (!kernel)
+        return cli_complain(CLI_FAILED, "out of memory");
+    actune_status status =
+        cli_lower(&options.request, options.request.backward ? ACTUNE_BACKWARD : ACTUNE_FORWARD, kernel);
+    if (!status && options.graph) {
+        at_strbuf text = {0};
+        at_graph_print(&kernel->graph, &text);
+        fputs(at_strbuf_text(&text), stdout);
+        at_strbuf_clear(&text);
+    } else if (!status)
+        status = generate(&options, kernel);
+    at_kernel_clear(kernel);
+    free(kernel);
+    return status ? cli_report(status) : CLI_OK;
+}
