@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# Dependencies run one way: runtime/base <- {codegen, db, runtime/backend} <- runtime <- tuner <- cli, and every outside library has
+# one owner. Fails on an #include that runs back.
+set -u
+cd "$2"
+bad=0
+refuse() { # refuse FOLDER PATTERN WHY
+    local hits
+    hits=$(grep -nE "#include [<\"]($2)" -r "$1" --include='*.c' --include='*.h') && { printf '%s\n  %s\n' "$3" "$hits"; bad=1; }
+}
+refuse runtime/base '(\.\./)*(codegen|db|tuner|cli|backend|runtime/backend)/' 'runtime/base depends on nothing above it'
+refuse codegen '(\.\./)*(db|tuner|cli|runtime/(plan|pool|launch|context|dispatch|backend))' 'codegen depends on runtime/base alone'
+refuse db '(\.\./)*(codegen|tuner|cli|runtime/(plan|pool|launch|context|dispatch|backend))' 'db depends on runtime/base alone'
+refuse runtime/backend '(\.\./)*(db|tuner|cli)/' 'back ends do not know the database or the tuner'
+refuse runtime '(\.\./)*(tuner|cli)/' 'the runtime does not know the tuner'
+refuse tuner '(\.\./)*cli/' 'the tuner does not know the command line'
+owner() { # owner HEADER FILES...: only these may include it
+    local header=$1 hits
+    shift
+    hits=$(grep -lE "#include [<\"]$header" -r runtime codegen db tuner cli tools --include='*.c' --include='*.h' | grep -vxE "$(IFS='|'; echo "$*")")
+    [ -n "$hits" ] && { echo "$header belongs to $*, not to: $hits"; bad=1; }
+}
+owner 'sqlite3\.h' 'db/[a-z_]*\.[ch]'
+owner 'clang-c/' 'codegen/parse_clang\.c'
+owner 'jansson\.h' 'cli/[a-z_]*\.[ch]'
+owner 'xxhash\.h' 'runtime/base/hash\.c'
+exit $bad
