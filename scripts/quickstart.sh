@@ -12,7 +12,7 @@ workload=${1:-bench/workloads/resnet152.jsonl}
 need_packages "${build_packages[@]}"
 cmake --preset release >/dev/null
 cmake --build --preset release
-actune=build/cli/actune
+actune=build/actune
 
 "$actune" doctor
 echo
