@@ -2,8 +2,7 @@
 #ifndef AT_RUNTIME_LAUNCH_H
 #define AT_RUNTIME_LAUNCH_H
 
-#include "base/kernel_abi.h"
-#include "base/signature.h"
+#include "base/chunk.h"
 #include "pool.h"
 
 /* A kernel made callable for one shape, whoever provides the function (compiled or interpreted). */
@@ -20,8 +19,8 @@ typedef struct at_launch {
     size_t workspace_bytes;     /* partials */
 } at_launch;
 
-at_chunk_plan at_chunk_plan_of(const at_signature *signature, at_layout layout, actune_shape shape);
-/* Fills all but function and interpret; threads is capped so that a thread has at least 4096 elements. Overflow of the shape: INVALID_ARGUMENT. */
+/* Fills all but function and interpret; threads is capped so that a thread has at least 4096 elements. INVALID_ARGUMENT for a
+   negative extent and more than 2^56 elements (empty extents counted as 1). `signature` must outlive the launch. */
 actune_status at_launch_init(at_launch *launch, const at_signature *signature, at_layout layout, actune_shape shape, int threads);
 /* ports: signature->ports pointers. workspace: workspace_bytes (NULL when 0). pool may be NULL when threads == 1. */
 void at_launch_run(const at_launch *launch, at_pool *pool, void *const *ports, void *workspace);

@@ -1,0 +1,321 @@
+#include "interp.h"
+
+#include "../base/chunk.h"
+#include "../base/dtype.h"
+
+#include <math.h>
+
+enum {
+    BLOCK_MAX = 256,
+    STACK_DOUBLES = AT_INTERPRET_NODES_MAX /* 128 KiB: one element of the largest graph */
+};
+
+/* One op on a block: out[i] = op(a[i], b[i], c[i]). Truth values are 0 and 1. */
+typedef void (*block_op)(double *out, const double *a, const double *b, const double *c, int count);
+
+/* NaN first: a comparison alone would drop it. At a tie the first argument, as ops.def says. */
+static double minimum(double a, double b)
+{
+    return isnan(a) || isnan(b) ? a + b : b < a ? b : a;
+}
+
+static double maximum(double a, double b)
+{
+    return isnan(a) || isnan(b) ? a + b : b > a ? b : a;
+}
+
+/* exp of a negative number only: no overflow at either end. */
+static double sigmoid(double x)
+{
+    double e = exp(-fabs(x));
+    return (x < 0 ? e : 1) / (1 + e);
+}
+
+static double softplus(double x)
+{
+    return maximum(x, 0) + log1p(exp(-fabs(x)));
+}
+
+#define BLOCK_OP(name, value)                                                                        \
+    static void block_##name(double *out, const double *a, const double *b, const double *c, int count) \
+    {                                                                                                \
+        (void)a, (void)b, (void)c;                                                                   \
+        for (int i = 0; i < count; i++)                                                              \
+            out[i] = (value);                                                                        \
+    }
+#define A a[i]
+#define B b[i]
+#define C c[i]
+BLOCK_OP(add, A + B)
+BLOCK_OP(sub, A - B)
+BLOCK_OP(mul, A * B)
+BLOCK_OP(div, A / B)
+BLOCK_OP(neg, -A)
+BLOCK_OP(abs, fabs(A))
+BLOCK_OP(fma, fma(A, B, C))
+BLOCK_OP(min, minimum(A, B))
+BLOCK_OP(max, maximum(A, B))
+BLOCK_OP(copysign, copysign(A, B))
+BLOCK_OP(sqrt, sqrt(A))
+BLOCK_OP(floor, floor(A))
+BLOCK_OP(ceil, ceil(A))
+BLOCK_OP(trunc, trunc(A))
+BLOCK_OP(exp, exp(A))
+BLOCK_OP(exp2, exp2(A))
+BLOCK_OP(expm1, expm1(A))
+BLOCK_OP(log, log(A))
+BLOCK_OP(log2, log2(A))
+BLOCK_OP(log1p, log1p(A))
+BLOCK_OP(sin, sin(A))
+BLOCK_OP(cos, cos(A))
+BLOCK_OP(tan, tan(A))
+BLOCK_OP(atan, atan(A))
+BLOCK_OP(sinh, sinh(A))
+BLOCK_OP(cosh, cosh(A))
+BLOCK_OP(tanh, tanh(A))
+BLOCK_OP(asinh, asinh(A))
+BLOCK_OP(erf, erf(A))
+BLOCK_OP(erfc, erfc(A))
+BLOCK_OP(pow, pow(A, B))
+BLOCK_OP(sigmoid, sigmoid(A))
+BLOCK_OP(softplus, softplus(A))
+BLOCK_OP(lt, A < B)
+BLOCK_OP(le, A <= B)
+BLOCK_OP(gt, A > B)
+BLOCK_OP(ge, A >= B)
+BLOCK_OP(eq, A == B)
+BLOCK_OP(ne, A != B)
+BLOCK_OP(and, A != 0 && B != 0)
+BLOCK_OP(or, A != 0 || B != 0)
+BLOCK_OP(not, A == 0)
+BLOCK_OP(select, A != 0 ? B : C)
+BLOCK_OP(identity, A)
+BLOCK_OP(to_f32, (float)A)
+BLOCK_OP(nan, (double)NAN)
+#undef A
+#undef B
+#undef C
+
+static const block_op block_ops[AT_OP_COUNT] = {
+    [AT_OP_ADD] = block_add, [AT_OP_SUB] = block_sub, [AT_OP_MUL] = block_mul, [AT_OP_DIV] = block_div,
+    [AT_OP_NEG] = block_neg, [AT_OP_ABS] = block_abs, [AT_OP_FMA] = block_fma, [AT_OP_MIN] = block_min,
+    [AT_OP_MAX] = block_max, [AT_OP_COPYSIGN] = block_copysign, [AT_OP_SQRT] = block_sqrt,
+    [AT_OP_FLOOR] = block_floor, [AT_OP_CEIL] = block_ceil, [AT_OP_TRUNC] = block_trunc, [AT_OP_EXP] = block_exp,
+    [AT_OP_EXP2] = block_exp2, [AT_OP_EXPM1] = block_expm1, [AT_OP_LOG] = block_log, [AT_OP_LOG2] = block_log2,
+    [AT_OP_LOG1P] = block_log1p, [AT_OP_SIN] = block_sin, [AT_OP_COS] = block_cos, [AT_OP_TAN] = block_tan,
+    [AT_OP_ATAN] = block_atan, [AT_OP_SINH] = block_sinh, [AT_OP_COSH] = block_cosh, [AT_OP_TANH] = block_tanh,
+    [AT_OP_ASINH] = block_asinh, [AT_OP_ERF] = block_erf, [AT_OP_ERFC] = block_erfc, [AT_OP_POW] = block_pow,
+    [AT_OP_SIGMOID] = block_sigmoid, [AT_OP_SOFTPLUS] = block_softplus, [AT_OP_LT] = block_lt, [AT_OP_LE] = block_le,
+    [AT_OP_GT] = block_gt, [AT_OP_GE] = block_ge, [AT_OP_EQ] = block_eq, [AT_OP_NE] = block_ne,
+    [AT_OP_AND] = block_and, [AT_OP_OR] = block_or, [AT_OP_NOT] = block_not, [AT_OP_SELECT] = block_select,
+    [AT_OP_ROUND] = block_identity, [AT_OP_GRAD_CLIP] = block_identity,
+    [AT_OP_STRETCH] = block_nan /* only after approximation, and then the kernel is not for the interpreter */
+};
+
+typedef struct interp_run {
+    const at_kernel *kernel;
+    const actune_slice *slice;
+    at_layout layout;
+    int block;      /* elements evaluated at a time */
+    double *values; /* [node][block] */
+} interp_run;
+
+static double *value_of(const interp_run *run, at_node_id node)
+{
+    return run->values + (int64_t)node * run->block;
+}
+
+/* Of an element of the flattened tensor. */
+static int64_t channel_of(const interp_run *run, int64_t element)
+{
+    switch (run->layout) {
+    case AT_LAYOUT_FLAT:
+        break;
+    case AT_LAYOUT_CHANNEL_INNER:
+        return element % run->slice->channels;
+    case AT_LAYOUT_CHANNEL_OUTER:
+        return element / run->slice->inner % run->slice->channels;
+    }
+    return 0;
+}
+
+static void load_elements(actune_dtype dtype, const void *array, int64_t first, int count, double *out)
+{
+    if (dtype == ACTUNE_F32)
+        for (int i = 0; i < count; i++)
+            out[i] = ((const float *)array)[first + i];
+    else
+        for (int i = 0; i < count; i++)
+            out[i] = at_dtype_load(dtype, array, first + i);
+}
+
+static void load_input(const interp_run *run, int32_t index, int64_t first, int count, double *out)
+{
+    const at_port *port = &run->kernel->signature.port[index];
+    const void *array = run->slice->port[index];
+    switch (port->access) {
+    case AT_ACCESS_ELEMENT:
+        load_elements(port->dtype, array, first, count, out);
+        return;
+    case AT_ACCESS_CHANNEL:
+        for (int i = 0; i < count; i++)
+            out[i] = at_dtype_load(port->dtype, array, channel_of(run, first + i));
+        return;
+    case AT_ACCESS_SCALAR:
+        break;
+    }
+    double value = at_dtype_load(port->dtype, array, 0);
+    for (int i = 0; i < count; i++)
+        out[i] = value;
+}
+
+static bool compares(at_op op)
+{
+    return (op >= AT_OP_LT && op <= AT_OP_NE) || op == AT_OP_MIN || op == AT_OP_MAX;
+}
+
+static void fill(const interp_run *run, at_node_id node, double value)
+{
+    double *out = value_of(run, node);
+    for (int i = 0; i < run->block; i++)
+        out[i] = value;
+}
+
+/* Constants stay for the whole slice. Those that values are compared with have the compute type's bits, as x has: with
+   0.1 in double, x = 0.1f would lie outside of clip(-0.1, 0.1). */
+static void fill_constants(const interp_run *run)
+{
+    const at_graph *graph = &run->kernel->graph;
+    for (int32_t n = 0; n < graph->count; n++)
+        if (graph->nodes[n].op == AT_OP_CONSTANT)
+            fill(run, n, graph->nodes[n].value);
+    if (run->kernel->signature.compute == ACTUNE_F64)
+        return;
+    for (int32_t n = 0; n < graph->count; n++)
+        for (int i = 0; i < 2 && compares(graph->nodes[n].op); i++) {
+            at_node_id argument = graph->nodes[n].arg[i];
+            if (graph->nodes[argument].op == AT_OP_CONSTANT)
+                fill(run, argument, (float)graph->nodes[argument].value);
+        }
+}
+
+static void evaluate(const interp_run *run, int64_t first, int count)
+{
+    const at_graph *graph = &run->kernel->graph;
+    bool narrow = run->kernel->signature.compute != ACTUNE_F64;
+    for (int32_t n = 0; n < graph->count; n++) {
+        const at_node *node = &graph->nodes[n];
+        double *out = value_of(run, n);
+        if (node->op == AT_OP_CONSTANT)
+            continue;
+        if (node->op == AT_OP_INPUT) {
+            load_input(run, node->index, first, count, out);
+            continue;
+        }
+        const double *argument[3];
+        for (int i = 0; i < 3; i++)
+            argument[i] = node->arg[i] == AT_NO_NODE ? NULL : value_of(run, node->arg[i]);
+        block_op op = node->op == AT_OP_ROUND && narrow ? block_to_f32 : block_ops[node->op];
+        op(out, argument[0], argument[1], argument[2], count);
+    }
+}
+
+static void store_elements(const interp_run *run, int64_t first, int count)
+{
+    const at_signature *signature = &run->kernel->signature;
+    for (int p = signature->inputs; p < signature->ports; p++) {
+        const at_port *port = &signature->port[p];
+        const double *values = value_of(run, run->kernel->graph.output[p - signature->inputs]);
+        void *array = run->slice->port[p];
+        if (port->is_sum)
+            continue;
+        if (port->dtype == ACTUNE_F32)
+            for (int i = 0; i < count; i++)
+                ((float *)array)[first + i] = (float)values[i];
+        else
+            for (int i = 0; i < count; i++)
+                at_dtype_store(port->dtype, array, first + i, values[i]);
+    }
+}
+
+static void add_sums(const interp_run *run, int64_t first, int count, double *slots)
+{
+    const at_signature *signature = &run->kernel->signature;
+    int sum = 0;
+    for (int p = signature->inputs; p < signature->ports; p++) {
+        if (!signature->port[p].is_sum)
+            continue;
+        const double *values = value_of(run, run->kernel->graph.output[p - signature->inputs]);
+        if (run->layout == AT_LAYOUT_CHANNEL_INNER)
+            for (int i = 0; i < count; i++)
+                slots[sum * run->slice->channels + channel_of(run, first + i)] += values[i];
+        else
+            for (int i = 0; i < count; i++)
+                slots[sum] += values[i];
+        sum++;
+    }
+}
+
+/* The elements [begin, end); slots NULL: a kernel without sums. */
+static void run_elements(const interp_run *run, int64_t begin, int64_t end, double *slots)
+{
+    for (int64_t first = begin; first < end; first += run->block) {
+        int count = end - first < run->block ? (int)(end - first) : run->block;
+        evaluate(run, first, count);
+        store_elements(run, first, count);
+        if (slots != NULL)
+            add_sums(run, first, count, slots);
+    }
+}
+
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* In every layout a chunk is a stretch of consecutive elements. */
+static void run_chunk(const interp_run *run, const at_chunk_plan *plan, int64_t chunk)
+{
+    const actune_slice *slice = run->slice;
+    int64_t begin = 0, end = 0;
+    switch (run->layout) {
+    case AT_LAYOUT_FLAT:
+        begin = chunk * AT_CHUNK_ELEMENTS;
+        end = least(begin + AT_CHUNK_ELEMENTS, slice->outer * slice->channels * slice->inner);
+        break;
+    case AT_LAYOUT_CHANNEL_INNER:
+        begin = chunk * plan->rows_per_chunk * slice->channels;
+        end = least((chunk + 1) * plan->rows_per_chunk, slice->outer) * slice->channels;
+        break;
+    case AT_LAYOUT_CHANNEL_OUTER: {
+        int64_t plane = chunk / plan->chunks_per_plane * slice->inner;
+        int64_t offset = chunk % plan->chunks_per_plane * AT_CHUNK_ELEMENTS;
+        begin = plane + offset;
+        end = plane + least(offset + AT_CHUNK_ELEMENTS, slice->inner);
+        break;
+    }
+    }
+    double *slots = slice->partial + chunk * plan->slots;
+    for (int64_t i = 0; i < plan->slots; i++)
+        slots[i] = 0;
+    run_elements(run, begin, end, slots);
+}
+
+void at_interpret(const void *kernel, at_layout layout, const actune_slice *slice)
+{
+    double stack[STACK_DOUBLES];
+    interp_run run = {.kernel = kernel, .slice = slice, .layout = layout, .values = stack};
+    const at_signature *signature = &run.kernel->signature;
+    int32_t nodes = run.kernel->graph.count;
+    if (nodes == 0 || nodes > AT_INTERPRET_NODES_MAX)
+        return;
+    run.block = STACK_DOUBLES / nodes < BLOCK_MAX ? STACK_DOUBLES / nodes : BLOCK_MAX;
+    fill_constants(&run);
+    if (signature->sums == 0) {
+        run_elements(&run, slice->begin, slice->end, NULL);
+        return;
+    }
+    at_chunk_plan plan = at_chunk_plan_of(signature, layout, (actune_shape){slice->outer, slice->channels, slice->inner});
+    for (int64_t chunk = slice->begin; chunk < slice->end; chunk++)
+        run_chunk(&run, &plan, chunk);
+}
