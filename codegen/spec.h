@@ -33,7 +33,7 @@ typedef struct at_stage {
     at_stage_kind kind;
     const at_activation *activation; /* ACTIVATION: built-in or the user's; NULL for other kinds */
     const char *file, *function;     /* "@file.c:function" as written; NULL for built-ins */
-    at_argument argument[AT_ARGUMENTS_MAX];
+    at_argument argument[AT_ARGUMENTS_MAX]; /* one for each parameter, in its order, defaults filled in */
     int arguments;
     int column;                      /* of its first character, from 1 */
 } at_stage;
@@ -47,8 +47,8 @@ typedef struct at_spec {
     const char *canonical; /* lower case, one space around |, arguments by name, defaults left out */
 } at_spec;
 
-/* Parses. A user's function ("@my_act.c:my_act(alpha=0.3)", path relative to the working directory; `source` non-NULL: that text
-   stands for every user file) is read through libclang (parse_clang.h). On error nothing is kept and the message has the text with
+/* Parses. A user's function ("@my_act.c:my_act(alpha=0.3)", path relative to the working directory) is read through libclang
+   (parse_clang.h). On error nothing is kept and the message has the text with
    a caret under the column: unknown stage (nearest names), lo > hi, NaN, missing, unknown or repeated arguments, no stages ...
    Errors: SYNTAX, NOT_FOUND (file), UNSUPPORTED, NO_MEMORY. Clear with at_spec_clear. */
 actune_status at_spec_parse(const char *text, at_spec *spec);

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 /* strtod and printf follow the locale only in the decimal point. So numbers go through them as whole digits and an exponent,
    "1.25e3" as "125e1": no point, no locale. */
@@ -17,6 +16,15 @@ static bool is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
+/* ASCII only: a Turkish locale has another small I. */
+static bool same_word(const char *text, size_t length, const char *word)
+{
+    for (size_t i = 0; i < length; i++)
+        if ((text[i] | 32) != word[i])
+            return false;
+    return !word[length];
+}
+
 /* inf, infinity, nan. */
 static at_number_result parse_word(const char *text, size_t length, bool negative, double *value)
 {
@@ -25,7 +33,7 @@ static at_number_result parse_word(const char *text, size_t length, bool negativ
         double value;
     } words[] = {{"inf", INFINITY}, {"infinity", INFINITY}, {"nan", NAN}};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        if (strlen(words[i].name) == length && !strncasecmp(text, words[i].name, length)) {
+        if (same_word(text, length, words[i].name)) {
             *value = negative ? -words[i].value : words[i].value;
             return AT_NUMBER_OK;
         }

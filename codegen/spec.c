@@ -1,0 +1,175 @@
+#include "spec_parse.h"
+
+#include <math.h>
+#include <string.h>
+
+/* What the scan may meet: printable ASCII and blanks. */
+static actune_status check_text(const at_scan *scan)
+{
+    for (size_t i = 0; i < scan->length; i++) {
+        unsigned char c = (unsigned char)scan->text[i];
+        if (c > '~')
+            return at_scan_fail(scan, i, ACTUNE_SYNTAX, "byte 0x%02x is no ASCII character", c);
+        if (c < ' ' && !strchr("\t\n\r", c))
+            return at_scan_fail(scan, i, ACTUNE_SYNTAX, "control character 0x%02x", c);
+    }
+    return ACTUNE_OK;
+}
+
+static actune_status fail_unknown(const at_scan *scan, size_t at, at_slice written, const char *name)
+{
+    at_strbuf suggestion = {0};
+    at_stage_suggest(name, &suggestion);
+    at_scan_fail(scan, at, ACTUNE_SYNTAX, "unknown stage '%.*s'%s", AT_SLICE_SHOWN(written), at_strbuf_text(&suggestion));
+    at_strbuf_clear(&suggestion);
+    return ACTUNE_SYNTAX;
+}
+
+/* A stage of our own: one of the forms, or a built-in activation. */
+static actune_status parse_named(at_scan *scan, at_stage *stage)
+{
+    char name[64] = "";
+    size_t at = scan->at;
+    at_slice written = at_scan_name(scan);
+    bool fits = at_slice_lower(written, name, sizeof name);
+    if (!written.length)
+        return at_scan_fail(scan, at, ACTUNE_SYNTAX, "expected a stage here, not '%c'", scan->text[at]);
+    const at_stage_form *form = at_stage_form_find(name);
+    stage->kind = form ? form->kind : AT_STAGE_ACTIVATION;
+    stage->activation = form || !fits ? NULL : at_activation_find(name);
+    if (form || stage->activation)
+        return at_spec_parse_arguments(scan, at, form ? form->name : stage->activation->name, form, stage);
+    if (at_stage_is_planned(name))
+        return at_scan_fail(scan, at, ACTUNE_UNSUPPORTED, "the stage '%s' is not supported yet in this version", name);
+    return fail_unknown(scan, at, written, name);
+}
+
+static actune_status parse_stage(at_scan *scan, at_arena *arena, at_stage *stage)
+{
+    char first = at_scan_peek(scan);
+    size_t at = scan->at;
+    stage->column = at_scan_column(scan, at);
+    if (!first || first == '|')
+        return at_scan_fail(scan, at, ACTUNE_SYNTAX, "a stage is missing here");
+    if (first != '@')
+        return parse_named(scan, stage);
+    AT_TRY(at_spec_parse_user(scan, arena, stage));
+    return at_spec_parse_arguments(scan, at, stage->function, NULL, stage);
+}
+
+static actune_status parse_stages(at_scan *scan, at_spec *spec)
+{
+    if (!at_scan_peek(scan))
+        return at_scan_fail(scan, scan->at, ACTUNE_SYNTAX, "a spec has at least one stage, for example 'relu'");
+    do {
+        at_scan_peek(scan);
+        if (spec->stages == AT_STAGES_MAX)
+            return at_scan_fail(scan, scan->at, ACTUNE_SYNTAX, "a spec has at most %d stages", AT_STAGES_MAX);
+        AT_TRY(parse_stage(scan, &spec->arena, &spec->stage[spec->stages++]));
+    } while (at_scan_take(scan, '|'));
+    char after = at_scan_peek(scan);
+    if (after == '[')
+        return at_scan_fail(scan, scan->at, ACTUNE_SYNTAX, "attributes in brackets stand in front of the first stage");
+    if (after)
+        return at_scan_fail(scan, scan->at, ACTUNE_SYNTAX, "expected '|' or the end here");
+    return ACTUNE_OK;
+}
+
+static actune_status parse(at_scan *scan, at_spec *spec)
+{
+    at_strbuf canonical = {0};
+    AT_TRY(check_text(scan));
+    AT_TRY(at_spec_parse_attributes(scan, spec));
+    AT_TRY(parse_stages(scan, spec));
+    at_spec_print(spec, &canonical);
+    spec->canonical = canonical.failed ? NULL : at_arena_strdup(&spec->arena, at_strbuf_text(&canonical));
+    at_strbuf_clear(&canonical);
+    return spec->canonical ? ACTUNE_OK : at_fail(ACTUNE_NO_MEMORY, "out of memory while parsing a spec");
+}
+
+actune_status at_spec_parse(const char *text, at_spec *spec)
+{
+    *spec = (at_spec){.accuracy = AT_ACCURACY_STANDARD, .semantics = AT_SEMANTICS_TORCH};
+    if (!text)
+        return at_fail(ACTUNE_INVALID_ARGUMENT, "no spec was given");
+    at_scan scan = {.text = text, .length = strnlen(text, AT_SPEC_LENGTH_MAX + 1)};
+    if (scan.length > AT_SPEC_LENGTH_MAX)
+        return at_fail(ACTUNE_SYNTAX, "spec: longer than %d characters", AT_SPEC_LENGTH_MAX);
+    actune_status status = parse(&scan, spec);
+    if (status != ACTUNE_OK)
+        at_spec_clear(spec);
+    return status;
+}
+
+void at_spec_clear(at_spec *spec)
+{
+    /* A user's activation lies in the arena, but for its graph; built-ins are nobody's to free. */
+    for (int i = 0; i < spec->stages; i++)
+        if (spec->stage[i].file && spec->stage[i].activation)
+            at_graph_clear(&((at_activation *)spec->stage[i].activation)->graph);
+    at_arena_clear(&spec->arena);
+    *spec = (at_spec){0};
+}
+
+static bool same_number(double a, double b)
+{
+    return a == b && signbit(a) == signbit(b);
+}
+
+/* "(alpha=0.3, beta=learn)", defaults left out, nothing when all are. */
+static void print_activation_arguments(const at_stage *stage, at_strbuf *out)
+{
+    const char *separator = "(";
+    for (int i = 0; i < stage->arguments; i++) {
+        const at_argument *argument = &stage->argument[i];
+        const at_parameter *parameter = &stage->activation->parameter[i];
+        if (argument->learn == AT_LEARN_NO && parameter->has_default && same_number(argument->value, parameter->default_value))
+            continue;
+        at_strbuf_printf(out, "%s%s=", separator, argument->name);
+        if (argument->learn == AT_LEARN_NO)
+            at_strbuf_double(out, argument->value);
+        else
+            at_strbuf_append(out, argument->learn == AT_LEARN_CHANNEL ? "channel" : "learn");
+        separator = ", ";
+    }
+    if (*separator == ',')
+        at_strbuf_char(out, ')');
+}
+
+static void print_stage(const at_stage *stage, at_strbuf *out)
+{
+    const at_stage_form *form = at_stage_form_of(stage->kind);
+    if (stage->file)
+        at_strbuf_printf(out, "@%s:%s", stage->file, stage->function);
+    else
+        at_strbuf_append(out, form ? form->name : stage->activation->name);
+    if (!form) {
+        print_activation_arguments(stage, out);
+        return;
+    }
+    for (int i = 0; i < stage->arguments; i++) {
+        at_strbuf_append(out, i ? ", " : "(");
+        at_strbuf_double(out, stage->argument[i].value);
+    }
+    if (stage->arguments)
+        at_strbuf_char(out, ')');
+}
+
+void at_spec_print(const at_spec *spec, at_strbuf *out)
+{
+    const char *separator = "[";
+    if (spec->accuracy != AT_ACCURACY_STANDARD) {
+        at_strbuf_printf(out, "%saccuracy=%s", separator, at_accuracy_name(spec->accuracy));
+        separator = ", ";
+    }
+    if (spec->semantics != AT_SEMANTICS_TORCH) {
+        at_strbuf_printf(out, "%ssemantics=cudnn", separator);
+        separator = ", ";
+    }
+    if (*separator == ',')
+        at_strbuf_append(out, "] ");
+    for (int i = 0; i < spec->stages; i++) {
+        at_strbuf_append(out, i ? " | " : "");
+        print_stage(&spec->stage[i], out);
+    }
+}

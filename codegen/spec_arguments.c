@@ -1,0 +1,205 @@
+#include "spec_parse.h"
+
+#include "../runtime/base/number.h"
+#include <math.h>
+#include <string.h>
+
+enum { RAW_MAX = AT_ARGUMENTS_MAX + 1 }; /* one more than any stage has, to point at it */
+
+/* An argument as it is written. */
+typedef struct raw_argument {
+    at_slice name; /* length 0: by position */
+    at_slice value;
+    size_t name_at, value_at;
+} raw_argument;
+
+/* A parameter that arguments are bound to, of an activation or of a stage form. */
+typedef struct parameter {
+    const char *name;
+    bool has_default, infinite, learnable;
+    double default_value;
+} parameter;
+
+typedef struct binding {
+    const at_scan *scan;
+    size_t at; /* of the stage */
+    const char *stage_name;
+    parameter parameter[AT_ARGUMENTS_MAX];
+    int parameters;
+    bool bound[AT_ARGUMENTS_MAX];
+    size_t bound_at[AT_ARGUMENTS_MAX];
+} binding;
+
+_Static_assert((int)AT_PARAMETERS_MAX <= (int)AT_ARGUMENTS_MAX, "a stage holds an argument for each parameter");
+
+static actune_status parse_raw(at_scan *scan, const char *stage_name, raw_argument *raw)
+{
+    at_scan_peek(scan);
+    raw->name = (at_slice){0};
+    raw->name_at = raw->value_at = scan->at;
+    raw->value = at_scan_value(scan);
+    if (raw->value.length && at_scan_peek(scan) == '=') {
+        raw->name = raw->value;
+        scan->at++;
+        at_scan_peek(scan);
+        raw->value_at = scan->at;
+        raw->value = at_scan_value(scan);
+    }
+    if (raw->value.length)
+        return ACTUNE_OK;
+    if (scan->at >= scan->length)
+        return at_scan_fail(scan, scan->at, ACTUNE_SYNTAX, "the '(' of %s is not closed", stage_name);
+    return at_scan_fail(scan, scan->at, ACTUNE_SYNTAX, "expected a value of %s here", stage_name);
+}
+
+/* The list in parentheses, if there is one. */
+static actune_status parse_list(at_scan *scan, const char *stage_name, raw_argument *raw, int *count)
+{
+    *count = 0;
+    if (!at_scan_take(scan, '(') || at_scan_take(scan, ')'))
+        return ACTUNE_OK;
+    for (;;) {
+        if (*count == RAW_MAX)
+            return at_scan_fail(scan, scan->at, ACTUNE_SYNTAX, "too many arguments for %s", stage_name);
+        AT_TRY(parse_raw(scan, stage_name, &raw[*count]));
+        ++*count;
+        if (at_scan_take(scan, ')'))
+            return ACTUNE_OK;
+        if (!at_scan_take(scan, ','))
+            break;
+    }
+    if (!at_scan_peek(scan) || at_scan_peek(scan) == '|')
+        return at_scan_fail(scan, scan->at, ACTUNE_SYNTAX, "the '(' of %s is not closed", stage_name);
+    return at_scan_fail(scan, scan->at, ACTUNE_SYNTAX, "expected ',' or ')' here");
+}
+
+/* "alpha, beta", "none". */
+static void list_parameters(const binding *b, at_strbuf *out)
+{
+    for (int i = 0; i < b->parameters; i++)
+        at_strbuf_printf(out, "%s%s", i ? ", " : "", b->parameter[i].name);
+    if (!b->parameters)
+        at_strbuf_append(out, "no arguments");
+}
+
+static actune_status fail_listing(const binding *b, size_t at, const char *what, at_slice name)
+{
+    at_strbuf takes = {0};
+    list_parameters(b, &takes);
+    at_scan_fail(b->scan, at, ACTUNE_SYNTAX, "%s%s%.*s%s; %s takes %s", what, name.length ? " '" : "", AT_SLICE_SHOWN(name),
+                 name.length ? "'" : "", b->stage_name, at_strbuf_text(&takes));
+    at_strbuf_clear(&takes);
+    return ACTUNE_SYNTAX;
+}
+
+/* A user's C parameters may differ in case alone, so an exact match goes first. */
+static int find_parameter(const binding *b, at_slice name)
+{
+    for (int i = 0; i < b->parameters; i++)
+        if (at_slice_is(name, b->parameter[i].name))
+            return i;
+    for (int i = 0; i < b->parameters; i++)
+        if (at_slice_is_any(name, b->parameter[i].name))
+            return i;
+    return -1;
+}
+
+static actune_status bind_value(const binding *b, const raw_argument *raw, const parameter *to, at_argument *argument)
+{
+    *argument = (at_argument){.name = to->name};
+    bool channel = at_slice_is_any(raw->value, "channel");
+    if (channel || at_slice_is_any(raw->value, "learn")) {
+        argument->learn = channel ? AT_LEARN_CHANNEL : AT_LEARN_SCALAR;
+        if (to->learnable)
+            return ACTUNE_OK;
+        return at_scan_fail(b->scan, raw->value_at, ACTUNE_SYNTAX, "'%s' of %s is a constant, it cannot be learned", to->name,
+                            b->stage_name);
+    }
+    switch (at_number_parse(raw->value.text, raw->value.length, &argument->value)) {
+    case AT_NUMBER_OK:
+        break;
+    case AT_NUMBER_BAD:
+        return at_scan_fail(b->scan, raw->value_at, ACTUNE_SYNTAX, "'%.*s' is not a number%s", AT_SLICE_SHOWN(raw->value),
+                            to->learnable ? ", 'learn' or 'channel'" : "");
+    case AT_NUMBER_TOO_LARGE:
+        return at_scan_fail(b->scan, raw->value_at, ACTUNE_SYNTAX, "'%.*s' is too large for a number%s",
+                            AT_SLICE_SHOWN(raw->value), to->infinite ? "; write inf for no bound" : "");
+    }
+    if (isnan(argument->value))
+        return at_scan_fail(b->scan, raw->value_at, ACTUNE_SYNTAX, "'%s' of %s cannot be NaN", to->name, b->stage_name);
+    if (isinf(argument->value) && !to->infinite)
+        return at_scan_fail(b->scan, raw->value_at, ACTUNE_SYNTAX, "'%s' of %s must be finite", to->name, b->stage_name);
+    return ACTUNE_OK;
+}
+
+static actune_status bind(binding *b, const raw_argument *raw, int count, at_stage *stage)
+{
+    bool named = false;
+    for (int i = 0; i < count; i++) {
+        const at_slice none = {0};
+        int index = i;
+        if (raw[i].name.length) {
+            named = true;
+            index = find_parameter(b, raw[i].name);
+            if (index < 0)
+                return fail_listing(b, raw[i].name_at, "unknown argument", raw[i].name);
+        } else if (named)
+            return at_scan_fail(b->scan, raw[i].value_at, ACTUNE_SYNTAX, "a value without a name cannot follow a named one");
+        else if (index >= b->parameters)
+            return fail_listing(b, raw[i].value_at, "too many arguments", none);
+        if (b->bound[index])
+            return at_scan_fail(b->scan, raw[i].name_at, ACTUNE_SYNTAX, "'%s' of %s is given twice", b->parameter[index].name,
+                                b->stage_name);
+        AT_TRY(bind_value(b, &raw[i], &b->parameter[index], &stage->argument[index]));
+        b->bound[index] = true;
+        b->bound_at[index] = raw[i].value_at;
+    }
+    return ACTUNE_OK;
+}
+
+/* Parameters that no argument was given for take their default. */
+static actune_status fill(const binding *b, at_stage *stage)
+{
+    stage->arguments = b->parameters;
+    for (int i = 0; i < b->parameters; i++) {
+        const parameter *p = &b->parameter[i];
+        if (b->bound[i])
+            continue;
+        if (!p->has_default) {
+            const at_slice name = {p->name, strlen(p->name)};
+            return fail_listing(b, b->at, "missing argument", name);
+        }
+        stage->argument[i] = (at_argument){.name = p->name, .value = p->default_value};
+    }
+    return ACTUNE_OK;
+}
+
+static void describe(binding *b, const at_stage_form *form, const at_activation *activation)
+{
+    b->parameters = form ? form->parameters : activation->parameters;
+    for (int i = 0; i < b->parameters; i++) {
+        if (form)
+            b->parameter[i] = (parameter){.name = form->parameter[i].name, .infinite = form->parameter[i].infinite};
+        else
+            b->parameter[i] = (parameter){.name = activation->parameter[i].name,
+                                          .has_default = activation->parameter[i].has_default,
+                                          .default_value = activation->parameter[i].default_value,
+                                          .learnable = true};
+    }
+}
+
+actune_status at_spec_parse_arguments(at_scan *scan, size_t at, const char *name, const at_stage_form *form, at_stage *stage)
+{
+    raw_argument raw[RAW_MAX];
+    binding b = {.scan = scan, .at = at, .stage_name = name};
+    int count, bad = 0;
+    describe(&b, form, stage->activation);
+    AT_TRY(parse_list(scan, name, raw, &count));
+    if (count && form && form->planned_argument && at_slice_is_any(raw[0].value, form->planned_argument))
+        return at_scan_fail(scan, at, ACTUNE_UNSUPPORTED, "%s(%s) is not supported yet in this version", name,
+                            form->planned_argument);
+    AT_TRY(bind(&b, raw, count, stage));
+    AT_TRY(fill(&b, stage));
+    const char *wrong = form && form->check ? form->check(stage->argument, &bad) : NULL;
+    return wrong ? at_scan_fail(scan, b.bound_at[bad], ACTUNE_SYNTAX, "%s", wrong) : ACTUNE_OK;
+}

@@ -1,0 +1,21 @@
+/* Inside of the spec parser, shared by spec.c and its parts. */
+#ifndef AT_CODEGEN_SPEC_PARSE_H
+#define AT_CODEGEN_SPEC_PARSE_H
+
+#include "spec_scan.h"
+#include "stages.h"
+
+/* "(1, beta=learn)" or nothing, after a stage's name: fills stage->argument, one for each parameter, in their order. `at` is
+   where the stage's name stands, `name` what to call it. */
+actune_status at_spec_parse_arguments(at_scan *scan, size_t at, const char *name, const at_stage_form *form, at_stage *stage);
+
+/* "@file.c:function", the scan standing on the '@': reads the file and turns the function into stage->activation. */
+actune_status at_spec_parse_user(at_scan *scan, at_arena *arena, at_stage *stage);
+
+/* "[accuracy=fast, ...]" at the front, if any. */
+actune_status at_spec_parse_attributes(at_scan *scan, at_spec *spec);
+
+/* Writes the canonical text of all stages and attributes. */
+void at_spec_print(const at_spec *spec, at_strbuf *out);
+
+#endif

@@ -1,0 +1,118 @@
+#include "stages.h"
+
+#include <math.h>
+#include <string.h>
+
+static const char *check_clip(const at_argument *argument, int *bad)
+{
+    *bad = 0;
+    return argument[0].value > argument[1].value ? "clip's lo is greater than its hi" : NULL;
+}
+
+static const char *check_grad_clip(const at_argument *argument, int *bad)
+{
+    *bad = 0;
+    return argument[0].value < 0 ? "grad_clip's limit is negative" : NULL;
+}
+
+/* bias and add: x + operand. */
+static at_node_id build_add(const at_stage_input *in)
+{
+    return at_graph_2(in->graph, AT_OP_ADD, in->x, in->operand[0]);
+}
+
+static at_node_id build_mul(const at_stage_input *in)
+{
+    return at_graph_2(in->graph, AT_OP_MUL, in->x, in->operand[0]);
+}
+
+static at_node_id build_scale_shift(const at_stage_input *in)
+{
+    return at_graph_add(in->graph, AT_OP_FMA, in->x, in->operand[0], in->operand[1]);
+}
+
+/* Written as selects of x, so that x equal to a bound keeps x (and its -0), its gradient passes there, and NaN stays NaN.
+   cuDNN's NOT_PROPAGATE_NAN: NaN becomes the lower bound. */
+static at_node_id build_clip(const at_stage_input *in)
+{
+    double lo = in->stage->argument[0].value, hi = in->stage->argument[1].value;
+    at_node_id y = in->x;
+    if (hi < INFINITY) {
+        at_node_id bound = at_graph_constant(in->graph, hi);
+        y = at_graph_add(in->graph, AT_OP_SELECT, at_graph_2(in->graph, AT_OP_GT, in->x, bound), bound, y);
+    }
+    if (in->semantics == AT_SEMANTICS_CUDNN) {
+        at_node_id bound = at_graph_constant(in->graph, lo);
+        return at_graph_add(in->graph, AT_OP_SELECT, at_graph_2(in->graph, AT_OP_GE, in->x, bound), y, bound);
+    }
+    if (lo > -INFINITY) {
+        at_node_id bound = at_graph_constant(in->graph, lo);
+        y = at_graph_add(in->graph, AT_OP_SELECT, at_graph_2(in->graph, AT_OP_LT, in->x, bound), bound, y);
+    }
+    return y;
+}
+
+/* Forward it is the identity and leaves no trace, so that `relu | grad_clip(1)` and `relu` are one kernel. */
+static at_node_id build_grad_clip(const at_stage_input *in)
+{
+    if (in->direction == ACTUNE_FORWARD)
+        return in->x;
+    return at_graph_2(in->graph, AT_OP_GRAD_CLIP, in->x, at_graph_constant(in->graph, in->stage->argument[0].value));
+}
+
+static const at_stage_form forms[] = {
+    {.name = "bias", .kind = AT_STAGE_BIAS, .operand = {{"bias", AT_ACCESS_CHANNEL}}, .operands = 1, .build = build_add},
+    {.name = "add", .kind = AT_STAGE_ADD, .operand = {{"add", AT_ACCESS_ELEMENT}}, .operands = 1,
+     .planned_argument = "channel", .build = build_add},
+    {.name = "mul", .kind = AT_STAGE_MUL, .operand = {{"mul", AT_ACCESS_ELEMENT}}, .operands = 1,
+     .planned_argument = "channel", .build = build_mul},
+    {.name = "scale_shift", .kind = AT_STAGE_SCALE_SHIFT,
+     .operand = {{"scale", AT_ACCESS_CHANNEL}, {"shift", AT_ACCESS_CHANNEL}}, .operands = 2, .build = build_scale_shift},
+    {.name = "clip", .kind = AT_STAGE_CLIP, .parameter = {{"lo", true}, {"hi", true}}, .parameters = 2,
+     .check = check_clip, .build = build_clip},
+    {.name = "grad_clip", .kind = AT_STAGE_GRAD_CLIP, .parameter = {{"v", false}}, .parameters = 1,
+     .check = check_grad_clip, .build = build_grad_clip},
+};
+enum { FORMS = sizeof forms / sizeof *forms };
+
+/* Named by the design, not in this version: a network's rows that use them are skipped, not wrong. */
+static const char *const planned[] = {
+    "halves",       "quantize",    "dequantize", "cast",      "dropout",      "stats",      "grad_norm",
+    "topk",         "standardize", "glu",        "reglu",     "geglu",        "swiglu",     "rrelu",
+    "log_sigmoid",  "tanhshrink",  "threshold",  "hardshrink", "softshrink",  "relu_squared", "softmax",
+    "log_softmax",
+};
+
+int at_stage_form_count(void)
+{
+    return FORMS;
+}
+
+const at_stage_form *at_stage_form_get(int index)
+{
+    return &forms[index];
+}
+
+const at_stage_form *at_stage_form_find(const char *name)
+{
+    for (int i = 0; i < FORMS; i++)
+        if (!strcmp(forms[i].name, name))
+            return &forms[i];
+    return NULL;
+}
+
+const at_stage_form *at_stage_form_of(at_stage_kind kind)
+{
+    for (int i = 0; i < FORMS; i++)
+        if (forms[i].kind == kind)
+            return &forms[i];
+    return NULL;
+}
+
+bool at_stage_is_planned(const char *name)
+{
+    for (size_t i = 0; i < sizeof planned / sizeof *planned; i++)
+        if (!strcmp(planned[i], name))
+            return true;
+    return false;
+}
