@@ -1,0 +1,273 @@
+#include "codegen/spec.h"
+#include <criterion/criterion.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static void check_canonical(const char *text, const char *canonical)
+{
+    at_spec spec, again;
+    cr_assert_eq(at_spec_parse(text, &spec), ACTUNE_OK, "%s: %s", text, actune_last_error());
+    cr_assert_str_eq(spec.canonical, canonical);
+    cr_assert_eq(at_spec_parse(spec.canonical, &again), ACTUNE_OK, "%s: %s", spec.canonical, actune_last_error());
+    cr_assert_str_eq(again.canonical, canonical);
+    at_spec_clear(&again);
+    at_spec_clear(&spec);
+    cr_assert_null(spec.canonical);
+}
+
+/* The status, and that the message begins with `message` ("" skips it). */
+static void check_error(const char *text, actune_status status, const char *message)
+{
+    at_spec spec;
+    cr_assert_eq(at_spec_parse(text, &spec), status, "%s gave %s", text, actune_last_error());
+    cr_assert_eq(spec.stages, 0);
+    cr_assert_null(spec.canonical);
+    cr_assert_null(spec.arena.head);
+    cr_assert(!strncmp(actune_last_error(), message, strlen(message)), "%s\ngave\n%s\nnot\n%s", text, actune_last_error(),
+              message);
+}
+
+Test(spec, canonical)
+{
+    static const char *const cases[][2] = {
+        {"relu", "relu"},
+        {"  ReLU\t", "relu"},
+        {"relu()", "relu"},
+        {"relu( )|clip( -6 ,+6. )", "relu | clip(-6, 6)"},
+        {"gelu\n| clip(lo=-6,\n hi=6)", "gelu | clip(-6, 6)"},
+        {"gelu | clip(hi=6, lo=-6)", "gelu | clip(-6, 6)"},
+        {"clip(-INF, inf)", "clip(-inf, inf)"},
+        {"clip(0, infinity)", "clip(0, inf)"},
+        {"clip(-0, 1e-3)", "clip(-0, 0.001)"},
+        {"clip(3, 3)", "clip(3, 3)"},
+        {"bias|SILU|mul|add", "bias | silu | mul | add"},
+        {"scale_shift | add | relu", "scale_shift | add | relu"},
+        {"bias() | bias", "bias | bias"},
+        {"silu", "silu"},
+        {"swish", "swish"},
+        {"swish(1)", "swish"},
+        {"swish(beta=1.0)", "swish"},
+        {"swish(beta=1.5)", "swish(beta=1.5)"},
+        {"swish(learn)", "swish(beta=learn)"},
+        {"swish(BETA = Learn)", "swish(beta=learn)"},
+        {"prelu(alpha=channel)", "prelu(alpha=channel)"},
+        {"leaky_relu(.1)", "leaky_relu(alpha=0.1)"},
+        {"leaky_relu(0.10000000000000001)", "leaky_relu(alpha=0.1)"},
+        {"leaky_relu(1e-2)", "leaky_relu"},
+        {"elu(-0)", "elu(alpha=-0)"},
+        {"grad_clip(1) | relu", "grad_clip(1) | relu"},
+        {"grad_clip(v=0.5)", "grad_clip(0.5)"},
+        {"[accuracy=standard] relu", "relu"},
+        {"[Accuracy = FAST]relu", "[accuracy=fast] relu"},
+        {"[semantics=cudnn,accuracy=exact] relu", "[accuracy=exact, semantics=cudnn] relu"},
+        {"[semantics=torch] relu", "relu"},
+        {"[semantics=cudnn] clip(0, 6)", "[semantics=cudnn] clip(0, 6)"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        check_canonical(cases[i][0], cases[i][1]);
+    for (int i = 0; i < at_activation_count(); i++) {
+        const at_activation *activation = at_activation_get(i);
+        check_canonical(activation->name, activation->name);
+        if (*activation->aliases && !strchr(activation->aliases, ' '))
+            check_canonical(activation->aliases, activation->name);
+    }
+}
+
+Test(spec, stages)
+{
+    at_spec spec;
+    cr_assert_eq(at_spec_parse("[accuracy=fast] bias | elu(alpha=channel) | clip(-1, 2.5) | grad_clip(3)", &spec), ACTUNE_OK);
+    cr_assert_eq(spec.accuracy, AT_ACCURACY_FAST);
+    cr_assert_eq(spec.semantics, AT_SEMANTICS_TORCH);
+    cr_assert_eq(spec.stages, 4);
+    cr_assert_eq(spec.stage[0].kind, AT_STAGE_BIAS);
+    cr_assert_eq(spec.stage[0].column, 17);
+    cr_assert_eq(spec.stage[1].kind, AT_STAGE_ACTIVATION);
+    cr_assert_str_eq(spec.stage[1].activation->name, "elu");
+    cr_assert_eq(spec.stage[1].arguments, 1);
+    cr_assert_eq(spec.stage[1].argument[0].learn, AT_LEARN_CHANNEL);
+    cr_assert_eq(spec.stage[1].column, 24);
+    cr_assert_eq(spec.stage[2].kind, AT_STAGE_CLIP);
+    cr_assert_eq(spec.stage[2].argument[0].value, -1);
+    cr_assert_eq(spec.stage[2].argument[1].value, 2.5);
+    cr_assert_eq(spec.stage[3].kind, AT_STAGE_GRAD_CLIP);
+    cr_assert_eq(spec.stage[3].argument[0].value, 3);
+    at_spec_clear(&spec);
+    cr_assert_eq(at_spec_parse("elu", &spec), ACTUNE_OK);
+    cr_assert_eq(spec.stage[0].arguments, 1, "defaults are filled in");
+    cr_assert_eq(spec.stage[0].argument[0].value, 1);
+    cr_assert_str_eq(spec.stage[0].argument[0].name, "alpha");
+    at_spec_clear(&spec);
+}
+
+Test(spec, errors)
+{
+    static const struct {
+        const char *text;
+        actune_status status;
+        const char *message;
+    } cases[] = {
+        {"bias | gleu | clip(-6, 6)", ACTUNE_SYNTAX,
+         "spec:1:8: unknown stage 'gleu'; did you mean 'gelu'?\n  bias | gleu | clip(-6, 6)\n         ^"},
+        {"bias |\n  cilp(0, 1)", ACTUNE_SYNTAX, "spec:2:3: unknown stage 'cilp'; did you mean 'clip'?\n    cilp(0, 1)\n    ^"},
+        {"xyzzy", ACTUNE_SYNTAX, "spec:1:1: unknown stage 'xyzzy'; `actune ops` lists all stages"},
+        {"", ACTUNE_SYNTAX, "spec:1:1: a spec has at least one stage, for example 'relu'\n  \n  ^"},
+        {" \t\n", ACTUNE_SYNTAX, "spec:2:1: a spec has at least one stage"},
+        {"[accuracy=fast]", ACTUNE_SYNTAX, "spec:1:16: a spec has at least one stage"},
+        {"relu |", ACTUNE_SYNTAX, "spec:1:7: a stage is missing here\n  relu |\n        ^"},
+        {"| relu", ACTUNE_SYNTAX, "spec:1:1: a stage is missing here"},
+        {"relu | | bias", ACTUNE_SYNTAX, "spec:1:8: a stage is missing here"},
+        {"relu bias", ACTUNE_SYNTAX, "spec:1:6: expected '|' or the end here"},
+        {"relu)", ACTUNE_SYNTAX, "spec:1:5: expected '|' or the end here"},
+        {"relu] | bias", ACTUNE_SYNTAX, "spec:1:5: expected '|' or the end here"},
+        {"relu [accuracy=fast]", ACTUNE_SYNTAX, "spec:1:6: attributes in brackets stand in front of the first stage"},
+        {"(relu)", ACTUNE_SYNTAX, "spec:1:1: expected a stage here, not '('"},
+        {"6", ACTUNE_SYNTAX, "spec:1:1: expected a stage here, not '6'"},
+        {"clip(6, -6)", ACTUNE_SYNTAX, "spec:1:6: clip's lo is greater than its hi\n  clip(6, -6)\n       ^"},
+        {"clip(hi=-1, lo=inf)", ACTUNE_SYNTAX, "spec:1:16: clip's lo is greater than its hi"},
+        {"clip(nan, 1)", ACTUNE_SYNTAX, "spec:1:6: 'lo' of clip cannot be NaN"},
+        {"clip(0, -NaN)", ACTUNE_SYNTAX, "spec:1:9: 'hi' of clip cannot be NaN"},
+        {"clip", ACTUNE_SYNTAX, "spec:1:1: missing argument 'lo'; clip takes lo, hi"},
+        {"clip()", ACTUNE_SYNTAX, "spec:1:1: missing argument 'lo'"},
+        {"clip(1)", ACTUNE_SYNTAX, "spec:1:1: missing argument 'hi'"},
+        {"clip(hi=1)", ACTUNE_SYNTAX, "spec:1:1: missing argument 'lo'"},
+        {"clip(0, 1, 2)", ACTUNE_SYNTAX, "spec:1:12: too many arguments; clip takes lo, hi"},
+        {"clip(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)", ACTUNE_SYNTAX, "spec:1:32: too many arguments"},
+        {"clip(0, lo=1)", ACTUNE_SYNTAX, "spec:1:9: 'lo' of clip is given twice"},
+        {"clip(hi=0, hi=1)", ACTUNE_SYNTAX, "spec:1:12: 'hi' of clip is given twice"},
+        {"clip(lo=0, 1)", ACTUNE_SYNTAX, "spec:1:12: a value without a name cannot follow a named one"},
+        {"clip(low=0, hi=1)", ACTUNE_SYNTAX, "spec:1:6: unknown argument 'low'; clip takes lo, hi"},
+        {"clip(0 1)", ACTUNE_SYNTAX, "spec:1:8: expected ',' or ')' here"},
+        {"clip(0, 1", ACTUNE_SYNTAX, "spec:1:10: the '(' of clip is not closed"},
+        {"clip(0, 1 | relu", ACTUNE_SYNTAX, "spec:1:11: the '(' of clip is not closed"},
+        {"clip(", ACTUNE_SYNTAX, "spec:1:6: the '(' of clip is not closed"},
+        {"clip(0,", ACTUNE_SYNTAX, "spec:1:8: the '(' of clip is not closed"},
+        {"clip(,1)", ACTUNE_SYNTAX, "spec:1:6: expected a value of clip here"},
+        {"clip(0,)", ACTUNE_SYNTAX, "spec:1:8: expected a value of clip here"},
+        {"clip(lo=, hi=1)", ACTUNE_SYNTAX, "spec:1:9: expected a value of clip here"},
+        {"clip(0, 1.5.2)", ACTUNE_SYNTAX, "spec:1:9: '1.5.2' is not a number"},
+        {"clip(0, 0x10)", ACTUNE_SYNTAX, "spec:1:9: '0x10' is not a number"},
+        {"clip(0, 1e)", ACTUNE_SYNTAX, "spec:1:9: '1e' is not a number"},
+        {"clip(0, 1e999)", ACTUNE_SYNTAX, "spec:1:9: '1e999' is too large for a number; write inf for no bound"},
+        {"clip(learn, 1)", ACTUNE_SYNTAX, "spec:1:6: 'lo' of clip is a constant, it cannot be learned"},
+        {"clip(0, channel)", ACTUNE_SYNTAX, "spec:1:9: 'hi' of clip is a constant, it cannot be learned"},
+        {"grad_clip(-1)", ACTUNE_SYNTAX, "spec:1:11: grad_clip's limit is negative"},
+        {"grad_clip(inf)", ACTUNE_SYNTAX, "spec:1:11: 'v' of grad_clip must be finite"},
+        {"grad_clip", ACTUNE_SYNTAX, "spec:1:1: missing argument 'v'"},
+        {"relu(1)", ACTUNE_SYNTAX, "spec:1:6: too many arguments; relu takes no arguments"},
+        {"bias(1)", ACTUNE_SYNTAX, "spec:1:6: too many arguments; bias takes no arguments"},
+        {"elu(beta=1)", ACTUNE_SYNTAX, "spec:1:5: unknown argument 'beta'; elu takes alpha"},
+        {"elu(1, 2)", ACTUNE_SYNTAX, "spec:1:8: too many arguments; elu takes alpha"},
+        {"elu(1, alpha=2)", ACTUNE_SYNTAX, "spec:1:8: 'alpha' of elu is given twice"},
+        {"elu(nan)", ACTUNE_SYNTAX, "spec:1:5: 'alpha' of elu cannot be NaN"},
+        {"elu(inf)", ACTUNE_SYNTAX, "spec:1:5: 'alpha' of elu must be finite"},
+        {"elu(x)", ACTUNE_SYNTAX, "spec:1:5: 'x' is not a number, 'learn' or 'channel'"},
+        {"elu(alpha==1)", ACTUNE_SYNTAX, "spec:1:11: expected a value of elu here"},
+        {"[] relu", ACTUNE_SYNTAX, "spec:1:2: expected an attribute here: accuracy or semantics"},
+        {"[speed=fast] relu", ACTUNE_SYNTAX, "spec:1:2: unknown attribute 'speed'; there are accuracy and semantics"},
+        {"[accuracy=quick] relu", ACTUNE_SYNTAX, "spec:1:11: accuracy is one of exact, standard, fast"},
+        {"[accuracy] relu", ACTUNE_SYNTAX, "spec:1:10: expected '=' after 'accuracy'"},
+        {"[accuracy=fast, accuracy=fast] relu", ACTUNE_SYNTAX, "spec:1:17: the attribute 'accuracy' is given twice"},
+        {"[accuracy=fast relu", ACTUNE_SYNTAX, "spec:1:16: expected ',' or ']' here"},
+        {"[accuracy=fast,] relu", ACTUNE_SYNTAX, "spec:1:16: expected an attribute here"},
+        {"[accuracy=fast] [semantics=cudnn] relu", ACTUNE_SYNTAX, "spec:1:17: expected a stage here, not '['"},
+        {"re\x01lu", ACTUNE_SYNTAX, "spec:1:3: control character 0x01\n  re?lu\n    ^"},
+        {"clip(\xe2\x88\x92""6, 6)", ACTUNE_SYNTAX, "spec:1:6: byte 0xe2 is no ASCII character"},
+        {"relu\x7f", ACTUNE_SYNTAX, "spec:1:5: byte 0x7f is no ASCII character"},
+        {"@", ACTUNE_SYNTAX, "spec:1:1: a function of your own is written '@file.c:function'"},
+        {"@file.c", ACTUNE_SYNTAX, "spec:1:1: a function of your own is written"},
+        {"@:f", ACTUNE_SYNTAX, "spec:1:1: a function of your own is written"},
+        {"@file.c:", ACTUNE_SYNTAX, "spec:1:9: expected the name of a C function here"},
+        {"@file.c:1f", ACTUNE_SYNTAX, "spec:1:9: expected the name of a C function here"},
+        {"relu | @no/such.c:f(1)", ACTUNE_NOT_FOUND, "spec:1:8: cannot read 'no/such.c': No such file or directory"},
+        {"@/:f", ACTUNE_IO, "spec:1:1: cannot read '/': it is no regular file"},
+        {"@/dev/zero:f", ACTUNE_IO, "spec:1:1: cannot read '/dev/zero': it is no regular file"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        check_error(cases[i].text, cases[i].status, cases[i].message);
+    check_error(NULL, ACTUNE_INVALID_ARGUMENT, "no spec");
+}
+
+/* What the design names and this version lacks is not a mistake of the user's. */
+Test(spec, not_yet)
+{
+    static const char *const cases[] = {
+        "halves | silu | mul", "relu | quantize(i8)", "dropout(p=0.1)",   "relu | stats", "grad_norm",  "add(channel)",
+        "mul(channel)",        "topk(8)",             "halves(second)",   "standardize",  "cast(bf16)", "[from=output] relu",
+        "quantize(i8, scale=tensor)", "log_sigmoid | halves",
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        check_error(cases[i], ACTUNE_UNSUPPORTED, "spec:1:");
+        cr_assert(strstr(actune_last_error(), "not supported yet in this version"), "%s", actune_last_error());
+    }
+}
+
+Test(spec, limits)
+{
+    char text[AT_SPEC_LENGTH_MAX + 8] = "";
+    at_spec spec;
+    for (int i = 0; i < AT_STAGES_MAX; i++)
+        strcat(text, i ? "|bias" : "bias");
+    cr_assert_eq(at_spec_parse(text, &spec), ACTUNE_OK);
+    cr_assert_eq(spec.stages, AT_STAGES_MAX);
+    at_spec_clear(&spec);
+    strcat(text, "|bias");
+    check_error(text, ACTUNE_SYNTAX, "spec:1:161: a spec has at most 32 stages\n  ...");
+    memset(text, ' ', AT_SPEC_LENGTH_MAX);
+    memcpy(text, "relu", 4);
+    text[AT_SPEC_LENGTH_MAX] = 0;
+    cr_assert_eq(at_spec_parse(text, &spec), ACTUNE_OK);
+    cr_assert_str_eq(spec.canonical, "relu");
+    at_spec_clear(&spec);
+    strcat(text, " ");
+    check_error(text, ACTUNE_SYNTAX, "spec: longer than 4096 characters");
+    memset(text, 'a', AT_SPEC_LENGTH_MAX);
+    text[AT_SPEC_LENGTH_MAX] = 0;
+    check_error(text, ACTUNE_SYNTAX, "spec:1:1: unknown stage 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa'; `actune ops`");
+}
+
+static void write_file(const char *path, const char *text, size_t bytes)
+{
+    FILE *file = fopen(path, "w");
+    cr_assert(file);
+    cr_assert_eq(fwrite(text, 1, bytes, file), bytes);
+    cr_assert_eq(fclose(file), 0);
+}
+
+Test(spec, user_function)
+{
+    static char big[(1 << 20) + 1];
+    static const char source[] = "float my_act(float x, float Alpha, float beta)\n{\n    return x * Alpha + beta;\n}\n";
+    char folder[] = "/tmp/actune-spec-XXXXXX";
+    at_spec spec;
+    cr_assert(mkdtemp(folder) && !chdir(folder));
+    write_file("my:act.c", source, strlen(source));
+    write_file("nul.c", "int\0f;", 6);
+    memset(big, ' ', sizeof big);
+    write_file("big.c", big, sizeof big);
+    cr_assert_eq(mkfifo("pipe.c", 0600), 0);
+    cr_assert_eq(at_spec_parse("relu | @my:act.c:my_act( 0.3 , BETA=learn ) | clip(-1,1)", &spec), ACTUNE_OK, "%s",
+                 actune_last_error());
+    cr_assert_str_eq(spec.canonical, "relu | @my:act.c:my_act(Alpha=0.3, beta=learn) | clip(-1, 1)");
+    cr_assert_str_eq(spec.stage[1].file, "my:act.c");
+    cr_assert_str_eq(spec.stage[1].function, "my_act");
+    cr_assert_str_eq(spec.stage[1].activation->name, "my_act");
+    at_spec_clear(&spec);
+    check_canonical("@my:act.c:my_act(Alpha=1, beta=2)", "@my:act.c:my_act(Alpha=1, beta=2)");
+    check_error("@my:act.c:my_act(1)", ACTUNE_SYNTAX, "spec:1:1: missing argument 'beta'; my_act takes Alpha, beta");
+    check_error("@my:act.c:my_act(1, gamma=2)", ACTUNE_SYNTAX, "spec:1:21: unknown argument 'gamma'; my_act takes Alpha, beta");
+    check_error("@my:act.c:your_act", ACTUNE_NOT_FOUND, "");
+    check_error("@my:act.c:my_act(1, 2) | glu", ACTUNE_UNSUPPORTED, "spec:1:26:");
+    check_error("@nul.c:f", ACTUNE_SYNTAX, "spec:1:1: cannot read 'nul.c': it holds a NUL byte");
+    check_error("@big.c:f", ACTUNE_UNSUPPORTED, "spec:1:1: cannot read 'big.c': it is larger than 1 MiB");
+    check_error("@pipe.c:f", ACTUNE_IO, "spec:1:1: cannot read 'pipe.c': it is no regular file");
+    remove("my:act.c");
+    remove("nul.c");
+    remove("big.c");
+    remove("pipe.c");
+    cr_assert_eq(rmdir(folder), 0);
+}
