@@ -112,7 +112,7 @@ static void emit_plain_line(const at_fit *fit, int lanes, at_strbuf *out)
 
 void at_fit_emit(const at_fit *fit, const char *name, int lanes, at_strbuf *out)
 {
-    char row[8];
+    char row[16];
     for (int k = 0; k <= fit->degree; k++) {
         snprintf(row, sizeof row, "c%d", k);
         emit_table(fit, name, row, fit->coefficient[k], out);
