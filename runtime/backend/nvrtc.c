@@ -1,0 +1,212 @@
+#include "nvrtc.h"
+
+#include <dlfcn.h>
+#include <glob.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Own prototypes (the C interface of NVRTC is stable since CUDA 11.1, where cubins came). */
+typedef struct nvrtc_program *program;
+typedef int result;
+enum { NVRTC_SUCCESS = 0, NVRTC_INVALID_OPTION = 5, NVRTC_COMPILATION = 6 };
+
+static struct {
+    void *library;
+    char path[512];
+    int major, minor;
+    result (*version)(int *, int *);
+    const char *(*error_text)(result);
+    result (*create)(program *, const char *, const char *, int, const char *const *, const char *const *);
+    result (*destroy)(program *);
+    result (*compile)(program, int, const char *const *);
+    result (*log_size)(program, size_t *);
+    result (*log)(program, char *);
+    result (*ptx_size)(program, size_t *);
+    result (*ptx)(program, char *);
+    result (*cubin_size)(program, size_t *);
+    result (*cubin)(program, char *);
+    result (*arch_count)(int *);
+    result (*archs)(int *);
+} nvrtc;
+
+static const struct {
+    const char *name;
+    void *slot;
+} symbols[] = {
+    {"nvrtcVersion", &nvrtc.version},         {"nvrtcGetErrorString", &nvrtc.error_text}, {"nvrtcCreateProgram", &nvrtc.create},
+    {"nvrtcDestroyProgram", &nvrtc.destroy},  {"nvrtcCompileProgram", &nvrtc.compile},    {"nvrtcGetProgramLogSize", &nvrtc.log_size},
+    {"nvrtcGetProgramLog", &nvrtc.log},       {"nvrtcGetPTXSize", &nvrtc.ptx_size},       {"nvrtcGetPTX", &nvrtc.ptx},
+    {"nvrtcGetCUBINSize", &nvrtc.cubin_size}, {"nvrtcGetCUBIN", &nvrtc.cubin},            {"nvrtcGetNumSupportedArchs", &nvrtc.arch_count},
+    {"nvrtcGetSupportedArchs", &nvrtc.archs},
+};
+
+static pthread_once_t load_once = PTHREAD_ONCE_INIT;
+
+static bool try_library(const char *path)
+{
+    void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    if (!library)
+        return false;
+    for (size_t i = 0; i < sizeof symbols / sizeof *symbols; i++) {
+        void *symbol = dlsym(library, symbols[i].name);
+        if (!symbol) {
+            dlclose(library);
+            return false;
+        }
+        memcpy(symbols[i].slot, &symbol, sizeof symbol);
+    }
+    snprintf(nvrtc.path, sizeof nvrtc.path, "%s", path);
+    nvrtc.library = library;
+    nvrtc.version(&nvrtc.major, &nvrtc.minor);
+    return true;
+}
+
+/* Newest first: glob sorts upwards. */
+static bool try_pattern(const char *pattern)
+{
+    glob_t found;
+    bool loaded = false;
+    if (glob(pattern, 0, NULL, &found))
+        return false;
+    for (size_t i = found.gl_pathc; i-- > 0 && !loaded;)
+        loaded = try_library(found.gl_pathv[i]);
+    globfree(&found);
+    return loaded;
+}
+
+static void load(void)
+{
+    static const char *const patterns[] = {
+        "/usr/local/cuda/lib64/libnvrtc.so*", "/usr/local/cuda/lib/libnvrtc.so*", "/usr/local/cuda-*/lib*/libnvrtc.so*",
+        "/usr/lib/*-linux-gnu/libnvrtc.so*", "/usr/lib/python3*/*-packages/nvidia/*/lib/libnvrtc.so*",
+        "/usr/local/lib/python3*/*-packages/nvidia/*/lib/libnvrtc.so*"};
+    static const char *const names[] = {"libnvrtc.so", "libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so.11.2"};
+    const char *chosen = getenv("ACTUNE_NVRTC");
+    if (chosen && *chosen) {
+        try_library(chosen);
+        return;
+    }
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (try_library(names[i]))
+            return;
+    for (size_t i = 0; i < sizeof patterns / sizeof *patterns; i++)
+        if (try_pattern(patterns[i]))
+            return;
+}
+
+static actune_status need(void)
+{
+    pthread_once(&load_once, load);
+    if (nvrtc.library)
+        return ACTUNE_OK;
+    const char *chosen = getenv("ACTUNE_NVRTC");
+    if (chosen && *chosen)
+        return at_fail(ACTUNE_DEVICE, "ACTUNE_NVRTC names %s, which cannot be loaded as NVRTC", chosen);
+    return at_fail(ACTUNE_DEVICE, "libnvrtc was not found: install the CUDA toolkit's NVRTC (or Python's nvidia-cuda-nvrtc), or set "
+                                  "ACTUNE_NVRTC to the library's path");
+}
+
+actune_status at_nvrtc_version(int *major, int *minor, const char **path)
+{
+    AT_TRY(need());
+    *major = nvrtc.major;
+    *minor = nvrtc.minor;
+    *path = nvrtc.path;
+    return ACTUNE_OK;
+}
+
+static actune_status check_arch(int arch)
+{
+    int known[64], count = 0;
+    if (nvrtc.arch_count(&count) || count < 1 || count > 64 || nvrtc.archs(known))
+        return ACTUNE_OK; /* let the compile decide */
+    for (int i = 0; i < count; i++)
+        if (known[i] == arch)
+            return ACTUNE_OK;
+    return at_fail(ACTUNE_UNSUPPORTED, "sm_%d is unknown to NVRTC %d.%d (%s), which knows sm_%d to sm_%d", arch, nvrtc.major,
+                   nvrtc.minor, nvrtc.path, known[0], known[count - 1]);
+}
+
+/* Fetches a text or binary by its size and content functions. */
+static char *fetch(program p, result (*size)(program, size_t *), result (*content)(program, char *), size_t *bytes)
+{
+    size_t length = 0;
+    if (size(p, &length))
+        return NULL;
+    char *text = calloc(1, length + 1);
+    if (text && content(p, text)) {
+        free(text);
+        return NULL;
+    }
+    *bytes = length;
+    return text;
+}
+
+/* Largest number that stands before `unit` on any line of the log that ptxas wrote; -1 when there is none. */
+static int largest_before(const char *log, const char *unit)
+{
+    int largest = -1;
+    for (const char *at = log; (at = strstr(at, unit)); at += strlen(unit)) {
+        const char *digit = at;
+        while (digit > log && digit[-1] >= '0' && digit[-1] <= '9')
+            digit--;
+        int value = digit < at ? atoi(digit) : -1;
+        if (value > largest)
+            largest = value;
+    }
+    return largest;
+}
+
+static void read_usage(at_nvrtc_output *output)
+{
+    int stores = largest_before(output->log, " bytes spill stores"), loads = largest_before(output->log, " bytes spill loads");
+    output->registers = largest_before(output->log, " registers");
+    output->spill_bytes = stores < 0 ? -1 : stores + loads;
+    output->shared_bytes = largest_before(output->log, " bytes smem");
+    if (output->registers >= 0 && output->shared_bytes < 0)
+        output->shared_bytes = 0;
+}
+
+static actune_status compile(program p, int arch, bool cubin, at_nvrtc_output *output)
+{
+    char target[32];
+    snprintf(target, sizeof target, "--gpu-architecture=%s_%d", cubin ? "sm" : "compute", arch);
+    const char *options[] = {target, "--fmad=false", "--std=c++17", "--ptxas-options=-v"};
+    result code = nvrtc.compile(p, cubin ? 4 : 3, options);
+    size_t bytes;
+    output->log = fetch(p, nvrtc.log_size, nvrtc.log, &bytes);
+    if (code == NVRTC_COMPILATION)
+        return at_fail(ACTUNE_COMPILE, "NVRTC %d.%d for sm_%d:\n%s", nvrtc.major, nvrtc.minor, arch, output->log ? output->log : "");
+    if (code)
+        return at_fail(ACTUNE_COMPILE, "NVRTC %d.%d for sm_%d: %s", nvrtc.major, nvrtc.minor, arch, nvrtc.error_text(code));
+    output->code = cubin ? fetch(p, nvrtc.cubin_size, nvrtc.cubin, &output->bytes) : fetch(p, nvrtc.ptx_size, nvrtc.ptx, &output->bytes);
+    if (!output->code || !output->log)
+        return at_fail(ACTUNE_NO_MEMORY, "NVRTC's result could not be fetched");
+    read_usage(output);
+    return ACTUNE_OK;
+}
+
+actune_status at_nvrtc_compile(const char *source, const char *name, int arch, bool cubin, at_nvrtc_output *output)
+{
+    *output = (at_nvrtc_output){.registers = -1, .spill_bytes = -1, .shared_bytes = -1};
+    AT_TRY(need());
+    AT_TRY(check_arch(arch));
+    program p;
+    result code = nvrtc.create(&p, source, name, 0, NULL, NULL);
+    if (code)
+        return at_fail(ACTUNE_DEVICE, "nvrtcCreateProgram: %s", nvrtc.error_text(code));
+    actune_status status = compile(p, arch, cubin, output);
+    nvrtc.destroy(&p);
+    if (status)
+        at_nvrtc_output_clear(output);
+    return status;
+}
+
+void at_nvrtc_output_clear(at_nvrtc_output *output)
+{
+    free(output->code);
+    free(output->log);
+    *output = (at_nvrtc_output){0};
+}
