@@ -1,0 +1,264 @@
+#include "lower.h"
+
+#include "../runtime/base/dtype.h"
+#include "pass.h"
+#include "stages.h"
+#include <string.h>
+
+/* Names. */
+
+static bool is_gradient_of(const char *gradient, const char *name)
+{
+    return gradient[0] == 'd' && !strcmp(gradient + 1, name);
+}
+
+/* Whether two ports, or a port and the gradient of another, would have one name. */
+static bool clash(const char *a, const char *b)
+{
+    return !strcmp(a, b) || is_gradient_of(a, b) || is_gradient_of(b, a);
+}
+
+static bool is_taken(const at_lowering *l, const char *name)
+{
+    if (clash(name, "x") || clash(name, "y"))
+        return true;
+    for (int i = 0; i < l->operands; i++)
+        if (clash(name, l->operand[i].name))
+            return true;
+    return false;
+}
+
+/* "bias", "bias2", "bias3" ... */
+static actune_status add_operand(at_lowering *l, const char *kind, at_access access)
+{
+    if (l->operands == AT_PORTS_MAX)
+        return at_fail(ACTUNE_UNSUPPORTED, "'%s' has more operands than a kernel takes (%d)", l->spec->canonical,
+                       AT_PORTS_MAX);
+    const char *name = at_arena_strdup(&l->kernel->arena, kind);
+    for (int number = 2; name && is_taken(l, name); number++)
+        name = at_arena_printf(&l->kernel->arena, "%s%d", kind, number);
+    if (!name)
+        return at_fail(ACTUNE_NO_MEMORY, "out of memory while lowering a spec");
+    l->operand[l->operands++] = (at_operand){name, access};
+    return ACTUNE_OK;
+}
+
+static actune_status collect_operands(at_lowering *l)
+{
+    for (int s = 0; s < l->spec->stages; s++) {
+        const at_stage *stage = &l->spec->stage[s];
+        const at_stage_form *form = at_stage_form_of(stage->kind);
+        for (int i = 0; form && i < form->operands; i++)
+            AT_TRY(add_operand(l, form->operand[i].name, form->operand[i].access));
+        for (int i = 0; !form && i < stage->arguments; i++)
+            if (stage->argument[i].learn != AT_LEARN_NO)
+                AT_TRY(add_operand(l, stage->argument[i].name,
+                                   stage->argument[i].learn == AT_LEARN_CHANNEL ? AT_ACCESS_CHANNEL : AT_ACCESS_SCALAR));
+    }
+    return ACTUNE_OK;
+}
+
+/* Ports. */
+
+static actune_status add_port(at_kernel *kernel, at_port port)
+{
+    at_signature *signature = &kernel->signature;
+    if (signature->ports == AT_PORTS_MAX)
+        return at_fail(ACTUNE_UNSUPPORTED, "'%s' has more operands and gradients than a kernel takes (%d)", kernel->spec,
+                       AT_PORTS_MAX);
+    signature->port[signature->ports++] = port;
+    signature->inputs += !port.is_output;
+    signature->sums += port.is_sum;
+    signature->has_channel |= port.access == AT_ACCESS_CHANNEL;
+    return ACTUNE_OK;
+}
+
+actune_status at_lower_input(at_kernel *kernel, const char *name, at_access access, actune_dtype dtype)
+{
+    return add_port(kernel, (at_port){.name = name, .access = access, .dtype = dtype});
+}
+
+actune_status at_lower_output(at_kernel *kernel, const char *name, at_access access, actune_dtype dtype, bool is_sum)
+{
+    return add_port(kernel, (at_port){.name = name, .access = access, .dtype = dtype, .is_output = true, .is_sum = is_sum});
+}
+
+actune_dtype at_lower_operand_dtype(const at_lowering *l, const at_operand *operand)
+{
+    const at_signature *signature = &l->kernel->signature;
+    return operand->access == AT_ACCESS_ELEMENT ? signature->dtype_in : signature->compute;
+}
+
+/* Stages. */
+
+/* cuDNN's NOT_PROPAGATE_NAN: in its two ReLUs NaN counts as 0. */
+static at_node_id drop_nan(const at_stage_input *in)
+{
+    const char *name = in->stage->activation->name;
+    bool is_relu = !in->stage->file && (!strcmp(name, "relu") || !strcmp(name, "relu6"));
+    if (in->semantics != AT_SEMANTICS_CUDNN || !is_relu)
+        return in->x;
+    at_node_id zero = at_graph_constant(in->graph, 0);
+    return at_graph_add(in->graph, AT_OP_SELECT, at_graph_2(in->graph, AT_OP_GT, in->x, zero), in->x, zero);
+}
+
+static actune_status build_activation(const at_stage_input *in, at_node_id *y)
+{
+    const at_stage *stage = in->stage;
+    at_node_id inputs[1 + AT_ARGUMENTS_MAX];
+    int operand = 0;
+    inputs[0] = drop_nan(in);
+    for (int i = 0; i < stage->arguments; i++)
+        inputs[1 + i] = stage->argument[i].learn == AT_LEARN_NO ? at_graph_constant(in->graph, stage->argument[i].value)
+                                                                 : in->operand[operand++];
+    return at_graph_inline(in->graph, &stage->activation->graph, inputs, 1 + stage->arguments, y);
+}
+
+static int operands_of(const at_stage *stage, const at_stage_form *form)
+{
+    int count = 0;
+    if (form)
+        return form->operands;
+    for (int i = 0; i < stage->arguments; i++)
+        count += stage->argument[i].learn != AT_LEARN_NO;
+    return count;
+}
+
+/* Every stage works on the rounded value of the stage before (as a pipeline of separate kernels in the compute type would);
+   the last one's value is rounded by the store. */
+static actune_status build_stages(const at_lowering *l, at_graph *graph, at_node_id x, const at_node_id *operand)
+{
+    bool rounded = true; /* x is just as it was loaded */
+    for (int s = 0; s < l->spec->stages; s++) {
+        const at_stage *stage = &l->spec->stage[s];
+        const at_stage_form *form = at_stage_form_of(stage->kind);
+        bool has_value = stage->kind != AT_STAGE_GRAD_CLIP;
+        if (has_value && !rounded) {
+            x = at_graph_1(graph, AT_OP_ROUND, x);
+            rounded = true;
+        }
+        at_stage_input in = {.graph = graph, .stage = stage, .semantics = l->spec->semantics,
+                             .direction = l->request->direction, .x = x, .operand = operand};
+        if (form)
+            x = form->build(&in);
+        else
+            AT_TRY(build_activation(&in, &x));
+        if (has_value && x != in.x)
+            rounded = false;
+        operand += operands_of(stage, form);
+    }
+    graph->output[0] = x;
+    graph->outputs = 1;
+    return at_graph_status(graph);
+}
+
+actune_status at_lower_simplify(at_graph *graph)
+{
+    AT_TRY(at_pass_fold(graph));
+    AT_TRY(at_pass_stabilise(graph));
+    AT_TRY(at_pass_fold(graph));
+    return at_pass_cse(graph);
+}
+
+actune_status at_lower_stages(at_lowering *l)
+{
+    at_graph *graph = &l->kernel->graph;
+    at_node_id operand[AT_PORTS_MAX];
+    at_node_id x = at_graph_input(graph, 0);
+    for (int i = 0; i < l->operands; i++)
+        operand[i] = at_graph_input(graph, l->first_operand + i);
+    AT_TRY(build_stages(l, graph, x, operand));
+    return at_lower_simplify(graph);
+}
+
+static actune_status lower_forward(at_lowering *l)
+{
+    at_kernel *kernel = l->kernel;
+    l->first_operand = 1;
+    AT_TRY(at_lower_stages(l));
+    AT_TRY(at_lower_input(kernel, "x", AT_ACCESS_ELEMENT, kernel->signature.dtype_in));
+    for (int i = 0; i < l->operands; i++)
+        AT_TRY(at_lower_input(kernel, l->operand[i].name, l->operand[i].access, at_lower_operand_dtype(l, &l->operand[i])));
+    return at_lower_output(kernel, "y", AT_ACCESS_ELEMENT, kernel->signature.dtype_out, false);
+}
+
+/* The whole. */
+
+/* What decides the kernel's results, and nothing else: neither the spec's spelling nor the names of ports. */
+static actune_status identify(at_kernel *kernel)
+{
+    static const char *const access_names[] = {"element", "channel", "scalar"};
+    const at_signature *signature = &kernel->signature;
+    at_strbuf text = {0};
+    at_strbuf_printf(&text, "actune kernel 1\n%s %s %s %s\n", signature->direction == ACTUNE_FORWARD ? "forward" : "backward",
+                     at_dtype_get(signature->dtype_in)->name, at_dtype_get(signature->dtype_out)->name,
+                     at_accuracy_name(kernel->accuracy));
+    for (int i = 0; i < signature->ports; i++) {
+        const at_port *port = &signature->port[i];
+        at_strbuf_printf(&text, "port %s %s%s%s\n", access_names[port->access], at_dtype_get(port->dtype)->name,
+                         port->is_output ? " output" : "", port->is_sum ? " sum" : "");
+    }
+    at_graph_print(&kernel->graph, &text);
+    actune_status status = at_strbuf_status(&text);
+    if (status == ACTUNE_OK)
+        kernel->hash = at_hash_text(at_strbuf_text(&text));
+    at_strbuf_clear(&text);
+    return status;
+}
+
+static void mark_transcendental(at_kernel *kernel)
+{
+    for (int32_t i = 0; i < kernel->graph.count; i++)
+        kernel->transcendental |= at_op_get(kernel->graph.nodes[i].op)->transcendental;
+}
+
+static actune_status check_request(const at_kernel_request *request)
+{
+    if (request->direction != ACTUNE_FORWARD && request->direction != ACTUNE_BACKWARD)
+        return at_fail(ACTUNE_INVALID_ARGUMENT, "direction %d is neither forward nor backward", (int)request->direction);
+    if (!at_dtype_get(request->dtype_in) || !at_dtype_get(request->dtype_out))
+        return at_fail(ACTUNE_INVALID_ARGUMENT, "unknown element type (%d in, %d out)", (int)request->dtype_in,
+                       (int)request->dtype_out);
+    if (request->gradient_count < 0 || (request->gradient_count && !request->gradients))
+        return at_fail(ACTUNE_INVALID_ARGUMENT, "%d gradients without a list of names", request->gradient_count);
+    if (request->gradient_count && request->direction == ACTUNE_FORWARD)
+        return at_fail(ACTUNE_INVALID_ARGUMENT, "gradients are asked for in a forward kernel");
+    return ACTUNE_OK;
+}
+
+static actune_status lower(at_lowering *l)
+{
+    at_kernel *kernel = l->kernel;
+    AT_TRY(check_request(l->request));
+    kernel->spec = at_arena_strdup(&kernel->arena, l->spec->canonical);
+    if (!kernel->spec)
+        return at_fail(ACTUNE_NO_MEMORY, "out of memory while lowering a spec");
+    kernel->accuracy = l->spec->accuracy;
+    kernel->signature.direction = l->request->direction;
+    kernel->signature.dtype_in = l->request->dtype_in;
+    kernel->signature.dtype_out = l->request->dtype_out;
+    kernel->signature.compute = at_dtype_get(l->request->dtype_in)->compute;
+    AT_TRY(collect_operands(l));
+    AT_TRY(l->request->direction == ACTUNE_FORWARD ? lower_forward(l) : at_lower_backward(l));
+    mark_transcendental(kernel);
+    return identify(kernel);
+}
+
+actune_status at_kernel_lower(const at_spec *spec, const at_kernel_request *request, at_kernel *kernel)
+{
+    at_lowering lowering = {.spec = spec, .request = request, .kernel = kernel};
+    *kernel = (at_kernel){0};
+    actune_status status = lower(&lowering);
+    if (status != ACTUNE_OK)
+        at_kernel_clear(kernel);
+    return status;
+}
+
+void at_kernel_clear(at_kernel *kernel)
+{
+    at_graph_clear(&kernel->graph);
+    for (int i = 0; i < kernel->stretches; i++)
+        at_graph_clear(&kernel->stretch[i].graph);
+    at_arena_clear(&kernel->arena);
+    *kernel = (at_kernel){0};
+}

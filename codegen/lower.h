@@ -1,0 +1,34 @@
+/* Inside of the lowering, shared by lower.c and lower_backward.c. */
+#ifndef AT_CODEGEN_LOWER_H
+#define AT_CODEGEN_LOWER_H
+
+#include "kernel.h"
+
+typedef struct at_operand {
+    const char *name; /* "bias2": unique among all ports, with a 'd' in front too */
+    at_access access;
+} at_operand;
+
+typedef struct at_lowering {
+    const at_spec *spec;
+    const at_kernel_request *request;
+    at_kernel *kernel;
+    at_operand operand[AT_PORTS_MAX]; /* in pipeline order */
+    int operands;
+    int first_operand; /* the graph's INPUT that operand 0 is */
+} at_lowering;
+
+/* Builds the forward function of all stages in the kernel's graph (empty so far) as its one output, simplified. */
+actune_status at_lower_stages(at_lowering *lowering);
+/* The passes that every kernel goes through. */
+actune_status at_lower_simplify(at_graph *graph);
+/* Append a port to the signature. */
+actune_status at_lower_input(at_kernel *kernel, const char *name, at_access access, actune_dtype dtype);
+actune_status at_lower_output(at_kernel *kernel, const char *name, at_access access, actune_dtype dtype, bool is_sum);
+/* Element operands have the type of x, the others are computed with as they are. */
+actune_dtype at_lower_operand_dtype(const at_lowering *lowering, const at_operand *operand);
+
+/* lower_backward.c: graph and ports of the gradients. */
+actune_status at_lower_backward(at_lowering *lowering);
+
+#endif

@@ -1,0 +1,109 @@
+/* Backward: the gradient of the whole pipeline, with what it needs of the forward values computed again from x. */
+#include "lower.h"
+
+#include "pass.h"
+#include <string.h>
+
+enum { INPUT_X, INPUT_DY, FIRST_OPERAND };
+
+static actune_status fail_gradient(const at_lowering *l, const char *name)
+{
+    at_strbuf names = {0};
+    for (int i = 0; i < l->operands; i++)
+        at_strbuf_printf(&names, "%s%s", i ? ", " : "", l->operand[i].name);
+    if (!strcmp(name, "x"))
+        at_fail(ACTUNE_INVALID_ARGUMENT, "the gradient of x is always computed, it is not asked for by name");
+    else
+        at_fail(ACTUNE_INVALID_ARGUMENT, "no operand '%s' in '%s' to compute the gradient of; it has %s", name,
+                l->spec->canonical, l->operands ? at_strbuf_text(&names) : "no operands");
+    at_strbuf_clear(&names);
+    return ACTUNE_INVALID_ARGUMENT;
+}
+
+/* Marks the operands whose gradient is asked for. */
+static actune_status find_gradients(const at_lowering *l, bool wanted[AT_PORTS_MAX])
+{
+    for (int g = 0; g < l->request->gradient_count; g++) {
+        const char *name = l->request->gradients[g];
+        int i = 0;
+        if (!name)
+            return at_fail(ACTUNE_INVALID_ARGUMENT, "the name of gradient %d is NULL", g);
+        while (i < l->operands && strcmp(l->operand[i].name, name))
+            i++;
+        if (i == l->operands)
+            return fail_gradient(l, name);
+        if (wanted[i])
+            return at_fail(ACTUNE_INVALID_ARGUMENT, "the gradient of '%s' is asked for twice", name);
+        wanted[i] = true;
+    }
+    if (l->request->gradient_count >= AT_OUTPUTS_MAX)
+        return at_fail(ACTUNE_UNSUPPORTED, "a kernel computes at most %d gradients", AT_OUTPUTS_MAX);
+    return ACTUNE_OK;
+}
+
+/* Turns the graph of y into the graph of dx and the wanted gradients. */
+static actune_status differentiate(const at_lowering *l, const bool *wanted)
+{
+    at_graph *graph = &l->kernel->graph;
+    int32_t input[AT_OUTPUTS_MAX] = {INPUT_X}, count = 1;
+    at_node_id gradient[AT_OUTPUTS_MAX];
+    for (int i = 0; i < l->operands; i++)
+        if (wanted[i])
+            input[count++] = FIRST_OPERAND + i;
+    at_node_id dy = at_graph_input(graph, INPUT_DY);
+    AT_TRY(at_pass_differentiate(graph, graph->output[0], dy, input, count, gradient));
+    memcpy(graph->output, gradient, (size_t)count * sizeof *gradient);
+    graph->outputs = count;
+    AT_TRY(at_graph_status(graph));
+    return at_lower_simplify(graph);
+}
+
+/* Operands that no gradient depends on are no ports: nobody has to have kept them. x and dy always are, so that they are
+   ports 0 and 1 of every backward kernel. */
+static void drop_inputs(const at_lowering *l, bool used[AT_PORTS_MAX])
+{
+    at_graph *graph = &l->kernel->graph;
+    int32_t number[FIRST_OPERAND + AT_PORTS_MAX] = {INPUT_X, INPUT_DY}, next = FIRST_OPERAND;
+    for (int32_t i = 0; i < graph->count; i++)
+        if (graph->nodes[i].op == AT_OP_INPUT && graph->nodes[i].index >= FIRST_OPERAND)
+            used[graph->nodes[i].index - FIRST_OPERAND] = true;
+    for (int i = 0; i < l->operands; i++)
+        if (used[i])
+            number[FIRST_OPERAND + i] = next++;
+    for (int32_t i = 0; i < graph->count; i++)
+        if (graph->nodes[i].op == AT_OP_INPUT)
+            graph->nodes[i].index = number[graph->nodes[i].index];
+}
+
+static actune_status add_ports(const at_lowering *l, const bool *used, const bool *wanted)
+{
+    at_kernel *kernel = l->kernel;
+    AT_TRY(at_lower_input(kernel, "x", AT_ACCESS_ELEMENT, kernel->signature.dtype_in));
+    AT_TRY(at_lower_input(kernel, "dy", AT_ACCESS_ELEMENT, kernel->signature.dtype_out));
+    for (int i = 0; i < l->operands; i++)
+        if (used[i])
+            AT_TRY(at_lower_input(kernel, l->operand[i].name, l->operand[i].access, at_lower_operand_dtype(l, &l->operand[i])));
+    AT_TRY(at_lower_output(kernel, "dx", AT_ACCESS_ELEMENT, kernel->signature.dtype_in, false));
+    for (int i = 0; i < l->operands; i++) {
+        const at_operand *operand = &l->operand[i];
+        if (!wanted[i])
+            continue;
+        const char *name = at_arena_printf(&kernel->arena, "d%s", operand->name);
+        if (!name)
+            return at_fail(ACTUNE_NO_MEMORY, "out of memory while lowering a spec");
+        AT_TRY(at_lower_output(kernel, name, operand->access, at_lower_operand_dtype(l, operand),
+                               operand->access != AT_ACCESS_ELEMENT));
+    }
+    return ACTUNE_OK;
+}
+
+actune_status at_lower_backward(at_lowering *l)
+{
+    bool wanted[AT_PORTS_MAX] = {0}, used[AT_PORTS_MAX] = {0};
+    AT_TRY(find_gradients(l, wanted));
+    l->first_operand = FIRST_OPERAND;
+    AT_TRY(at_lower_stages(l));
+    AT_TRY(differentiate(l, wanted));
+    drop_inputs(l, used);
+    return add_ports(l, used, wanted);
+}
