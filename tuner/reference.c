@@ -1,0 +1,299 @@
+#include "reference.h"
+
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+#include "../runtime/base/dtype.h"
+#include "stats.h"
+
+/* --- the cases --- */
+
+static const struct case_row {
+    int layout;
+    int64_t outer, channels, inner;
+    at_values values;
+} case_rows[] = {
+    {AT_LAYOUT_FLAT, 1, 1, 0, AT_VALUES_SPECIAL},
+    {AT_LAYOUT_FLAT, 1, 1, 1, AT_VALUES_SPECIAL},
+    {AT_LAYOUT_FLAT, 1, 1, 2, AT_VALUES_SPECIAL},
+    {AT_LAYOUT_FLAT, 1, 1, 3, AT_VALUES_SPECIAL},
+    {AT_LAYOUT_FLAT, 1, 1, 7, AT_VALUES_SPECIAL},
+    {AT_LAYOUT_FLAT, 1, 1, 9, AT_VALUES_SPECIAL},
+    {AT_LAYOUT_FLAT, 1, 1, 15, AT_VALUES_SPECIAL},
+    {AT_LAYOUT_FLAT, 1, 1, 17, AT_VALUES_SPECIAL},
+    {AT_LAYOUT_FLAT, 1, 1, 31, AT_VALUES_SPECIAL},
+    {AT_LAYOUT_FLAT, 1, 1, 33, AT_VALUES_SPECIAL},
+    {AT_LAYOUT_FLAT, 1, 1, 63, AT_VALUES_SPECIAL},
+    {AT_LAYOUT_FLAT, 1, 1, 65, AT_VALUES_SPECIAL},
+    {AT_LAYOUT_FLAT, 1, 1, 127, AT_VALUES_SPECIAL},
+    {AT_LAYOUT_FLAT, 1, 1, 257, AT_VALUES_SPECIAL},
+    {AT_LAYOUT_FLAT, 1, 1, 1000, AT_VALUES_SPECIAL},
+    {AT_LAYOUT_FLAT, 3, 5, 67, AT_VALUES_SPECIAL},
+    {AT_LAYOUT_FLAT, 1, 1, 20011, AT_VALUES_SPECIAL},
+    {AT_LAYOUT_FLAT, 1, 1, 1003, AT_VALUES_NORMAL},
+    {AT_LAYOUT_FLAT, 1, 1, 36011, AT_VALUES_NORMAL},
+    {AT_LAYOUT_FLAT, 1, 1, 65536, AT_VALUES_EXHAUSTIVE},
+    {AT_LAYOUT_CHANNEL_INNER, 0, 5, 1, AT_VALUES_SPECIAL},
+    {AT_LAYOUT_CHANNEL_INNER, 1, 2, 1, AT_VALUES_SPECIAL},
+    {AT_LAYOUT_CHANNEL_INNER, 3, 5, 1, AT_VALUES_SPECIAL},
+    {AT_LAYOUT_CHANNEL_INNER, 2, 17, 1, AT_VALUES_SPECIAL},
+    {AT_LAYOUT_CHANNEL_INNER, 5, 64, 1, AT_VALUES_SPECIAL},
+    {AT_LAYOUT_CHANNEL_INNER, 7, 67, 1, AT_VALUES_SPECIAL},
+    {AT_LAYOUT_CHANNEL_INNER, 1, 1000, 1, AT_VALUES_SPECIAL},
+    {AT_LAYOUT_CHANNEL_INNER, 19, 1003, 1, AT_VALUES_SPECIAL},
+    {AT_LAYOUT_CHANNEL_INNER, 37, 31, 1, AT_VALUES_NORMAL},
+    {AT_LAYOUT_CHANNEL_INNER, 281, 129, 1, AT_VALUES_NORMAL},
+    {AT_LAYOUT_CHANNEL_INNER, 1024, 64, 1, AT_VALUES_EXHAUSTIVE},
+    {AT_LAYOUT_CHANNEL_OUTER, 0, 3, 4, AT_VALUES_SPECIAL},
+    {AT_LAYOUT_CHANNEL_OUTER, 1, 2, 2, AT_VALUES_SPECIAL},
+    {AT_LAYOUT_CHANNEL_OUTER, 2, 3, 5, AT_VALUES_SPECIAL},
+    {AT_LAYOUT_CHANNEL_OUTER, 2, 7, 17, AT_VALUES_SPECIAL},
+    {AT_LAYOUT_CHANNEL_OUTER, 1, 5, 49, AT_VALUES_SPECIAL},
+    {AT_LAYOUT_CHANNEL_OUTER, 2, 4, 196, AT_VALUES_SPECIAL},
+    {AT_LAYOUT_CHANNEL_OUTER, 3, 6, 1111, AT_VALUES_SPECIAL},
+    {AT_LAYOUT_CHANNEL_OUTER, 2, 3, 613, AT_VALUES_NORMAL},
+    {AT_LAYOUT_CHANNEL_OUTER, 1, 2, 18001, AT_VALUES_NORMAL},
+    {AT_LAYOUT_CHANNEL_OUTER, 2, 4, 8192, AT_VALUES_EXHAUSTIVE},
+};
+
+/* --- inputs --- */
+
+enum { SPECIALS_MAX = 256 };
+
+typedef struct specials {
+    double value[SPECIALS_MAX];
+    int count;
+} specials;
+
+static void add_special(specials *list, double value)
+{
+    if (list->count < SPECIALS_MAX)
+        list->value[list->count++] = value;
+}
+
+static void add_both_signs(specials *list, double value)
+{
+    add_special(list, value);
+    add_special(list, -value);
+}
+
+/* Values where kernels go wrong: the type's ends, where exp overflows or its result turns denormal, where functions settle. */
+static void list_specials(const at_kernel *kernel, actune_dtype dtype, specials *list)
+{
+    static const double always[] = {0, INFINITY, 1, 0.5, 1e-3, 1e-6, 2, 3, 4, 5, 5.5, 6, 7, 8, 9, 9.5, 10, 13, 15, 16, 17, 18, 20,
+                                    25, 40, 86.5, 87.5, 88, 88.9, 89.5, 100, 103.5, 104.5, 110, 150, 700, 710, 746, 1e3, 1e5,
+                                    1e10, 1e20};
+    for (size_t i = 0; i < sizeof always / sizeof *always; i++)
+        add_both_signs(list, always[i]);
+    add_special(list, NAN);
+    double most = at_dtype_max(dtype);
+    double normal = dtype == ACTUNE_F64 ? DBL_MIN : dtype == ACTUNE_F16 ? 0x1p-14 : FLT_MIN;
+    double least = (double)at_ulp(dtype, 0);
+    const double ends[] = {most, most / 2, sqrt(most), cbrt(most), normal, normal / 2, normal * 1.5, least, 3 * least};
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
+        add_both_signs(list, ends[i]);
+    for (int32_t i = 0; i < kernel->graph.count; i++) {
+        double value = kernel->graph.nodes[i].value;
+        if (kernel->graph.nodes[i].op != AT_OP_CONSTANT || !isfinite(value))
+            continue;
+        double step = (double)at_ulp(dtype, value);
+        for (int k = -1; k <= 1; k++)
+            add_both_signs(list, value + k * step);
+    }
+}
+
+/* Any bit pattern of the type. */
+static double random_bits(actune_dtype dtype, at_random *random)
+{
+    uint64_t bits = at_random_next(random);
+    return at_dtype_load(dtype, &bits, 0);
+}
+
+static double log_uniform(at_random *random)
+{
+    double magnitude = exp2(37 * at_random_uniform(random) - 30);
+    return at_random_next(random) & 1 ? magnitude : -magnitude;
+}
+
+typedef struct role {
+    const at_kernel *kernel;
+    const at_port *port;
+    const specials *list;
+    at_values values;
+    bool is_x, is_gradient;
+} role;
+
+static double gradient_value(const role *of, int64_t i, at_random *random)
+{
+    static const double values[] = {1, -1, 0, -0.0, 0.5, -3, 1e-4, NAN, 1000, INFINITY};
+    int count = sizeof values / sizeof *values;
+    /* An infinite gradient times a factor that a kernel may flush to 0 has no single answer: only where factors are exact. */
+    if (of->kernel->transcendental)
+        count--;
+    return i % 3 == 0 ? values[(i / 3) % count] : 2 * at_random_normal(random);
+}
+
+static double input_value(const role *of, int64_t i, int64_t elements, at_random *random)
+{
+    if (of->values == AT_VALUES_NORMAL || of->port->access != AT_ACCESS_ELEMENT)
+        return 2 * at_random_normal(random);
+    if (of->is_gradient)
+        return of->values == AT_VALUES_EXHAUSTIVE ? 2 * at_random_normal(random) : gradient_value(of, i, random);
+    if (!of->is_x)
+        return i % 11 == 5 ? (i % 2 ? -0.0 : 0.0) : 2 * at_random_normal(random);
+    if (of->values == AT_VALUES_EXHAUSTIVE) {
+        uint16_t bits = (uint16_t)i;
+        return at_dtype_load(of->port->dtype, &bits, 0);
+    }
+    switch (i % 4) {
+    case 0: /* another start for every size, so that each special value meets many lanes */
+        return of->list->value[(i / 4 + elements) % of->list->count];
+    case 1:
+        return random_bits(of->port->dtype, random);
+    case 2:
+        return 2 * at_random_normal(random);
+    }
+    return log_uniform(random);
+}
+
+static actune_status make_inputs(at_reference *reference, at_case *made, const specials *list, at_random *random)
+{
+    const at_signature *signature = &reference->kernel->signature;
+    for (int p = 0; p < signature->inputs; p++) {
+        const at_port *port = &signature->port[p];
+        int64_t count = at_port_count(port, made->shape);
+        made->input[p] = at_arena_array(&reference->arena, (size_t)count + 1, (size_t)at_dtype_get(port->dtype)->bytes);
+        if (!made->input[p])
+            return at_fail(ACTUNE_NO_MEMORY, "no memory for reference inputs");
+        role of = {reference->kernel, port, list, made->values, p == 0, strcmp(port->name, "dy") == 0};
+        for (int64_t i = 0; i < count; i++)
+            at_dtype_store(port->dtype, made->input[p], i, input_value(&of, i, count, random));
+    }
+    return ACTUNE_OK;
+}
+
+/* --- exact outputs --- */
+
+static int64_t port_index(const at_port *port, actune_shape shape, int64_t element)
+{
+    switch (port->access) {
+    case AT_ACCESS_ELEMENT:
+        return element;
+    case AT_ACCESS_CHANNEL:
+        return element / shape.inner % shape.channels;
+    case AT_ACCESS_SCALAR:
+        break;
+    }
+    return 0;
+}
+
+/* Sums in long double, and what they may be off by (NUMERICS.md: 1e-6 of the sum of absolute terms; f64: 1e-13). */
+typedef struct sums {
+    long double *total, *absolute, *error;
+} sums;
+
+static actune_status make_outputs(at_reference *reference, at_case *made, sums *of)
+{
+    const at_signature *signature = &reference->kernel->signature;
+    for (int k = 0; k < signature->ports - signature->inputs; k++) {
+        const at_port *port = &signature->port[signature->inputs + k];
+        size_t count = (size_t)at_port_count(port, made->shape) + 1;
+        made->want[k] = at_arena_array(&reference->arena, count, sizeof *made->want[k]);
+        made->allowed[k] = at_arena_array(&reference->arena, count, sizeof *made->allowed[k]);
+        made->indefinite[k] = at_arena_array(&reference->arena, count, sizeof *made->indefinite[k]);
+        of[k].total = at_arena_array(&reference->arena, port->is_sum ? count : 1, sizeof(long double));
+        of[k].absolute = at_arena_array(&reference->arena, port->is_sum ? count : 1, sizeof(long double));
+        of[k].error = at_arena_array(&reference->arena, port->is_sum ? count : 1, sizeof(long double));
+        if (!made->want[k] || !made->allowed[k] || !made->indefinite[k] || !of[k].total || !of[k].absolute || !of[k].error)
+            return at_fail(ACTUNE_NO_MEMORY, "no memory for reference outputs");
+    }
+    return ACTUNE_OK;
+}
+
+static void keep_element(at_case *made, const at_signature *signature, int64_t element, const at_expected *expected, sums *of)
+{
+    for (int k = 0; k < signature->ports - signature->inputs; k++) {
+        const at_port *port = &signature->port[signature->inputs + k];
+        int64_t at = port_index(port, made->shape, element);
+        if (port->is_sum) {
+            of[k].total[at] += expected[k].value;
+            of[k].absolute[at] += fabsl(expected[k].value);
+            of[k].error[at] += expected[k].error;
+        } else {
+            made->want[k][at] = (double)expected[k].value;
+            made->allowed[k][at] = (double)expected[k].error;
+            made->indefinite[k][at] = expected[k].indefinite;
+        }
+    }
+}
+
+static actune_status solve(at_reference *reference, at_oracle *oracle, at_case *made)
+{
+    const at_signature *signature = &reference->kernel->signature;
+    sums of[AT_OUTPUTS_MAX];
+    double inputs[AT_PORTS_MAX];
+    at_expected expected[AT_OUTPUTS_MAX];
+    AT_TRY(make_outputs(reference, made, of));
+    for (int64_t i = 0; i < made->elements; i++) {
+        for (int p = 0; p < signature->inputs; p++) {
+            const at_port *port = &signature->port[p];
+            inputs[p] = at_dtype_load(port->dtype, made->input[p], port_index(port, made->shape, i));
+        }
+        at_oracle_eval(oracle, inputs, expected);
+        keep_element(made, signature, i, expected, of);
+    }
+    double share = signature->compute == ACTUNE_F64 ? 1e-13 : 1e-6;
+    for (int k = 0; k < signature->ports - signature->inputs; k++) {
+        const at_port *port = &signature->port[signature->inputs + k];
+        for (int64_t i = 0; port->is_sum && i < at_port_count(port, made->shape); i++) {
+            made->want[k][i] = (double)of[k].total[i];
+            made->allowed[k][i] = (double)(share * of[k].absolute[i] + of[k].error[i] + at_ulp(port->dtype, of[k].total[i]));
+        }
+    }
+    return ACTUNE_OK;
+}
+
+/* --- all of it --- */
+
+static bool is_wanted(const struct case_row *row, const at_kernel *kernel, at_layout layout)
+{
+    bool narrow = at_dtype_get(kernel->signature.dtype_in)->bytes == 2;
+    actune_shape shape = {row->outer, row->channels, row->inner};
+    return row->layout == (int)layout && at_layout_of(&kernel->signature, shape) == layout && (row->values != AT_VALUES_EXHAUSTIVE || narrow);
+}
+
+actune_status at_reference_init(at_reference *reference, const at_kernel *kernel, at_layout layout, int64_t seed)
+{
+    enum { ROWS = sizeof case_rows / sizeof *case_rows };
+    *reference = (at_reference){.kernel = kernel, .layout = layout};
+    reference->cases = at_arena_array(&reference->arena, ROWS, sizeof *reference->cases);
+    if (!reference->cases)
+        return at_fail(ACTUNE_NO_MEMORY, "no memory for reference cases");
+    specials list = {.count = 0};
+    list_specials(kernel, kernel->signature.dtype_in, &list);
+    at_random random = {(uint64_t)seed ^ at_hash64(kernel->hash.hex, strlen(kernel->hash.hex))};
+    at_oracle *oracle;
+    AT_TRY(at_oracle_create(kernel, &oracle));
+    actune_status status = ACTUNE_OK;
+    for (int r = 0; r < ROWS && status == ACTUNE_OK; r++) {
+        const struct case_row *row = &case_rows[r];
+        if (!is_wanted(row, kernel, layout))
+            continue;
+        at_case *made = &reference->cases[reference->count++];
+        made->shape = (actune_shape){row->outer, row->channels, row->inner};
+        made->values = row->values;
+        made->elements = row->outer * row->channels * row->inner;
+        status = make_inputs(reference, made, &list, &random);
+        if (status == ACTUNE_OK)
+            status = solve(reference, oracle, made);
+    }
+    at_oracle_destroy(oracle);
+    return status;
+}
+
+void at_reference_clear(at_reference *reference)
+{
+    at_arena_clear(&reference->arena);
+    *reference = (at_reference){0};
+}

@@ -1,0 +1,42 @@
+/* Verification: is a kernel function within its accuracy class, whatever the size, the alignment, the cut and the special values?
+   Outputs are poisoned and stand between canaries. Compared are, with e the exact value and b the error allowed for it:
+   - e is NaN and an input is NaN: the kernel must give NaN; e is NaN and no input is (infinity times 0): NaN or the limit;
+   - e is infinite, or rounds to it: the same infinity; where e - b is still finite, the largest number may come;
+   - e is finite: |kernel - e| <= b; a zero must have e's sign going forward;
+   - sums: only of finite inputs, against long double, within 1e-6 of the sum of absolute terms (f64: 1e-13). */
+#ifndef AT_TUNER_VERIFY_H
+#define AT_TUNER_VERIFY_H
+
+#include "../runtime/backend/cpu.h"
+#include "../runtime/device.h"
+#include "../runtime/launch.h"
+#include "reference.h"
+
+typedef struct at_verify_report {
+    bool passed, exhaustive;   /* exhaustive: every x of a 16-bit type */
+    double max_error_ulp;      /* of the output's type, where the exact value is a normal number */
+    double max_error_absolute; /* where it is finite; sums are in neither */
+    double max_share;          /* largest error / error allowed */
+    int64_t compared;          /* values */
+    char worst[256];           /* where max_share was reached: "x = 1.5: y = 1.35, exact 1.36, ..." */
+    char detail[512];          /* the first failure, "" when passed */
+} at_verify_report;
+
+/* What is verified. function NULL: interpret. The pool may be NULL: no threads are used then. */
+typedef struct at_verify_target {
+    actune_kernel_fn function;
+    void (*interpret)(const void *kernel, at_layout layout, const actune_slice *slice);
+    const void *interpret_kernel;
+    at_pool *pool;
+} at_verify_target;
+
+/* Runs the function on every case of the reference: aligned and misaligned by 1 to 3 elements, in slices cut at odd places, on threads,
+   in place. A kernel that computes wrong is no error: report->passed is false. NO_MEMORY. */
+actune_status at_verify(const at_reference *reference, const at_verify_target *target, at_verify_report *report);
+
+/* The same for one variant, from its knobs: generated, compiled for `device`, loaded, verified. Errors of these steps are returned.
+   `kernel` is not approximated yet. */
+actune_status at_verify_kernel(at_cache *cache, const at_device *device, const at_kernel *kernel, at_layout layout,
+                               const at_variant *variant, at_verify_report *report);
+
+#endif
