@@ -1,0 +1,69 @@
+/* Timing by MEASURING.md: one workload's buffers (a bench), the arms that race on them, and interleaved rounds.
+   - Bytes are algorithmic: each input read once, each output written once.
+   - Regimes: warm below the cache bound; above it cold, in rotation over buffer sets that together are at least 5 times the bound (fewer
+     where memory is short: `sets` in the protocol tells).
+   - A timed region is at least 100 times the timer's resolution and 20 us, by repeating the launch. In-place launches run on fresh copies.
+   - Inputs are normal with sigma 2, without zeros and denormals. */
+#ifndef AT_TUNER_MEASURE_H
+#define AT_TUNER_MEASURE_H
+
+#include "../runtime/device.h"
+#include "../runtime/launch.h"
+#include "stats.h"
+
+typedef struct at_bench at_bench;
+
+typedef struct at_bench_request {
+    const at_signature *signature;
+    at_layout layout;
+    actune_shape shape; /* not empty */
+    bool in_place;
+    const at_device *device;
+    at_pool *pool;
+    int64_t seed;
+} at_bench_request;
+
+/* What of the last-level cache a process can count on: shared machines report all of it. */
+int64_t at_cache_bound(const at_device *device);
+/* Bytes that one launch reads and writes. */
+int64_t at_workload_bytes(const at_signature *signature, actune_shape shape);
+bool at_workload_is_cold(const at_signature *signature, actune_shape shape, const at_device *device);
+
+/* Allocates and fills the buffers. `signature` and `pool` are kept. NO_MEMORY. Not thread-safe. */
+actune_status at_bench_open(const at_bench_request *request, at_bench **bench);
+void at_bench_close(at_bench *bench);
+int at_bench_sets(const at_bench *bench);
+
+typedef enum at_arm_kind {
+    AT_ARM_KERNEL, /* a compiled kernel of the bench's signature */
+    AT_ARM_WHOLE,  /* a function of the same ports that does the whole tensor, sums included, in one call */
+    AT_ARM_COPY,   /* a compiled f32 identity kernel that moves the same bytes */
+    AT_ARM_MEMCPY  /* the anchor */
+} at_arm_kind;
+
+typedef struct at_arm {
+    at_arm_kind kind;
+    actune_kernel_fn function; /* not for MEMCPY */
+    int threads;
+    bool active;
+    /* filled by at_arm_open */
+    at_launch launch;
+    int repeats;
+    double *samples_ns; /* of one launch; sample i was taken in round i */
+    int samples;
+} at_arm;
+
+/* The signature that AT_ARM_COPY functions have: x f32, y f32, elements. */
+const at_signature *at_copy_signature(void);
+
+/* Makes the arm ready on this bench and finds its number of repeats (a few launches). */
+actune_status at_arm_open(at_bench *bench, at_arm *arm);
+void at_arm_close(at_arm *arm);
+/* Times every active arm once, in random order, and appends a sample to each (up to AT_SAMPLES_MAX). */
+void at_bench_round(at_bench *bench, at_arm *arms, int count, at_random *random);
+
+/* Monotonic nanoseconds, and the least step between two readings. */
+double at_now_ns(void);
+double at_timer_resolution_ns(void);
+
+#endif
