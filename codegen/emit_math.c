@@ -29,7 +29,7 @@ static const at_math_function functions[] = {
     {AT_OP_SIGMOID, "accurate", "sigmoid_p6c", 1.5},
     {AT_OP_SIGMOID, "exp16", "sigmoid_t16", 3},
     {AT_OP_SIGMOID, "exp32", "sigmoid_t32", 4},
-    {AT_OP_SIGMOID, "exp16rcp", "sigmoid_t16_rcp", 3000},
+    {AT_OP_SIGMOID, "exp16rcp", "sigmoid_t16_rcp", 1200},
     {AT_OP_SOFTPLUS, "poly", "softplus_p", 2},
 };
 
