@@ -1,8 +1,8 @@
 /* The text of a graph, and back. The parser takes exactly what the printer writes: it reads loosely, prints what it got
    and compares, so there is one definition of the format. */
+#include "../runtime/base/number.h"
 #include "graph.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 static void print_node(const at_node *node, int32_t id, at_strbuf *out)
@@ -59,13 +59,13 @@ static bool take_index(reader *r, int32_t *index)
     return digits > 0;
 }
 
+/* The number has to be the line's last word. */
 static bool take_value(reader *r, double *value)
 {
-    char *end;
-    *value = strtod(r->at, &end);
-    if (end == r->at)
+    size_t length = strcspn(r->at, "\n");
+    if (at_number_parse(r->at, length, value) != AT_NUMBER_OK)
         return false;
-    r->at = end;
+    r->at += length;
     return true;
 }
 

@@ -20,8 +20,9 @@ static const char *const seeds[] = {
     "%0 = input 1\n%1 = const -1.5e-45\n%2 = fma %0 %1 %0\n%3 = round %2\n%4 = grad_clip %3 %1\nreturn %4\n",
     "%0 = const nan\n%1 = const -inf\n%2 = stretch 3 %1\nreturn %0 %1 %2\n",
 };
-static const char *const pieces[] = {"%", "0", "1", "9", " ", "\n", "=", " = ", "return", "const ", "input ", "e", "-",
-                                     ".", "nan", "inf", "lt", "add", "select", "%1", "%999999999", "not", "\r"};
+static const char *const pieces[] = {"%",      "0",      "1",      "9",  " ",          "\n",  "=",   " = ",
+                                     "return", "const ", "input ", "e",  "-",          ".",   "nan", "inf",
+                                     "lt",     "add",    "select", "%1", "%999999999", "not", "\r"};
 
 static void mutate(char *text, size_t capacity)
 {
