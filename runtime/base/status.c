@@ -57,8 +57,10 @@ actune_status at_fail_in(actune_status code, const char *context_format, ...)
     va_start(arguments, context_format);
     int length = vsnprintf(text, sizeof text, context_format, arguments);
     va_end(arguments);
-    if (length >= 0 && length < MESSAGE_BYTES)
-        snprintf(text + length, sizeof text - (size_t)length, ": %s", last_error);
+    if (length >= 0 && length < MESSAGE_BYTES - 2) { /* room for ": " */
+        snprintf(text + length, 3, ": ");
+        snprintf(text + length + 2, sizeof text - (size_t)length - 2, "%.*s", MESSAGE_BYTES - length - 3, last_error);
+    }
     memcpy(last_error, text, sizeof last_error);
     return code;
 }

@@ -1,0 +1,208 @@
+#include "dispatch.h"
+
+#include "../db/store.h"
+#include "base/arena.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* How near a device is. Each has a table of its own. */
+typedef enum kinship { KIN_SELF, KIN_MODEL, KIN_CAPABILITY, KIN_COUNT } kinship;
+
+enum { MATCHES_PER_TABLE = 3 };
+
+struct at_dispatch {
+    unsigned char *block[KIN_COUNT];
+    at_table table[KIN_COUNT];
+};
+
+/* While the database is read. */
+typedef struct loading_state {
+    const at_device *device;
+    at_store *store;
+    at_arena arena;
+    kinship kin; /* whose choices are being read */
+    int order;   /* of the device among its kin: earlier ones win */
+    at_table_row *rows[KIN_COUNT];
+    int count[KIN_COUNT], capacity[KIN_COUNT];
+    const char **relatives; /* ids, to be read after the walk over the devices */
+    kinship *kinships;
+    int relative_count;
+} loading_state;
+
+static bool is_hash(const char *text)
+{
+    return text != NULL && strlen(text) == 32 && strspn(text, "0123456789abcdef") == 32;
+}
+
+static bool find_layout(const char *name, at_layout *layout)
+{
+    for (at_layout l = AT_LAYOUT_FLAT; l <= AT_LAYOUT_CHANNEL_OUTER; l++)
+        if (strcmp(at_layout_name(l), name) == 0) {
+            *layout = l;
+            return true;
+        }
+    return false;
+}
+
+/* Of a cold and a warm winner for one size the one measured as the tensor will be met: cold beyond the cache (MEASURING:
+   the default regime of a size). */
+static bool is_regime_of_size(const at_device *device, const at_store_workload *workload)
+{
+    int64_t cache = device->l3_bytes > 0 ? device->l3_bytes : device->l2_bytes;
+    bool beyond = cache > 0 && workload->size_bucket < 60 && (INT64_C(8) << workload->size_bucket) > cache;
+    return beyond == (strcmp(workload->regime, "cold") == 0);
+}
+
+static at_table_row *next_row(loading_state *loading)
+{
+    kinship kin = loading->kin;
+    if (loading->count[kin] == loading->capacity[kin]) {
+        if (loading->capacity[kin] > INT_MAX / 4)
+            return NULL;
+        int capacity = loading->capacity[kin] * 2 + 64;
+        at_table_row *rows = realloc(loading->rows[kin], sizeof *rows * (size_t)capacity);
+        if (rows == NULL)
+            return NULL;
+        loading->rows[kin] = rows;
+        loading->capacity[kin] = capacity;
+    }
+    return &loading->rows[kin][loading->count[kin]++];
+}
+
+/* A row that dispatch could never use (no hash, a layout of a later version) is passed over. */
+static actune_status add_choice(void *user, const at_store_choice *choice)
+{
+    loading_state *loading = user;
+    const at_store_workload *workload = &choice->workload;
+    at_table_row row = {.key = {.size_bucket = workload->size_bucket, .channel_bucket = workload->channel_bucket,
+                                .inner_bucket = workload->inner_bucket, .in_place = workload->in_place}};
+    if (!is_hash(choice->kernel) || !is_hash(choice->source_hash) || !find_layout(workload->layout, &row.key.layout))
+        return ACTUNE_OK;
+    memcpy(row.key.kernel.hex, choice->kernel, sizeof row.key.kernel.hex);
+    memcpy(row.source_hash.hex, choice->source_hash, sizeof row.source_hash.hex);
+    row.rank = 2 * loading->order + !is_regime_of_size(loading->device, workload);
+    row.variant = at_arena_strdup(&loading->arena, choice->variant_text);
+    at_table_row *place = next_row(loading);
+    if (row.variant == NULL || place == NULL)
+        return at_fail(ACTUNE_NO_MEMORY, "no memory for the dispatch table");
+    *place = row;
+    return ACTUNE_OK;
+}
+
+static actune_status add_relative(void *user, const at_store_device *other)
+{
+    loading_state *loading = user;
+    const at_device *device = loading->device;
+    if (strcmp(other->id, device->id) == 0 || strcmp(other->kind, device->kind) != 0 ||
+        strcmp(other->capability, device->capability) != 0)
+        return ACTUNE_OK;
+    size_t count = (size_t)loading->relative_count + 1;
+    const char **relatives = realloc(loading->relatives, sizeof *relatives * count);
+    if (relatives != NULL)
+        loading->relatives = relatives;
+    kinship *kinships = realloc(loading->kinships, sizeof *kinships * count);
+    if (kinships != NULL)
+        loading->kinships = kinships;
+    char *id = at_arena_strdup(&loading->arena, other->id);
+    if (relatives == NULL || kinships == NULL || id == NULL)
+        return at_fail(ACTUNE_NO_MEMORY, "no memory for the dispatch table");
+    relatives[count - 1] = id;
+    kinships[count - 1] = strcmp(other->model, device->model) == 0 ? KIN_MODEL : KIN_CAPABILITY;
+    loading->relative_count++;
+    return ACTUNE_OK;
+}
+
+static actune_status read_store(loading_state *loading)
+{
+    loading->kin = KIN_SELF;
+    AT_TRY(at_store_each_choice(loading->store, loading->device->id, NULL, add_choice, loading));
+    AT_TRY(at_store_each_device(loading->store, add_relative, loading));
+    for (int i = 0; i < loading->relative_count; i++) {
+        loading->kin = loading->kinships[i];
+        loading->order = i;
+        AT_TRY(at_store_each_choice(loading->store, loading->relatives[i], NULL, add_choice, loading));
+    }
+    return ACTUNE_OK;
+}
+
+static actune_status build_tables(loading_state *loading, at_dispatch *dispatch)
+{
+    for (int kin = 0; kin < KIN_COUNT; kin++) {
+        size_t size;
+        AT_TRY(at_table_build(loading->rows[kin], loading->count[kin], &dispatch->block[kin], &size));
+        AT_TRY(at_table_open(dispatch->block[kin], size, &dispatch->table[kin]));
+    }
+    return ACTUNE_OK;
+}
+
+static void clear_loading(loading_state *loading)
+{
+    for (int kin = 0; kin < KIN_COUNT; kin++)
+        free(loading->rows[kin]);
+    free(loading->relatives);
+    free(loading->kinships);
+    at_arena_clear(&loading->arena);
+    at_store_close(loading->store);
+}
+
+actune_status at_dispatch_load(const char *database, const at_device *device, at_dispatch **dispatch)
+{
+    *dispatch = NULL;
+    loading_state loading = {.device = device};
+    bool none = database != NULL && database[0] == '\0';
+    if (!none)
+        AT_TRY(at_store_open(database, AT_STORE_READ, &loading.store));
+    at_dispatch *new = calloc(1, sizeof *new);
+    actune_status status = new != NULL ? ACTUNE_OK : at_fail(ACTUNE_NO_MEMORY, "no memory for the dispatch table");
+    if (status == ACTUNE_OK && loading.store != NULL)
+        status = read_store(&loading);
+    if (status == ACTUNE_OK)
+        status = build_tables(&loading, new);
+    clear_loading(&loading);
+    if (status != ACTUNE_OK) {
+        at_dispatch_free(new);
+        return status;
+    }
+    *dispatch = new;
+    return ACTUNE_OK;
+}
+
+void at_dispatch_free(at_dispatch *dispatch)
+{
+    if (dispatch == NULL)
+        return;
+    for (int kin = 0; kin < KIN_COUNT; kin++)
+        free(dispatch->block[kin]);
+    free(dispatch);
+}
+
+static const char *tier_of(kinship kin, at_table_fit fit)
+{
+    static const char *const own[] = {"exact", "nearest size", "other layout"};
+    static const char *const kin_names[] = {NULL, "same model", "same capability"};
+    return kin == KIN_SELF ? own[fit] : kin_names[kin];
+}
+
+static bool known(const at_candidate *candidates, int count, const at_table_match *match)
+{
+    for (int i = 0; i < count; i++)
+        if (strcmp(candidates[i].variant, match->variant) == 0 &&
+            strcmp(candidates[i].source_hash.hex, match->source_hash.hex) == 0)
+            return true;
+    return false;
+}
+
+int at_dispatch_find(const at_dispatch *dispatch, const at_table_key *key, at_candidate *candidates)
+{
+    int count = 0;
+    for (int kin = 0; kin < KIN_COUNT; kin++) {
+        at_table_match match[MATCHES_PER_TABLE];
+        int found = at_table_find(&dispatch->table[kin], key, match, MATCHES_PER_TABLE);
+        for (int i = 0; i < found && count < AT_CANDIDATES_MAX; i++)
+            if (!known(candidates, count, &match[i]))
+                candidates[count++] = (at_candidate){match[i].variant, match[i].source_hash, tier_of((kinship)kin, match[i].fit)};
+    }
+    return count;
+}

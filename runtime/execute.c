@@ -1,0 +1,98 @@
+#include "plan.h"
+
+#include <stdint.h>
+
+static actune_status refuse(const actune_plan *plan, int port, const char *what)
+{
+    return at_fail(ACTUNE_INVALID_ARGUMENT, "actune_execute: buffer %d (%s) %s", port, plan->kernel.signature.port[port].name, what);
+}
+
+/* The slow path of check_buffer: says what is wrong. */
+static actune_status explain(const actune_plan *plan, const actune_buffer *buffer, int port)
+{
+    const at_port_need *need = &plan->need[port];
+    const char *name = plan->kernel.signature.port[port].name;
+    if (buffer->dtype != need->dtype) {
+        const at_dtype_info *got = at_dtype_get(buffer->dtype);
+        return at_fail(ACTUNE_INVALID_ARGUMENT, "actune_execute: buffer %d (%s) is %s, the plan wants %s", port, name,
+                       got != NULL ? got->name : "of no known element type", at_dtype_get(need->dtype)->name);
+    }
+    if (buffer->count < need->count)
+        return at_fail(ACTUNE_INVALID_ARGUMENT, "actune_execute: buffer %d (%s) has %lld elements, the plan wants %lld", port, name,
+                       (long long)buffer->count, (long long)need->count);
+    if (buffer->data == NULL)
+        return refuse(plan, port, "is NULL");
+    return refuse(plan, port, "is not aligned to its element type");
+}
+
+static bool is_good(const at_port_need *need, const actune_buffer *buffer)
+{
+    return buffer->dtype == need->dtype && buffer->count >= need->count && (buffer->data != NULL || need->count == 0) &&
+           ((uintptr_t)buffer->data & need->align_mask) == 0;
+}
+
+static bool overlap(const actune_plan *plan, const actune_buffer *buffers, int a, int b)
+{
+    uintptr_t first = (uintptr_t)buffers[a].data, second = (uintptr_t)buffers[b].data;
+    if (plan->need[a].bytes == 0 || plan->need[b].bytes == 0)
+        return false;
+    return first < second + plan->need[b].bytes && second < first + plan->need[a].bytes;
+}
+
+/* y = x (dx = dy) exactly, in a plan made for it; they have one element type, as plan_create checked. */
+static bool is_in_place(const actune_plan *plan, const actune_buffer *buffers, int output, int other)
+{
+    return output == plan->in_place_output && other == plan->in_place_input && buffers[output].data == buffers[other].data;
+}
+
+/* Inputs may share memory with inputs; an output shares with nothing. */
+static actune_status check_output(const actune_plan *plan, const actune_buffer *buffers, int output)
+{
+    for (int other = 0; other < output; other++)
+        if (overlap(plan, buffers, output, other) && !is_in_place(plan, buffers, output, other)) {
+            const at_port *port = plan->kernel.signature.port;
+            return at_fail(ACTUNE_INVALID_ARGUMENT, "actune_execute: buffers %d (%s) and %d (%s) overlap%s", other, port[other].name, output,
+                           port[output].name,
+                           buffers[output].data == buffers[other].data ? "; make the plan with in_place if y is to replace x (dx: dy)" : "");
+        }
+    return ACTUNE_OK;
+}
+
+/* Inputs come first, so every pair with an output in it is seen once. */
+static actune_status check_buffers(const actune_plan *plan, const actune_buffer *buffers)
+{
+    for (int i = 0; i < plan->ports; i++)
+        if (!is_good(&plan->need[i], &buffers[i]))
+            return explain(plan, &buffers[i], i);
+    for (int i = plan->kernel.signature.inputs; i < plan->ports; i++)
+        AT_TRY(check_output(plan, buffers, i));
+    return ACTUNE_OK;
+}
+
+static actune_status run_with_workspace(const actune_plan *plan, void *const *ports)
+{
+    /* The plan is constant to its users; taking a workspace from it is atomic. */
+    at_workspaces *workspaces = (at_workspaces *)&plan->workspaces;
+    void *memory;
+    int slot;
+    AT_TRY(at_workspace_take(workspaces, &memory, &slot));
+    at_launch_run(&plan->launch, plan->pool, ports, memory);
+    at_workspace_give(workspaces, memory, slot);
+    return ACTUNE_OK;
+}
+
+actune_status actune_execute(const actune_plan *plan, const actune_buffer *buffers, int count)
+{
+    if (plan == NULL || buffers == NULL)
+        return at_fail(ACTUNE_INVALID_ARGUMENT, "actune_execute: the plan or the list of buffers is NULL");
+    if (count != plan->ports)
+        return at_fail(ACTUNE_INVALID_ARGUMENT, "actune_execute: %d buffers, the plan has %d ports", count, plan->ports);
+    AT_TRY(check_buffers(plan, buffers));
+    void *ports[AT_PORTS_MAX];
+    for (int i = 0; i < count; i++)
+        ports[i] = buffers[i].data;
+    if (plan->launch.workspace_bytes > 0)
+        return run_with_workspace(plan, ports);
+    at_launch_run(&plan->launch, plan->pool, ports, NULL);
+    return ACTUNE_OK;
+}

@@ -1,0 +1,286 @@
+#include "plan.h"
+
+#include "backend/interp.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* One way to run the kernel: a stored winner, or the default variant (no source hash to agree with). */
+typedef struct plan_attempt {
+    at_variant variant;
+    const at_hash *measured; /* source hash of the winner, NULL */
+    const char *tier;
+} plan_attempt;
+
+static actune_status check_desc(const actune_plan_desc *desc)
+{
+    if (desc->spec == NULL)
+        return at_fail(ACTUNE_INVALID_ARGUMENT, "actune_plan_create: the spec is NULL");
+    if (desc->direction != ACTUNE_FORWARD && desc->direction != ACTUNE_BACKWARD)
+        return at_fail(ACTUNE_INVALID_ARGUMENT, "direction %d is neither forward nor backward", (int)desc->direction);
+    if (at_dtype_get(desc->dtype_in) == NULL || at_dtype_get(desc->dtype_out) == NULL)
+        return at_fail(ACTUNE_INVALID_ARGUMENT, "dtype_in %d or dtype_out %d is no element type", (int)desc->dtype_in,
+                       (int)desc->dtype_out);
+    if (desc->gradient_count < 0 || (desc->gradient_count > 0 && desc->gradients == NULL))
+        return at_fail(ACTUNE_INVALID_ARGUMENT, "%d gradients, but no list of their names", desc->gradient_count);
+    for (int i = 0; i < desc->gradient_count; i++)
+        if (desc->gradients[i] == NULL)
+            return at_fail(ACTUNE_INVALID_ARGUMENT, "the name of gradient %d is NULL", i);
+    if (desc->gradient_count > 0 && desc->direction == ACTUNE_FORWARD)
+        return at_fail(ACTUNE_INVALID_ARGUMENT, "gradients are outputs of the backward direction only");
+    if (desc->in_place && desc->dtype_in != desc->dtype_out)
+        return at_fail(ACTUNE_INVALID_ARGUMENT, "in place needs one element type, not %s and %s",
+                       at_dtype_get(desc->dtype_in)->name, at_dtype_get(desc->dtype_out)->name);
+    if (desc->max_threads < 0)
+        return at_fail(ACTUNE_INVALID_ARGUMENT, "max_threads is %d; 0 means the context's", desc->max_threads);
+    return ACTUNE_OK;
+}
+
+/* Spec -> stages -> one graph with its ports. */
+static actune_status lower(actune_plan *plan, const actune_plan_desc *desc)
+{
+    AT_TRY(at_spec_parse(desc->spec, &plan->spec));
+    at_kernel_request request = {.direction = desc->direction, .dtype_in = desc->dtype_in, .dtype_out = desc->dtype_out,
+                                 .gradients = desc->gradients, .gradient_count = desc->gradient_count};
+    return at_kernel_lower(&plan->spec, &request, &plan->kernel);
+}
+
+/* The shape: layout, chunks, and what every buffer must hold. The launch is the interpreter's until something better loads. */
+static actune_status lay_out(actune_plan *plan, const actune_plan_desc *desc, int threads)
+{
+    const at_signature *signature = &plan->kernel.signature;
+    AT_TRY(at_launch_init(&plan->launch, signature, at_layout_of(signature, desc->shape), desc->shape, threads));
+    plan->ports = signature->ports;
+    for (int i = 0; i < signature->ports; i++) {
+        const at_port *port = &signature->port[i];
+        size_t bytes = (size_t)at_dtype_get(port->dtype)->bytes;
+        int64_t count = at_port_count(port, desc->shape);
+        plan->need[i] = (at_port_need){.count = count, .bytes = (size_t)count * bytes, .align_mask = bytes - 1,
+                                       .dtype = port->dtype, .is_output = port->is_output};
+    }
+    plan->in_place_input = desc->in_place ? (int)(desc->direction == ACTUNE_BACKWARD) : -1; /* x, or dy behind it */
+    plan->in_place_output = desc->in_place ? signature->inputs : -1;                        /* y, or dx */
+    return ACTUNE_OK;
+}
+
+static actune_status generate(actune_plan *plan, const plan_attempt *attempt, const at_target *target, char *symbol, size_t capacity)
+{
+    at_generate_item item = {.kernel = &plan->kernel, .layout = plan->launch.layout, .variant = &attempt->variant};
+    AT_TRY(at_generate_batch(&item, 1, target, &plan->source));
+    AT_TRY(item.status);
+    AT_TRY(at_strbuf_status(&plan->source));
+    if (attempt->measured != NULL && strcmp(attempt->measured->hex, item.source_hash.hex) != 0)
+        return at_fail(ACTUNE_NOT_FOUND, "it was measured with other source text (the templates have changed since); tune again");
+    memcpy(symbol, item.symbol, sizeof item.symbol < capacity ? sizeof item.symbol : capacity);
+    return ACTUNE_OK;
+}
+
+/* How many slices the variant wants, capped by what the plan may use. */
+static int threads_of(const at_variant *variant, int most)
+{
+    long threads = strtol(at_variant_knob(variant, "threads", "1"), NULL, 10);
+    return threads < 1 ? 1 : threads > most ? most : (int)threads;
+}
+
+/* Variant -> source -> binary -> function. */
+static actune_status prepare(actune_plan *plan, const plan_attempt *attempt, int threads)
+{
+    const at_device *device = &plan->context->device;
+    const at_target target = {.isa = device->isa};
+    char symbol[32];
+    at_strbuf_clear(&plan->source);
+    at_strbuf_clear(&plan->variant);
+    at_variant_print(&attempt->variant, &plan->variant);
+    AT_TRY(generate(plan, attempt, &target, symbol, sizeof symbol));
+    AT_TRY(at_binary_build(plan->context->cache, at_strbuf_text(&plan->source), at_isa_name(device->isa),
+                           plan->context->no_compile, &plan->binary, &plan->build));
+    actune_kernel_fn function = at_binary_symbol(plan->binary, symbol);
+    if (function == NULL) {
+        at_binary_release(plan->binary);
+        plan->binary = NULL;
+        return at_fail(ACTUNE_INTERNAL, "%s has no symbol %s; please report it", plan->build.path, symbol);
+    }
+    at_launch *launch = &plan->launch;
+    AT_TRY(at_launch_init(launch, launch->signature, launch->layout, launch->shape, threads_of(&attempt->variant, threads)));
+    launch->function = function;
+    plan->tier = attempt->tier;
+    return at_strbuf_status(&plan->variant);
+}
+
+/* The first line of the last error: notes are one paragraph. */
+static void add_note(actune_plan *plan, const char *lead)
+{
+    const char *message = actune_last_error();
+    at_strbuf_printf(&plan->note, "%s%s: %.*s", plan->note.length > 0 ? "; " : "", lead, (int)strcspn(message, "\n"), message);
+}
+
+/* False when nothing can be compiled or loaded at all, so that further candidates are not worth their time. */
+static bool worth_going_on(actune_status status)
+{
+    return status != ACTUNE_NO_COMPILER && status != ACTUNE_IO && status != ACTUNE_NO_MEMORY;
+}
+
+/* Winners of the database, best first; the one that loads is in the plan. */
+static actune_status try_winners(actune_plan *plan, bool in_place, int threads)
+{
+    at_candidate candidates[AT_CANDIDATES_MAX];
+    at_table_key key = at_table_key_of(&plan->kernel.hash, plan->launch.layout, plan->launch.shape, in_place);
+    int count = at_dispatch_find(plan->context->dispatch, &key, candidates);
+    for (int i = 0; i < count; i++) {
+        plan_attempt attempt = {.measured = &candidates[i].source_hash, .tier = candidates[i].tier};
+        actune_status status = at_variant_parse(candidates[i].variant, &plan->arena, &attempt.variant);
+        if (status == ACTUNE_OK)
+            status = prepare(plan, &attempt, threads);
+        if (status == ACTUNE_OK)
+            return ACTUNE_OK;
+        add_note(plan, "a stored winner was not used");
+        if (!worth_going_on(status))
+            return status;
+    }
+    return ACTUNE_NOT_FOUND;
+}
+
+static actune_status try_default(actune_plan *plan, int threads)
+{
+    const at_target target = {.isa = plan->context->device.isa};
+    plan_attempt attempt = {.tier = "default"};
+    actune_status status = at_variant_default(&plan->kernel, plan->launch.layout, &target, &attempt.variant);
+    if (status == ACTUNE_OK)
+        status = prepare(plan, &attempt, threads);
+    if (status != ACTUNE_OK)
+        add_note(plan, "interpreted");
+    return status;
+}
+
+static actune_status interpret(actune_plan *plan, int threads)
+{
+    if (plan->kernel.graph.count > AT_INTERPRET_NODES_MAX)
+        return at_fail(ACTUNE_UNSUPPORTED, "the graph has %d operations, more than the interpreter takes (%d), and nothing compiles: %s",
+                       plan->kernel.graph.count, AT_INTERPRET_NODES_MAX, at_strbuf_text(&plan->note));
+    at_launch *launch = &plan->launch;
+    AT_TRY(at_launch_init(launch, launch->signature, launch->layout, launch->shape, threads));
+    launch->interpret = at_interpret;
+    launch->interpret_kernel = &plan->kernel;
+    plan->tier = "interpreter";
+    at_strbuf_clear(&plan->source);
+    at_strbuf_clear(&plan->variant);
+    at_strbuf_append(&plan->variant, "interpreter");
+    return ACTUNE_OK;
+}
+
+static bool interpreter_forced(void)
+{
+    const char *value = getenv("ACTUNE_INTERPRET");
+    return value != NULL && value[0] != '\0' && strcmp(value, "0") != 0;
+}
+
+/* The best that runs here: a winner, the default variant, the interpreter. */
+static actune_status choose(actune_plan *plan, bool in_place, int threads)
+{
+    if (plan->context->cache_note[0] != '\0')
+        at_strbuf_append(&plan->note, plan->context->cache_note);
+    if (interpreter_forced()) {
+        at_strbuf_clear(&plan->note);
+        at_strbuf_append(&plan->note, "ACTUNE_INTERPRET is set");
+        return interpret(plan, threads);
+    }
+    if (plan->context->cache == NULL)
+        return interpret(plan, threads);
+    actune_status status = try_winners(plan, in_place, threads);
+    if (status == ACTUNE_OK)
+        return status;
+    if (worth_going_on(status))
+        status = try_default(plan, threads);
+    return status == ACTUNE_OK ? status : interpret(plan, threads);
+}
+
+/* Threads to share the work with, and memory for partial sums. */
+static actune_status equip(actune_plan *plan)
+{
+    if (plan->launch.threads > 1)
+        AT_TRY(at_context_pool(plan->context, &plan->pool));
+    return at_workspaces_init(&plan->workspaces, plan->launch.workspace_bytes, plan->context->device.processors);
+}
+
+/* The whole way, in order. */
+static actune_status open_plan(actune_plan *plan, const actune_plan_desc *desc)
+{
+    int threads = plan->context->max_threads;
+    AT_TRY(check_desc(desc));
+    if (desc->max_threads > 0 && desc->max_threads < threads)
+        threads = desc->max_threads;
+    AT_TRY(lower(plan, desc));
+    AT_TRY(lay_out(plan, desc, threads));
+    AT_TRY(choose(plan, desc->in_place, threads));
+    AT_TRY(equip(plan));
+    return at_strbuf_status(&plan->note);
+}
+
+actune_status actune_plan_create(actune_context *context, const actune_plan_desc *desc, actune_plan **plan)
+{
+    if (plan == NULL)
+        return at_fail(ACTUNE_INVALID_ARGUMENT, "actune_plan_create: the place for the plan is NULL");
+    *plan = NULL;
+    if (context == NULL || desc == NULL)
+        return at_fail(ACTUNE_INVALID_ARGUMENT, "actune_plan_create: the context or the description is NULL");
+    actune_plan *new = calloc(1, sizeof *new);
+    if (new == NULL)
+        return at_fail(ACTUNE_NO_MEMORY, "no memory for a plan");
+    at_context_retain(context);
+    new->context = context;
+    actune_status status = open_plan(new, desc);
+    if (status != ACTUNE_OK) {
+        actune_plan_destroy(new);
+        return status;
+    }
+    *plan = new;
+    return ACTUNE_OK;
+}
+
+void actune_plan_destroy(actune_plan *plan)
+{
+    if (plan == NULL)
+        return;
+    at_workspaces_clear(&plan->workspaces);
+    if (plan->binary != NULL)
+        at_binary_release(plan->binary);
+    at_strbuf_clear(&plan->source);
+    at_strbuf_clear(&plan->variant);
+    at_strbuf_clear(&plan->note);
+    at_kernel_clear(&plan->kernel);
+    at_spec_clear(&plan->spec);
+    at_arena_clear(&plan->arena);
+    actune_context_close(plan->context);
+    free(plan);
+}
+
+int actune_plan_port_count(const actune_plan *plan)
+{
+    return plan->ports;
+}
+
+actune_status actune_plan_port(const actune_plan *plan, int index, actune_port_info *info)
+{
+    if (index < 0 || index >= plan->ports)
+        return at_fail(ACTUNE_INVALID_ARGUMENT, "port %d does not exist: the plan has %d", index, plan->ports);
+    const at_port *port = &plan->kernel.signature.port[index];
+    *info = (actune_port_info){.name = port->name, .dtype = port->dtype, .count = plan->need[index].count, .is_output = port->is_output};
+    return ACTUNE_OK;
+}
+
+void actune_plan_describe(const actune_plan *plan, actune_plan_info *info)
+{
+    *info = (actune_plan_info){.spec = plan->kernel.spec,
+                               .kernel = plan->kernel.hash.hex,
+                               .variant = at_strbuf_text(&plan->variant),
+                               .tier = plan->tier,
+                               .binary = plan->binary != NULL ? plan->build.path : "",
+                               .note = at_strbuf_text(&plan->note),
+                               .threads = plan->launch.threads,
+                               .workspace_bytes = plan->launch.workspace_bytes};
+}
+
+const char *actune_plan_source(const actune_plan *plan)
+{
+    return at_strbuf_text(&plan->source);
+}

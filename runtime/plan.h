@@ -1,0 +1,37 @@
+/* A plan: one kernel made ready to run on one shape. Read-only once it is made, but for its workspaces. */
+#ifndef AT_RUNTIME_PLAN_H
+#define AT_RUNTIME_PLAN_H
+
+#include "context.h"
+#include "base/dtype.h"
+#include "launch.h"
+#include "workspace.h"
+
+/* What execute asks of the buffer of a port. */
+typedef struct at_port_need {
+    int64_t count;
+    size_t bytes;
+    size_t align_mask; /* address bits that must be 0 */
+    actune_dtype dtype;
+    bool is_output;
+} at_port_need;
+
+struct actune_plan {
+    actune_context *context;
+    at_spec spec;
+    at_kernel kernel;
+    at_launch launch;
+    at_pool *pool; /* NULL when one thread does it */
+    at_port_need need[AT_PORTS_MAX];
+    int ports;
+    int in_place_input, in_place_output; /* the ports that may be one buffer; -1: none */
+    at_workspaces workspaces;
+    /* Why this kernel */
+    at_arena arena;
+    at_binary *binary;
+    at_build_info build;
+    const char *tier;
+    at_strbuf source, variant, note;
+};
+
+#endif
