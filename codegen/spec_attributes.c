@@ -1,6 +1,6 @@
 #include "spec_parse.h"
 
-#include <string.h>
+#include <stdio.h>
 
 typedef struct attribute {
     const char *name;
@@ -30,23 +30,41 @@ const char *at_accuracy_name(at_accuracy accuracy)
     return attributes[0].values[accuracy];
 }
 
+/* Fails with the names in `list`, up to a NULL. */
+static actune_status fail_listing(const at_scan *scan, size_t at, const char *message, const char *const *list)
+{
+    at_strbuf names = {0};
+    for (int i = 0; list[i]; i++)
+        at_strbuf_printf(&names, "%s%s", i ? ", " : "", list[i]);
+    at_scan_fail(scan, at, ACTUNE_SYNTAX, "%s %s", message, at_strbuf_text(&names));
+    at_strbuf_clear(&names);
+    return ACTUNE_SYNTAX;
+}
+
+static actune_status fail_name(const at_scan *scan, size_t at, at_slice name)
+{
+    const char *names[ATTRIBUTES + 1] = {0};
+    char message[100];
+    for (int i = 0; i < ATTRIBUTES; i++)
+        names[i] = attributes[i].name;
+    if (name.length)
+        snprintf(message, sizeof message, "unknown attribute '%.*s'; there are", AT_SLICE_SHOWN(name));
+    return fail_listing(scan, at, name.length ? message : "expected an attribute here, one of", names);
+}
+
 static actune_status parse_value(at_scan *scan, const attribute *entry, at_spec *spec)
 {
-    at_strbuf admitted = {0};
+    char message[100];
     at_scan_peek(scan);
     size_t at = scan->at;
     at_slice value = at_scan_name(scan);
-    for (int i = 0; entry->values[i]; i++) {
+    for (int i = 0; entry->values[i]; i++)
         if (at_slice_is_any(value, entry->values[i])) {
             entry->set(spec, i);
-            at_strbuf_clear(&admitted);
             return ACTUNE_OK;
         }
-        at_strbuf_printf(&admitted, "%s%s", i ? ", " : "", entry->values[i]);
-    }
-    at_scan_fail(scan, at, ACTUNE_SYNTAX, "%s is one of %s", entry->name, at_strbuf_text(&admitted));
-    at_strbuf_clear(&admitted);
-    return ACTUNE_SYNTAX;
+    snprintf(message, sizeof message, "%s is one of", entry->name);
+    return fail_listing(scan, at, message, entry->values);
 }
 
 static actune_status parse_attribute(at_scan *scan, bool *seen, at_spec *spec)
@@ -55,15 +73,12 @@ static actune_status parse_attribute(at_scan *scan, bool *seen, at_spec *spec)
     size_t at = scan->at;
     at_slice name = at_scan_name(scan);
     int i = 0;
-    if (!name.length)
-        return at_scan_fail(scan, at, ACTUNE_SYNTAX, "expected an attribute here: accuracy or semantics");
     if (at_slice_is_any(name, "from"))
         return at_scan_fail(scan, at, ACTUNE_UNSUPPORTED, "the attribute 'from' is not supported yet in this version");
     while (i < ATTRIBUTES && !at_slice_is_any(name, attributes[i].name))
         i++;
     if (i == ATTRIBUTES)
-        return at_scan_fail(scan, at, ACTUNE_SYNTAX, "unknown attribute '%.*s'; there are accuracy and semantics",
-                            AT_SLICE_SHOWN(name));
+        return fail_name(scan, at, name);
     if (seen[i])
         return at_scan_fail(scan, at, ACTUNE_SYNTAX, "the attribute '%s' is given twice", attributes[i].name);
     seen[i] = true;
