@@ -86,9 +86,9 @@ typedef struct actune_context_options {
 /* Opens a context: fingerprints the device, loads all of its winners into the dispatch table (a missing database is an
    empty one), starts no thread and no compiler. `options` NULL: all defaults.
    Errors: DATABASE (corrupt, foreign or newer-schema file; it is left untouched), IO, DEVICE, NO_MEMORY.
-   Any thread. The context may be used by several threads; close it after the last plan made from it. */
+   Any thread. The context may be used by several threads. */
 ACTUNE_API actune_status actune_context_open(const actune_context_options *options, actune_context **context);
-/* Joins the worker threads and frees the context. NULL is a no-op. */
+/* Joins the worker threads and frees the context; closed before its last plan is destroyed, it goes with that. NULL is a no-op. */
 ACTUNE_API void actune_context_close(actune_context *context);
 
 typedef struct actune_plan_desc {
@@ -128,7 +128,7 @@ typedef struct actune_plan_info {
     const char *spec;       /* canonical text */
     const char *kernel;     /* identity: hash of the lowered graph and types */
     const char *variant;    /* template and knobs, or "interpreter" */
-    const char *tier;       /* "exact", "nearest size", "other layout", "same model", "default", "interpreter" */
+    const char *tier;       /* "exact", "nearest size", "other layout", "same model", "same capability", "default", "interpreter" */
     const char *binary;     /* the loaded file, "" when interpreted */
     const char *note;       /* what a person should know (no compiler found, cache on a noexec mount ...), else "" */
     int threads;            /* the most this plan uses */
@@ -145,10 +145,13 @@ typedef struct actune_buffer {
 } actune_buffer;
 
 /* Runs the plan on `buffers`, one per port in port order. Any alignment that suits the element type. Outputs must not
-   overlap inputs, but for y = x (forward) or dx = dy (backward) in a plan made with in_place. Never locks, allocates,
-   compiles or reads files in a single-threaded plan; large shapes wake the context's worker threads.
+   overlap inputs or each other, but for y = x (forward) or dx = dy (backward) in a plan made with in_place; inputs may overlap
+   inputs. An empty shape writes nothing but zeros into sums. Never locks, allocates, compiles or reads files in a
+   single-threaded plan (with sums: as long as no more executions run at once than there are processors and, for
+   workspaces beyond 1 MiB, but for the first times that several do); large shapes wake the context's worker threads.
+   The caller's rounding and flush-to-zero state holds for the whole execution and is left as it was.
    Errors, before anything is written: INVALID_ARGUMENT (count, dtype, NULL, overlap; the message names the port).
-   Any thread, several at once. After fork, only the child's single-threaded plans may run. */
+   Any thread, several at once. In a child of fork, everything runs in the calling thread. */
 ACTUNE_API actune_status actune_execute(const actune_plan *plan, const actune_buffer *buffers, int count);
 
 #ifdef __cplusplus

@@ -1,0 +1,2 @@
+/* The example of the README, built and run as it stands: its exit status is the test's. */
+#include "../../examples/quick.c"
