@@ -1,0 +1,7 @@
+/* formula: (min(max(x, -3), 3) + 3) / 6 */
+/* Clamped before the shift: the bounds are met exactly, and ties send no gradient to x, as in PyTorch. */
+float hardsigmoid(float x)
+{
+    float clamped = actune_min(actune_max(x, -3), 3);
+    return (clamped + 3) * (1.0f / 6);
+}

@@ -1,0 +1,5 @@
+/* formula: x */
+float identity(float x)
+{
+    return x;
+}
