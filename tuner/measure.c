@@ -315,6 +315,7 @@ static void find_repeats(at_bench *bench, at_arm *arm)
     for (int step = 0; step < 4; step++) {
         double launch = time_region(bench, arm);
         double wanted = bench->region_ns / fmax(launch, 1);
+        arm->first_ns = launch;
         int repeats = wanted < 1 ? 1 : wanted > most ? most : (int)ceil(wanted);
         bool settled = repeats <= arm->repeats + arm->repeats / 4;
         if (repeats > arm->repeats)

@@ -49,6 +49,7 @@ typedef struct at_arm {
     /* filled by at_arm_open */
     at_launch launch;
     int repeats;
+    double first_ns;    /* a launch, roughly */
     double *samples_ns; /* of one launch; sample i was taken in round i */
     int samples;
 } at_arm;

@@ -1,0 +1,476 @@
+/* Races: interleaved rounds, from all candidates to a decision. */
+#include "session.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "../runtime/base/bucket.h"
+
+enum { ROUNDS_MIN = 9, ROUNDS_MAX = 41, CORE_ELEMENTS = 16384, SMALL_ELEMENTS = 2048, ARMS_MAX = 768, EXTRA_ARMS = 8 };
+
+/* Slower than the best by more than this after three rounds: out, whatever the interval. */
+#define FAR_BEHIND 1.15
+#define ROOF 0.98
+
+/* --- arms --- */
+
+static actune_status init_race(at_race *race, int candidates, int64_t seed)
+{
+    size_t room = (size_t)(candidates + EXTRA_ARMS);
+    *race = (at_race){.anchor = -1, .plain = -1, .null_arm = -1, .first_default = -1, .incumbent = -1, .best = -1, .winner = -1, .seed = seed};
+    race->arm = calloc(room, sizeof *race->arm);
+    race->variant = calloc(room, sizeof *race->variant);
+    race->log_ratio = calloc(room, sizeof *race->log_ratio);
+    race->tied = calloc(room, sizeof *race->tied);
+    if (!race->arm || !race->variant || !race->log_ratio || !race->tied)
+        return at_fail(ACTUNE_NO_MEMORY, "no memory for a race");
+    return ACTUNE_OK;
+}
+
+static void clear_race(at_race *race)
+{
+    for (int i = 0; i < race->count; i++)
+        at_arm_close(&race->arm[i]);
+    free(race->arm);
+    free(race->variant);
+    free(race->log_ratio);
+    free(race->tied);
+}
+
+/* Adds an arm; one that cannot be opened leaves the race as it was. Returns its index, -1. */
+static int add_arm(at_race *race, at_bench *bench, at_arm arm, int variant)
+{
+    if (at_arm_open(bench, &arm) != ACTUNE_OK)
+        return -1;
+    race->arm[race->count] = arm;
+    race->variant[race->count] = variant;
+    return race->count++;
+}
+
+static int add_candidate_arm(at_race *race, const at_group *group, at_bench *bench, int variant)
+{
+    const at_candidate *candidate = at_group_candidate(group, variant);
+    if (!candidate || !at_candidate_usable(group, candidate))
+        return -1;
+    at_arm arm = {.kind = AT_ARM_KERNEL, .function = group->codes[candidate->code].function, .threads = candidate->threads};
+    int index = add_arm(race, bench, arm, variant);
+    /* A shape too small for these threads would be the one-threaded arm once more. */
+    if (index >= 0 && race->arm[index].launch.threads != candidate->threads) {
+        at_arm_close(&race->arm[index]);
+        race->count--;
+        return -1;
+    }
+    return index;
+}
+
+static int find_arm(const at_race *race, int variant)
+{
+    for (int i = 0; i < race->count; i++)
+        if (race->variant[i] == variant)
+            return i;
+    return -1;
+}
+
+/* The anchor, the tuned copies, the plain loop and the default twice (its ratio to itself is the noise). */
+static void add_fixed_arms(at_race *race, const at_group *group, at_bench *bench, bool in_place)
+{
+    const at_session *session = group->session;
+    race->anchor = add_arm(race, bench, (at_arm){.kind = AT_ARM_MEMCPY}, -1);
+    race->copies_from = race->count;
+    for (int i = 0; i < session->copies; i++)
+        if (add_arm(race, bench, session->copy[i], -1) >= 0)
+            race->copies++;
+    if (group->plain && !in_place)
+        race->plain = add_arm(race, bench, (at_arm){.kind = AT_ARM_WHOLE, .function = group->plain}, -1);
+    race->first_default = add_candidate_arm(race, group, bench, 0);
+    race->null_arm = add_candidate_arm(race, group, bench, 0);
+    if (race->null_arm >= 0)
+        race->variant[race->null_arm] = -1;
+}
+
+/* --- judging --- */
+
+static bool is_fixed(const at_race *race, int arm)
+{
+    return race->variant[arm] < 0 || arm == race->first_default || arm == race->incumbent;
+}
+
+static void estimate(at_race *race)
+{
+    const at_arm *anchor = &race->arm[race->anchor];
+    for (int i = 0; i < race->count; i++) {
+        const at_arm *arm = &race->arm[i];
+        race->log_ratio[i] = at_paired_log_ratio(arm->samples_ns, anchor->samples_ns, arm->samples, (uint64_t)race->seed + (uint64_t)i);
+    }
+}
+
+static int best_candidate(const at_race *race)
+{
+    int best = -1;
+    for (int i = 0; i < race->count; i++)
+        if (race->variant[i] >= 0 && race->arm[i].active &&
+            (best < 0 || race->log_ratio[i].median < race->log_ratio[best].median))
+            best = i;
+    return best;
+}
+
+/* Takes out the candidates that have lost; returns how many besides the best are still in. */
+static int drop_losers(at_race *race)
+{
+    race->best = best_candidate(race);
+    if (race->best < 0)
+        return 0;
+    const at_interval *best = &race->log_ratio[race->best];
+    int left = 0;
+    for (int i = 0; i < race->count; i++) {
+        const at_interval *own = &race->log_ratio[i];
+        if (race->variant[i] < 0 || !race->arm[i].active || i == race->best)
+            continue;
+        bool far = own->median > best->median + log(FAR_BEHIND);
+        bool apart = race->rounds >= 5 && own->low > best->high && own->median > best->median + log1p(AT_TIE_MARGIN);
+        bool lost = far || apart;
+        if (lost && !is_fixed(race, i))
+            race->arm[i].active = false;
+        left += !lost;
+    }
+    return left;
+}
+
+static double best_copy(const at_race *race)
+{
+    double best = race->log_ratio[race->anchor].median;
+    for (int i = race->copies_from; i < race->copies_from + race->copies; i++)
+        best = fmin(best, race->log_ratio[i].median);
+    return best;
+}
+
+/* Share of the best copy's speed that the candidate reaches, in percent. */
+static double roof_share(const at_race *race, int arm)
+{
+    return 100 * exp(best_copy(race) - race->log_ratio[arm].median);
+}
+
+/* Every candidate still in is within the tie margin of the best, and the intervals are no wider than it. */
+static bool is_settled(const at_race *race)
+{
+    const at_interval *best = &race->log_ratio[race->best];
+    for (int i = 0; i < race->count; i++) {
+        const at_interval *own = &race->log_ratio[i];
+        if (race->variant[i] < 0 || !race->arm[i].active)
+            continue;
+        bool lost = own->low > best->high && own->median > best->median + log1p(AT_TIE_MARGIN);
+        if (!lost && (own->median > best->median + log1p(AT_TIE_MARGIN) || own->high - own->low > 2 * AT_TIE_MARGIN))
+            return false;
+    }
+    return true;
+}
+
+/* Rounds until it is decided, the roof is reached, or the time is over. Always at least three. */
+static actune_status run_rounds(at_group *group, at_race *race, at_bench *bench, double until_ns)
+{
+    at_session *session = group->session;
+    while (race->rounds < ROUNDS_MAX) {
+        if (at_session_stopped(session)) {
+            estimate(race);
+            return at_fail(ACTUNE_INTERRUPTED, "interrupted while measuring; what is stored stays");
+        }
+        at_bench_round(bench, race->arm, race->count, &session->random);
+        race->rounds++;
+        at_session_progress(session, "measure");
+        if (race->rounds < 3)
+            continue;
+        estimate(race);
+        int rivals = drop_losers(race);
+        if (race->best < 0)
+            break;
+        bool late = at_now_ns() > until_ns;
+        bool roof = roof_share(race, race->best) >= 100 * ROOF;
+        if (late || (race->rounds >= 5 && roof) || (race->rounds >= ROUNDS_MIN && (rivals == 0 || is_settled(race))))
+            break;
+    }
+    return ACTUNE_OK;
+}
+
+/* --- stage 1: the core knobs --- */
+
+static actune_shape core_shape(const at_group *group, int64_t inner)
+{
+    if (group->layout == AT_LAYOUT_FLAT)
+        return (actune_shape){1, 1, CORE_ELEMENTS};
+    if (group->layout == AT_LAYOUT_CHANNEL_INNER) {
+        int64_t channels = group->tasks[0].shape.channels;
+        return (actune_shape){channels < CORE_ELEMENTS ? CORE_ELEMENTS / channels : 1, channels, 1};
+    }
+    int64_t channels = inner < CORE_ELEMENTS / 2 ? CORE_ELEMENTS / inner : 2;
+    return (actune_shape){1, channels, inner};
+}
+
+static int64_t elements(actune_shape shape)
+{
+    return shape.outer * shape.channels * shape.inner;
+}
+
+/* Two shapes: one of the usual cache-resident size, and one where the ends of rows, planes or the tensor weigh most. */
+static int core_shapes(const at_group *group, actune_shape shapes[2])
+{
+    const at_task *small = &group->tasks[0], *large = &group->tasks[0];
+    bool outer = group->layout == AT_LAYOUT_CHANNEL_OUTER;
+    for (int i = 0; i < group->task_count; i++) {
+        const at_task *task = &group->tasks[i];
+        if (task->done)
+            continue;
+        bool smaller = outer ? task->shape.inner < small->shape.inner : elements(task->shape) < elements(small->shape);
+        bool larger = outer ? task->shape.inner > large->shape.inner : elements(task->shape) > elements(large->shape);
+        small = smaller || small->done ? task : small;
+        large = larger || large->done ? task : large;
+    }
+    shapes[0] = core_shape(group, large->shape.inner);
+    if (outer && at_size_bucket(small->shape.inner) < at_size_bucket(shapes[0].inner)) {
+        shapes[1] = core_shape(group, small->shape.inner);
+        return 2;
+    }
+    if (!outer && elements(small->shape) <= SMALL_ELEMENTS) {
+        shapes[1] = small->shape;
+        return 2;
+    }
+    return 1;
+}
+
+static void add_seed(at_group *group, int variant)
+{
+    int most = sizeof group->seeds / sizeof *group->seeds;
+    for (int i = 0; i < group->seed_count; i++)
+        if (at_same_core(&group->space[group->seeds[i]], &group->space[variant]))
+            return;
+    if (group->seed_count < most)
+        group->seeds[group->seed_count++] = variant;
+}
+
+/* The fastest few that are tied with the best. */
+static void take_seeds(at_group *group, at_race *race, int most)
+{
+    race->best = best_candidate(race);
+    for (int taken = 0; taken < most && race->best >= 0; taken++) {
+        int next = best_candidate(race);
+        if (next < 0 || race->log_ratio[next].median > race->log_ratio[race->best].median + log1p(2 * AT_TIE_MARGIN))
+            return;
+        add_seed(group, race->variant[next]);
+        race->arm[next].active = false;
+    }
+}
+
+static at_store_workload core_workload(const at_group *group, actune_shape shape)
+{
+    bool flat = group->layout == AT_LAYOUT_FLAT;
+    return (at_store_workload){.layout = at_layout_name(group->layout), .size_bucket = at_size_bucket(elements(shape)),
+                               .channel_bucket = flat ? 0 : at_size_bucket(shape.channels),
+                               .inner_bucket = flat ? 0 : at_size_bucket(shape.inner), .regime = "warm"};
+}
+
+static actune_status record_core(at_group *group, actune_shape shape, const at_race *race)
+{
+    at_store_workload workload = core_workload(group, shape);
+    AT_TRY(at_store_begin(group->session->store));
+    actune_status status = at_record_race(group, &workload, race);
+    if (status == ACTUNE_OK)
+        return at_store_commit(group->session->store);
+    at_store_rollback(group->session->store);
+    return status;
+}
+
+static actune_status race_core_at(at_group *group, actune_shape shape, const int *picked, int count, int most)
+{
+    at_session *session = group->session;
+    at_bench_request request = {.signature = &group->kernel->signature, .layout = group->layout, .shape = shape, .device = session->device,
+                                .pool = session->pool, .seed = session->options->seed};
+    at_bench *bench;
+    at_race race;
+    AT_TRY(at_bench_open(&request, &bench));
+    actune_status status = init_race(&race, count, session->options->seed);
+    if (status == ACTUNE_OK) {
+        add_fixed_arms(&race, group, bench, false);
+        for (int i = 0; i < count; i++)
+            if (find_arm(&race, picked[i]) < 0)
+                add_candidate_arm(&race, group, bench, picked[i]);
+        /* The core is a small part of the time: most of it belongs to the sizes. */
+        double until = at_now_ns() + fmax(2e8, 0.05 * at_session_left_ns(session));
+        status = run_rounds(group, &race, bench, until);
+        actune_status stored = record_core(group, shape, &race);
+        status = status == ACTUNE_OK ? stored : status;
+        take_seeds(group, &race, most);
+    }
+    clear_race(&race);
+    at_bench_close(bench);
+    return status;
+}
+
+actune_status at_race_core(at_group *group)
+{
+    at_session *session = group->session;
+    at_search_stage stage = {.variants = group->space, .count = group->space_count};
+    int picked[ARMS_MAX];
+    picked[0] = 0; /* the default stands first: it is compiled whatever the time */
+    int count = 1 + session->search->pick(&stage, &session->random, picked + 1, ARMS_MAX - 1);
+    AT_TRY(at_group_prepare(group, picked, count));
+    const at_candidate *plain = at_group_candidate(group, 0);
+    if (!plain || !at_candidate_usable(group, plain)) {
+        const char *log = plain ? group->codes[plain->code].log : NULL;
+        return at_fail(ACTUNE_VERIFY, "the default variant of '%s' cannot be used: %s", group->kernel->spec, log ? log : "not built");
+    }
+    actune_shape shapes[2];
+    int anchors = core_shapes(group, shapes);
+    for (int i = 0; i < anchors; i++)
+        AT_TRY(race_core_at(group, shapes[i], picked, count, i == 0 ? 3 : 2));
+    add_seed(group, 0);
+    return ACTUNE_OK;
+}
+
+/* --- stage 2: one size --- */
+
+/* The incumbent's code may be the twin of one that is measured: that one stands for it. */
+static int incumbent_variant(const at_group *group, const at_task *task)
+{
+    int variant = task->incumbent ? at_group_find(group, task->incumbent) : -1;
+    const at_candidate *candidate = variant >= 0 ? at_group_candidate(group, variant) : NULL;
+    if (!candidate || group->codes[candidate->code].twin < 0)
+        return candidate ? variant : -1;
+    for (int i = 0; i < group->candidate_count; i++)
+        if (group->candidates[i].code == group->codes[candidate->code].twin && group->candidates[i].threads == candidate->threads)
+            return group->candidates[i].variant;
+    return -1;
+}
+
+static bool is_better_tie(const at_group *group, const at_race *race, int arm, int than)
+{
+    const int *variant = race->variant;
+    if (than < 0 || arm == race->incumbent || than == race->incumbent)
+        return than < 0 || arm == race->incumbent;
+    if (arm == race->first_default || than == race->first_default)
+        return arm == race->first_default;
+    size_t own = group->codes[at_group_candidate(group, variant[arm])->code].code_bytes;
+    size_t other = group->codes[at_group_candidate(group, variant[than])->code].code_bytes;
+    return own != other ? own < other : variant[arm] < variant[than];
+}
+
+/* Tie set, then: incumbent, default, less code, order of the knobs. */
+static void decide(const at_group *group, at_race *race)
+{
+    at_interval *of = calloc((size_t)race->count, sizeof *of);
+    if (!of)
+        return;
+    for (int i = 0; i < race->count; i++) {
+        bool finalist = race->variant[i] >= 0 && race->arm[i].samples == race->rounds;
+        of[i] = finalist ? race->log_ratio[i] : (at_interval){NAN, NAN, NAN};
+    }
+    race->best = at_tie_set(of, race->count, race->tied);
+    for (int i = 0; i < race->count; i++)
+        if (race->tied[i] && is_better_tie(group, race, i, race->winner))
+            race->winner = i;
+    free(of);
+}
+
+static double arm_median(const at_race *race, int arm)
+{
+    return arm >= 0 ? at_median(race->arm[arm].samples_ns, race->arm[arm].samples) : 0;
+}
+
+static void fill_result(at_group *group, at_task *task, const at_race *race)
+{
+    at_tune_result *result = &task->result;
+    at_strbuf text = {0};
+    at_variant_print(&group->space[race->variant[race->winner]], &text);
+    snprintf(result->variant, sizeof result->variant, "%s", at_strbuf_text(&text));
+    at_strbuf_clear(&text);
+    result->winner_ns = arm_median(race, race->winner);
+    result->default_ns = arm_median(race, race->first_default);
+    result->copy_ns = arm_median(race, race->anchor);
+    result->autovec_ns = arm_median(race, race->plain);
+    const at_arm *winner = &race->arm[race->winner], *plain = &race->arm[race->first_default];
+    at_interval gain = at_paired_log_ratio(plain->samples_ns, winner->samples_ns, race->rounds, (uint64_t)race->seed);
+    result->gain_low = exp(gain.low);
+    result->gain_high = exp(gain.high);
+    if (race->null_arm >= 0) {
+        at_interval null = at_paired_log_ratio(race->arm[race->null_arm].samples_ns, plain->samples_ns, race->rounds, (uint64_t)race->seed);
+        if (fabs(null.median) > log1p(AT_TIE_MARGIN))
+            snprintf(result->message, sizeof result->message, "noisy: the same kernel twice differed by %.1f %%",
+                     100 * expm1(fabs(null.median)));
+    }
+}
+
+static actune_status finish_task(at_group *group, at_task *task, at_race *race)
+{
+    decide(group, race);
+    if (race->winner < 0)
+        return at_fail(ACTUNE_VERIFY, "no variant of '%s' could be measured", group->kernel->spec);
+    fill_result(group, task, race);
+    AT_TRY(at_store_begin(group->session->store));
+    actune_status status = at_record_race(group, &task->workload, race);
+    if (status == ACTUNE_OK)
+        status = at_record_choice(group, task, race, roof_share(race, race->winner));
+    if (status == ACTUNE_OK)
+        status = at_store_commit(group->session->store);
+    else
+        at_store_rollback(group->session->store);
+    task->done = status == ACTUNE_OK;
+    return status;
+}
+
+/* Where launches take long, a candidate far behind in its first ones is not measured any further. */
+static void keep_promising(at_race *race, double left_ns)
+{
+    double round = 0, least = INFINITY;
+    for (int i = 0; i < race->count; i++) {
+        round += 2 * race->arm[i].first_ns * race->arm[i].repeats;
+        if (race->variant[i] >= 0)
+            least = fmin(least, race->arm[i].first_ns);
+    }
+    for (int i = 0; i < race->count && ROUNDS_MIN * round > left_ns; i++)
+        if (race->variant[i] >= 0 && !is_fixed(race, i) && race->arm[i].first_ns > 1.3 * least)
+            race->arm[i].active = false;
+}
+
+static actune_status race_candidates(at_group *group, at_task *task, at_bench *bench, const int *picked, int count, double until)
+{
+    at_race race;
+    actune_status status = init_race(&race, count, group->session->options->seed);
+    if (status == ACTUNE_OK) {
+        add_fixed_arms(&race, group, bench, task->workload.in_place);
+        int incumbent = incumbent_variant(group, task);
+        if (incumbent > 0)
+            add_candidate_arm(&race, group, bench, incumbent);
+        for (int i = 0; i < count && at_now_ns() < until; i++)
+            if (find_arm(&race, picked[i]) < 0)
+                add_candidate_arm(&race, group, bench, picked[i]);
+        race.incumbent = incumbent >= 0 ? find_arm(&race, incumbent) : -1;
+        task->result.candidates = group->candidate_count;
+        keep_promising(&race, until - at_now_ns());
+        status = run_rounds(group, &race, bench, until);
+        if (race.rounds >= 3 && (status == ACTUNE_OK || status == ACTUNE_INTERRUPTED)) {
+            actune_status finished = finish_task(group, task, &race);
+            status = status == ACTUNE_OK ? finished : status;
+        }
+    }
+    clear_race(&race);
+    return status;
+}
+
+actune_status at_race_task(at_group *group, at_task *task)
+{
+    at_session *session = group->session;
+    at_search_stage stage = {.variants = group->space, .count = group->space_count, .seeds = group->seeds, .seed_count = group->seed_count};
+    int picked[ARMS_MAX], count = session->search->pick(&stage, &session->random, picked, ARMS_MAX - 2);
+    picked[count++] = 0;
+    int incumbent = task->incumbent ? at_group_find(group, task->incumbent) : -1;
+    if (incumbent >= 0)
+        picked[count++] = incumbent;
+    AT_TRY(at_group_prepare(group, picked, count));
+    at_bench_request request = {.signature = &group->kernel->signature, .layout = group->layout, .shape = task->shape,
+                                .in_place = task->workload.in_place, .device = session->device, .pool = session->pool,
+                                .seed = session->options->seed};
+    at_bench *bench;
+    AT_TRY(at_bench_open(&request, &bench));
+    actune_status status = race_candidates(group, task, bench, picked, count, task->until_ns);
+    at_bench_close(bench);
+    return status;
+}

@@ -1,0 +1,140 @@
+/* What the steps of a tuning run share. Inside the tuner only. */
+#ifndef AT_TUNER_SESSION_H
+#define AT_TUNER_SESSION_H
+
+#include "measure.h"
+#include "reference.h"
+#include "search.h"
+#include "tune.h"
+#include "verify.h"
+
+enum { AT_BATCH = 16 /* variants a translation unit: a compiler's start costs as much as ten more of them */ };
+
+/* One generated function. Variants that differ in launch knobs alone share it. */
+typedef struct at_code {
+    char symbol[32];
+    at_hash source_hash, machine_hash;
+    at_binary *binary;
+    actune_kernel_fn function; /* NULL: not built */
+    size_t code_bytes;
+    double compile_ms;
+    bool absent;               /* the space has it, but not for this kernel: a form that cannot reach the class */
+    char *log;                 /* why it could not be built or is wrong; NULL when all is well; heap */
+    int twin;                  /* the code before it with the same machine code; -1 */
+    bool verified;             /* `report` is filled */
+    at_verify_report report;
+} at_code;
+
+/* A variant that was asked for. */
+typedef struct at_candidate {
+    int variant; /* index in the group's space */
+    int code;    /* index in the group's codes */
+    int threads; /* 0: all the session has */
+} at_candidate;
+
+typedef struct at_session {
+    at_store *store;
+    at_cache *cache;
+    const at_device *device;
+    const at_tune_options *options;
+    const at_search *search;
+    at_target target;
+    at_pool *pool;
+    int threads;
+    at_random random;
+    int64_t id;
+    const at_compiler *compiler;
+    double started_ns, deadline_ns;
+    int done, total; /* progress, in work units */
+    const char *spec, *step;
+    /* The tuned copy: identity kernels, for the roof. */
+    at_arm copy[4];
+    at_binary *copy_binary;
+    int copies;
+} at_session;
+
+/* One workload of a group: items of equal size bucket share it. */
+typedef struct at_task {
+    at_store_workload workload;
+    actune_shape shape;
+    double weight;   /* of the time budget */
+    double until_ns; /* when its measuring ends */
+    bool done, reused;
+    bool tried;      /* no more time is kept for it */
+    at_tune_result result;
+    char *incumbent; /* text of the stored choice, NULL; heap */
+} at_task;
+
+/* Items of one kernel in one layout: they share space, code, verification and the first stage. */
+typedef struct at_group {
+    at_session *session;
+    const at_kernel *kernel;
+    at_layout layout;
+    at_task *tasks;
+    int task_count;
+    at_arena arena;
+    at_variant *space;
+    int space_count;
+    at_code *codes;
+    int code_count, code_capacity;
+    at_candidate *candidates;
+    int candidate_count, candidate_capacity;
+    at_reference reference;
+    bool has_reference;
+    int seeds[16]; /* winners of the first stage, indices in the space */
+    int seed_count;
+    at_binary *plain_binary; /* auto-vectorised baseline */
+    actune_kernel_fn plain;
+    at_hash plain_hash;
+} at_group;
+
+/* session.c */
+actune_status at_session_open(at_session *session, at_store *store, at_cache *cache, const at_device *device, const at_tune_options *options);
+void at_session_close(at_session *session);
+bool at_session_stopped(const at_session *session);
+void at_session_progress(at_session *session, const char *step);
+double at_session_left_ns(const at_session *session);
+
+/* candidates.c: space -> codes that compile and compute right. */
+actune_status at_group_enumerate(at_group *group);
+/* Makes sure that each variant is a candidate whose code is built and verified. */
+actune_status at_group_prepare(at_group *group, const int *variants, int count);
+/* The candidate of a variant of the space; NULL when it was not prepared. */
+const at_candidate *at_group_candidate(const at_group *group, int variant);
+/* Whether it may be timed: built, right, and no twin of an earlier one. */
+bool at_candidate_usable(const at_group *group, const at_candidate *candidate);
+/* Index in the space by the printed text; -1. */
+int at_group_find(const at_group *group, const char *text);
+void at_group_clear(at_group *group);
+/* The source hash that a stored text gives today; NOT_FOUND when there is no such variant any more. */
+actune_status at_variant_hash(const at_session *session, const at_kernel *kernel, at_layout layout, const char *text, at_hash *hash);
+
+/* race.c: interleaved rounds. */
+/* Stage 1: fills group->seeds. */
+actune_status at_race_core(at_group *group);
+/* Stage 2 of one task: fills task->result and stores measurements and choice. */
+actune_status at_race_task(at_group *group, at_task *task);
+
+/* record.c: database rows. */
+actune_status at_record_session(at_session *session);
+actune_status at_record_codes(at_group *group, int first_candidate);
+/* Looks the task up: fills result, reused and done, or the incumbent. */
+actune_status at_record_find(at_group *group, at_task *task);
+
+/* The arms of a race and how they stand against the anchor. */
+typedef struct at_race {
+    at_arm *arm;
+    int *variant;           /* of each arm: index in the space; < 0 for the arms below */
+    at_interval *log_ratio; /* to the anchor */
+    bool *tied;
+    int count, rounds;
+    int anchor, plain, null_arm, copies_from, copies; /* indices; -1: not there */
+    int first_default, incumbent;
+    int best, winner;       /* arms */
+    int64_t seed;
+} at_race;
+
+actune_status at_record_race(at_group *group, const at_store_workload *workload, const at_race *race);
+actune_status at_record_choice(at_group *group, const at_task *task, const at_race *race, double pct_roof);
+
+#endif
