@@ -234,6 +234,10 @@ static void fill_results(const plan *of, int count, at_tune_result *results)
             const at_task *task = &of->task[of->task_of[i]];
             results[i] = task->result;
             results[i].workload = task->workload;
+            if (!task->done && task->result.status == ACTUNE_OK) {
+                results[i].status = ACTUNE_INTERRUPTED;
+                strncpy(results[i].message, "the run ended before this size was measured", sizeof results[i].message - 1);
+            }
         } else {
             results[i] = (at_tune_result){.status = ACTUNE_INVALID_ARGUMENT};
             strncpy(results[i].message, "an empty shape has nothing to measure", sizeof results[i].message - 1);
