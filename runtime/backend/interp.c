@@ -10,18 +10,24 @@ enum {
     STACK_DOUBLES = AT_INTERPRET_NODES_MAX /* 128 KiB: one element of the largest graph */
 };
 
+/* gcc vectorises such loops at -O3 only. */
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC optimize("O3")
+#endif
+
 /* One op on a block: out[i] = op(a[i], b[i], c[i]). Truth values are 0 and 1. */
 typedef void (*block_op)(double *out, const double *a, const double *b, const double *c, int count);
 
-/* NaN first: a comparison alone would drop it. At a tie the first argument, as ops.def says. */
+/* NaN of either argument comes through (a comparison alone would lose that of b); at a tie the first argument, as ops.def
+   says. */
 static double minimum(double a, double b)
 {
-    return isnan(a) || isnan(b) ? a + b : b < a ? b : a;
+    return ((b < a) | (b != b)) ? b : a;
 }
 
 static double maximum(double a, double b)
 {
-    return isnan(a) || isnan(b) ? a + b : b > a ? b : a;
+    return ((b > a) | (b != b)) ? b : a;
 }
 
 /* exp of a negative number only: no overflow at either end. */
