@@ -128,14 +128,14 @@ static void check_affine(actune_dtype in, actune_dtype out, actune_shape shape, 
 Test(interp, types_layouts_and_slices)
 {
     static const actune_shape shapes[] = {{1, 1, 1000}, {50, 7, 1}, {3, 5, 49}, {1, 300, 1}, {2, 2, 300}};
-    for (actune_dtype in = 0; in < AT_DTYPE_COUNT; in++)
-        for (actune_dtype out = 0; out < AT_DTYPE_COUNT; out++)
+    for (int in = 0; in < AT_DTYPE_COUNT; in++)
+        for (int out = 0; out < AT_DTYPE_COUNT; out++)
             for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
                 int64_t n = shapes[s].outer * shapes[s].channels * shapes[s].inner;
-                check_affine(in, out, shapes[s], 0, n);
-                check_affine(in, out, shapes[s], 3, n - 5);
-                check_affine(in, out, shapes[s], n / 2, n / 2 + 1);
-                check_affine(in, out, shapes[s], 7, 7);
+                check_affine((actune_dtype)in, (actune_dtype)out, shapes[s], 0, n);
+                check_affine((actune_dtype)in, (actune_dtype)out, shapes[s], 3, n - 5);
+                check_affine((actune_dtype)in, (actune_dtype)out, shapes[s], n / 2, n / 2 + 1);
+                check_affine((actune_dtype)in, (actune_dtype)out, shapes[s], 7, 7);
             }
 }
 
