@@ -2,8 +2,10 @@
 #include "emit_c.h"
 
 #include "../runtime/base/number.h"
+#include "emit_math.h"
 #include "fit.h"
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -235,13 +237,13 @@ static expression choose(emitter *e, const at_node *node)
 static expression transcendental(emitter *e, const at_node *node)
 {
     const at_op_info *info = at_op_get(node->op);
-    char function[64];
     if (e->scalar) {
         const char *own = called_scalar[node->op];
         return call(e, own ? own : printed(e, "__builtin_%s", info->name), node, info->arguments);
     }
-    const char *prefix = at_math_function(node->op, e->emit->math, e->f64 ? ACTUNE_F64 : ACTUNE_F32, function) ? function : NULL;
-    return call(e, prefix ? printed(e, "%s_%s", prefix, e->type) : printed(e, "libm_%s_%s", info->name, e->type), node,
+    const at_math_form *form = at_math_form_find(e->emit->math);
+    const at_math_function *f = form && form->kind != AT_MATH_WIDE && !e->f64 ? at_math_function_find(node->op, form->name) : NULL;
+    return call(e, f ? printed(e, "%s_%s", f->name, e->type) : printed(e, "libm_%s_%s", info->name, e->type), node,
                 info->arguments);
 }
 

@@ -67,7 +67,7 @@ static actune_status add_fragment(fragment_index *index, const at_template_line 
     at_template_text text = {line->in->name, pattern, length, line->line};
     at_strbuf name = {0};
     if (variable)
-        at_scope_text(index->scope, variable, -1, word);
+        at_scope_knob(index->scope, variable, word);
     actune_status status = at_template_expand(&text, index->scope, false, &name);
     if (variable)
         index->scope->count--;
@@ -210,7 +210,7 @@ static actune_status write_fragment(writer *w, const fragment *f)
     at_scope *scope = w->index->scope;
     at_strbuf text = {0};
     if (f->variable)
-        at_scope_text(scope, f->variable, -1, f->word);
+        at_scope_knob(scope, f->variable, f->word);
     actune_status status = at_template_expand(&f->body, scope, w->lines, &text);
     if (f->variable)
         scope->count--;

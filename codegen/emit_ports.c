@@ -1,0 +1,294 @@
+/* The ports of a kernel as variables of the loop templates: names, types, and the lists of parameters and arguments that
+   lines of a template cannot join by themselves. templates/README.md says what each is for. */
+#include "emit_c.h"
+
+#include "../runtime/base/dtype.h"
+#include <stdio.h>
+#include <string.h>
+
+enum { LOOKAHEAD = 8 }; /* vectors of one round of a loop, at most */
+
+typedef struct ports {
+    const at_emit *emit;
+    const at_signature *signature;
+    at_arena *arena;
+    at_scope *scope;
+    const char *type; /* "f32x16" */
+    bool used[AT_PORTS_MAX];
+    const char *name[AT_PORTS_MAX];
+    bool failed;
+} ports;
+
+/* Words of C and what the loop templates call their own. */
+const char *at_emit_name(const char *port_name, at_arena *arena)
+{
+    static const char *const taken[] = {"begin", "block", "channel", "channels", "chunk",  "column", "count",  "end",    "evaluate",
+                                        "first", "head",  "i",       "inner",    "int64_t", "j",     "k",      "lane",   "n",
+                                        "outer", "part",  "partial", "pattern",  "period",  "phase", "piece",  "plane",  "r",
+                                        "rest",  "row",   "rows",    "s",        "span",    "start", "step",   "stop",   "sum",
+                                        "sum_block", "term", "total", "width"};
+    bool clash = strstr(port_name, "f32x") || strstr(port_name, "f64x") || !strncmp(port_name, "actune", 6) ||
+                 !strncmp(port_name, "stretch", 7) || strspn(port_name + 1, "0123456789") == strlen(port_name + 1);
+    if (!strcmp(port_name, "x") || !strcmp(port_name, "y"))
+        clash = false;
+    for (size_t i = 0; i < sizeof taken / sizeof *taken; i++)
+        clash |= !strcmp(port_name, taken[i]);
+    const char *name = clash ? at_arena_printf(arena, "%s_", port_name) : port_name;
+    return name ? name : "";
+}
+
+void at_emit_used_inputs(const at_graph *graph, bool *used)
+{
+    bool live[4096] = {false};
+    memset(used, 0, AT_PORTS_MAX * sizeof *used);
+    for (int i = 0; i < graph->count && graph->count > 4096; i++)
+        if (graph->nodes[i].op == AT_OP_INPUT)
+            used[graph->nodes[i].index] = true;
+    if (graph->count > 4096)
+        return;
+    for (int k = 0; k < graph->outputs; k++)
+        live[graph->output[k]] = true;
+    for (int i = graph->count - 1; i >= 0; i--) {
+        const at_node *node = &graph->nodes[i];
+        if (live[i] && node->op == AT_OP_INPUT)
+            used[node->index] = true;
+        for (int a = 0; live[i] && a < 3; a++)
+            if (node->arg[a] != AT_NO_NODE)
+                live[node->arg[a]] = true;
+    }
+}
+
+/* A string that lives as long as the scope. */
+static const char *kept(ports *p, at_strbuf *text)
+{
+    const char *copy = at_strbuf_status(text) ? NULL : at_arena_strdup(p->arena, at_strbuf_text(text));
+    at_strbuf_clear(text);
+    p->failed |= !copy;
+    return copy ? copy : "";
+}
+
+static void set_text(ports *p, const char *variable, int index, at_strbuf *text)
+{
+    at_scope_text(p->scope, variable, index, kept(p, text));
+}
+
+static const char *c_type(actune_dtype dtype)
+{
+    static const char *const types[] = {
+        [ACTUNE_F32] = "float", [ACTUNE_F64] = "double", [ACTUNE_F16] = "unsigned short", [ACTUNE_BF16] = "unsigned short"};
+    return types[dtype];
+}
+
+/* In a flat tensor a per-channel port has one value. */
+static at_access access_of(const ports *p, int port)
+{
+    at_access access = p->signature->port[port].access;
+    return access == AT_ACCESS_CHANNEL && p->emit->layout == AT_LAYOUT_FLAT ? AT_ACCESS_SCALAR : access;
+}
+
+static bool is_loop_output(const ports *p, int port)
+{
+    return port >= p->signature->inputs && !p->signature->port[port].is_sum;
+}
+
+/* Ports that the loops go along, element by element. */
+static bool is_element(const ports *p, int port)
+{
+    return p->used[port] && access_of(p, port) == AT_ACCESS_ELEMENT && !p->signature->port[port].is_sum;
+}
+
+/* "f32x16" for elements of the compute type, else "f16_f32x16": what the names of load and store end with. */
+static const char *access_type(ports *p, actune_dtype dtype)
+{
+    at_strbuf text = {0};
+    if (dtype != p->signature->compute)
+        at_strbuf_printf(&text, "%s_", at_dtype_get(dtype)->name);
+    at_strbuf_append(&text, p->type);
+    return kept(p, &text);
+}
+
+static void add_group(ports *p, const char *count_name, const char *prefix, bool (*belongs)(const ports *p, int port))
+{
+    int count = 0;
+    char variable[4][40];
+    static const char *const what[] = {"", "_type", "_ctype", "_bytes"};
+    for (int i = 0; i < 4; i++)
+        snprintf(variable[i], sizeof variable[i], "%s%s", prefix, what[i]);
+    const char *name[4];
+    for (int i = 0; i < 4; i++)
+        if (!(name[i] = at_arena_strdup(p->arena, variable[i]))) {
+            p->failed = true;
+            return;
+        }
+    for (int port = 0; port < p->signature->ports; port++) {
+        if (!belongs(p, port))
+            continue;
+        actune_dtype dtype = p->signature->port[port].dtype;
+        at_scope_text(p->scope, name[0], count, p->name[port]);
+        at_scope_text(p->scope, name[1], count, access_type(p, dtype));
+        at_scope_text(p->scope, name[2], count, c_type(dtype));
+        at_scope_number(p->scope, name[3], count, at_dtype_get(dtype)->bytes);
+        count++;
+    }
+    at_scope_number(p->scope, count_name, -1, count);
+}
+
+static bool element_input(const ports *p, int port)
+{
+    return port < p->signature->inputs && is_element(p, port);
+}
+
+static bool element_output(const ports *p, int port)
+{
+    return is_loop_output(p, port) && is_element(p, port);
+}
+
+static bool channel_input(const ports *p, int port)
+{
+    return port < p->signature->inputs && p->used[port] && access_of(p, port) == AT_ACCESS_CHANNEL;
+}
+
+static bool scalar_input(const ports *p, int port)
+{
+    return port < p->signature->inputs && p->used[port] && access_of(p, port) == AT_ACCESS_SCALAR;
+}
+
+static bool sum_output(const ports *p, int port)
+{
+    return p->signature->port[port].is_sum;
+}
+
+/* pointer[k]: "const float *x", pointer_port[k]: its place in the slice. */
+static void add_pointers(ports *p)
+{
+    int count = 0;
+    for (int port = 0; port < p->signature->ports; port++) {
+        bool input = port < p->signature->inputs;
+        if (!p->used[port] || p->signature->port[port].is_sum)
+            continue;
+        at_strbuf text = {0};
+        at_strbuf_printf(&text, "%s%s *%s", input ? "const " : "", c_type(p->signature->port[port].dtype), p->name[port]);
+        set_text(p, "pointer", count, &text);
+        at_scope_number(p->scope, "pointer_port", count++, port);
+    }
+    at_scope_number(p->scope, "pointers", -1, count);
+}
+
+/* One item of a parameter or argument list. */
+typedef enum list_style { PARAMETERS, ROW_PARAMETERS, AT_BEGIN, AT_I, PASS_ON, AT_ROW } list_style;
+
+static void list_element(ports *p, list_style style, int port, at_strbuf *text)
+{
+    bool input = port < p->signature->inputs;
+    const char *name = p->name[port];
+    if (style == PARAMETERS || style == ROW_PARAMETERS)
+        at_strbuf_printf(text, "%s%s *%s", input ? "const " : "", c_type(p->signature->port[port].dtype), name);
+    else
+        at_strbuf_printf(text, style == AT_BEGIN ? "%s + begin" : style == AT_I ? "%s + i" : "%s", name);
+}
+
+static void list_operand(ports *p, list_style style, int port, at_strbuf *text)
+{
+    const char *name = p->name[port];
+    bool channel = access_of(p, port) == AT_ACCESS_CHANNEL;
+    if (style == ROW_PARAMETERS && channel)
+        at_strbuf_printf(text, "const %s *%s", c_type(p->signature->port[port].dtype), name);
+    else if (style == PARAMETERS || style == ROW_PARAMETERS)
+        at_strbuf_printf(text, "%s v%s", p->type, name);
+    else if (style == AT_ROW && channel)
+        at_strbuf_append(text, name);
+    else if (style == AT_BEGIN || style == AT_ROW)
+        at_strbuf_printf(text, "splat_%s(%s[%s])", p->type, name, channel ? "channel" : "0");
+    else
+        at_strbuf_printf(text, "v%s", name);
+}
+
+static void add_list(ports *p, const char *variable, list_style style)
+{
+    at_strbuf text = {0};
+    const char *comma = "";
+    for (int port = 0; port < p->signature->ports; port++) {
+        if (!p->used[port] || p->signature->port[port].is_sum)
+            continue;
+        at_strbuf_append(&text, comma);
+        if (access_of(p, port) == AT_ACCESS_ELEMENT)
+            list_element(p, style, port, &text);
+        else
+            list_operand(p, style, port, &text);
+        comma = ", ";
+    }
+    set_text(p, variable, -1, &text);
+}
+
+/* "f32x16 vy = evaluate(vx, vbias);". Element vectors have the number of the vector in their names, operands only where the
+   loop has one for each (`varying`: per-channel operands along a row). */
+static void add_evaluate(ports *p, const char *variable, int u, bool varying)
+{
+    at_strbuf text = {0}, number = {0};
+    if (u >= 0)
+        at_strbuf_printf(&number, "%d", u);
+    const char *end = at_strbuf_text(&number), *comma = "";
+    int outputs = p->signature->ports - p->signature->inputs;
+    const char *first = p->name[p->signature->inputs];
+    if (outputs == 1) {
+        at_strbuf_printf(&text, "%s v%s%s = evaluate%s(", p->type, first, end, p->emit->suffix);
+    } else {
+        at_strbuf_append(&text, p->type);
+        for (int port = p->signature->inputs; port < p->signature->ports; port++)
+            at_strbuf_printf(&text, "%s v%s%s", port > p->signature->inputs ? "," : "", p->name[port], end);
+        at_strbuf_printf(&text, "; evaluate%s(", p->emit->suffix);
+    }
+    for (int port = 0; port < p->signature->inputs; port++) {
+        if (!p->used[port])
+            continue;
+        at_access access = access_of(p, port);
+        bool numbered = access == AT_ACCESS_ELEMENT || (varying && access == AT_ACCESS_CHANNEL);
+        at_strbuf_printf(&text, "%sv%s%s", comma, p->name[port], numbered ? end : "");
+        comma = ", ";
+    }
+    for (int port = p->signature->inputs; port < p->signature->ports && outputs > 1; port++) {
+        at_strbuf_printf(&text, "%s&v%s%s", comma, p->name[port], end);
+        comma = ", ";
+    }
+    at_strbuf_append(&text, ");");
+    at_strbuf_clear(&number);
+    set_text(p, variable, u, &text);
+}
+
+static void name_ports(ports *p)
+{
+    at_emit_used_inputs(&p->emit->kernel->graph, p->used);
+    for (int port = 0; port < p->signature->ports; port++) {
+        p->name[port] = at_emit_name(p->signature->port[port].name, p->arena);
+        p->used[port] |= port >= p->signature->inputs;
+    }
+}
+
+actune_status at_emit_scope(const at_emit *emit, at_arena *arena, at_scope *scope)
+{
+    ports p = {.emit = emit, .signature = &emit->kernel->signature, .arena = arena, .scope = scope};
+    p.type = at_arena_printf(arena, "%sx%d", at_dtype_get(p.signature->compute)->name, emit->lanes);
+    if (!p.type)
+        return at_fail(ACTUNE_NO_MEMORY, "out of memory while writing source");
+    name_ports(&p);
+    at_scope_text(scope, "V", -1, p.type);
+    at_scope_text(scope, "C", -1, c_type(p.signature->compute));
+    at_scope_text(scope, "suffix", -1, emit->suffix);
+    add_group(&p, "ins", "in", element_input);
+    add_group(&p, "outs", "out", element_output);
+    add_group(&p, "sums", "sum", sum_output);
+    add_group(&p, "channel_ins", "channel_in", channel_input);
+    add_group(&p, "scalar_ins", "scalar_in", scalar_input);
+    add_pointers(&p);
+    add_list(&p, "parameters", PARAMETERS);
+    add_list(&p, "row_parameters", ROW_PARAMETERS);
+    add_list(&p, "at_begin", AT_BEGIN);
+    add_list(&p, "at_i", AT_I);
+    add_list(&p, "pass_on", PASS_ON);
+    add_list(&p, "at_row", AT_ROW);
+    for (int u = -1; u < LOOKAHEAD; u++) {
+        add_evaluate(&p, "evaluate", u, false);
+        add_evaluate(&p, "evaluate_row", u, true);
+    }
+    return p.failed || scope->failed ? at_fail(ACTUNE_NO_MEMORY, "out of memory while writing source") : ACTUNE_OK;
+}

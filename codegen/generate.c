@@ -1,0 +1,218 @@
+/* Source of a variant: approximate -> emit -> expand -> fragments. */
+#include "generate.h"
+
+#include "emit_c.h"
+#include "fragment.h"
+#include "../runtime/base/dtype.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char plain_symbol[] = "actune_kernel";
+
+/* What one variant has of its own: functions, loops and entry; without what variants share. */
+typedef struct body {
+    at_strbuf text;
+    at_scope scope;
+    at_arena arena;
+    bool lines;
+} body;
+
+static void body_clear(body *b)
+{
+    at_strbuf_clear(&b->text);
+    at_scope_clear(&b->scope);
+    at_arena_clear(&b->arena);
+}
+
+actune_status at_kernel_approximated(const at_kernel *kernel, const at_variant *variant, at_kernel *copy)
+{
+    const char *math = at_variant_knob(variant, "math", "plain");
+    *copy = *kernel;
+    copy->arena = (at_arena){0};
+    copy->stretches = 0;
+    AT_TRY(at_graph_copy(&kernel->graph, &copy->graph));
+    if (!kernel->transcendental || !strcmp(math, "plain"))
+        return ACTUNE_OK;
+    actune_status status = at_pass_approximate(copy, math);
+    if (status)
+        at_kernel_clear(copy);
+    return status;
+}
+
+/* The source's first line: template, spec, knobs and machine. Launch knobs are not in the source. */
+static actune_status write_title(const at_kernel *kernel, const at_target *target, const at_variant *variant, at_strbuf *out)
+{
+    const at_signature *signature = &kernel->signature;
+    const at_knob *knobs;
+    int count;
+    AT_TRY(at_template_knobs(variant->template_name, &knobs, &count));
+    at_strbuf_printf(out, "/* actune %s: %s", variant->template_name, kernel->spec);
+    at_strbuf_printf(out, ", %s, %s to %s,", signature->direction == ACTUNE_BACKWARD ? "backward" : "forward",
+                     at_dtype_get(signature->dtype_in)->name, at_dtype_get(signature->dtype_out)->name);
+    for (int i = 0; i < variant->knobs && i < count; i++)
+        if (!knobs[i].launch)
+            at_strbuf_printf(out, " %s=%s", variant->knob[i].name, variant->knob[i].value);
+    at_strbuf_printf(out, ", %s */\n", at_isa_name(target->isa));
+    return ACTUNE_OK;
+}
+
+/* A "*" and "/" side by side in a spec would end the comment: specs have no such operators, but file names may. */
+static void close_comments(at_strbuf *text, size_t from)
+{
+    size_t last = text->length >= 3 ? text->length - 3 : 0;
+    for (size_t i = from + 2; !text->failed && i + 1 < last; i++)
+        if ((text->text[i] == '*' && text->text[i + 1] == '/') || (text->text[i] == '/' && text->text[i + 1] == '*'))
+            text->text[i] = ' ';
+}
+
+static actune_status fill_scope(body *b, const at_kernel *kernel, at_layout layout, const at_target *target,
+                                const at_variant *variant, const char *symbol, at_emit *emit)
+{
+    at_scope_kernel(&b->scope, kernel, layout, target);
+    at_scope_variant(&b->scope, variant, kernel);
+    at_value lanes;
+    AT_TRY(at_expression_eval("lanes", 5, &b->scope, &lanes));
+    emit->lanes = (int)lanes.number;
+    at_scope_text(&b->scope, "symbol", -1, symbol);
+    return at_emit_scope(emit, &b->arena, &b->scope);
+}
+
+static actune_status write_body(const at_kernel *kernel, at_layout layout, const at_target *target, const at_variant *variant,
+                                const char *symbol, const char *suffix, body *b)
+{
+    at_kernel approximated;
+    at_template_text text;
+    AT_TRY(at_template_get(variant->template_name, &text));
+    AT_TRY(at_kernel_approximated(kernel, variant, &approximated));
+    at_emit emit = {.kernel = &approximated, .layout = layout, .math = at_variant_knob(variant, "math", "plain"), .suffix = suffix};
+    actune_status status = fill_scope(b, &approximated, layout, target, variant, symbol, &emit);
+    if (status == ACTUNE_OK)
+        status = at_emit_functions(&emit, &b->text);
+    if (status == ACTUNE_OK) {
+        at_strbuf_char(&b->text, '\n');
+        status = at_template_expand(&text, &b->scope, b->lines, &b->text);
+    }
+    at_kernel_clear(&approximated);
+    return status;
+}
+
+static actune_status check_target(const at_target *target)
+{
+    return target->cuda ? at_fail(ACTUNE_UNSUPPORTED, "generate.c writes CPU source; CUDA source comes from emit_cuda") : ACTUNE_OK;
+}
+
+static actune_status write_prelude(at_scope *scope, at_strbuf *source)
+{
+    at_template_text prelude;
+    AT_TRY(at_template_get("cpu/prelude", &prelude));
+    return at_template_expand(&prelude, scope, false, source);
+}
+
+static actune_status assemble(const at_kernel *kernel, const at_target *target, const at_variant *variant, body *b, at_strbuf *source)
+{
+    at_fragments fragments = {0};
+    size_t start = source->length;
+    AT_TRY(write_title(kernel, target, variant, source));
+    close_comments(source, start);
+    actune_status status = at_fragments_add(&fragments, &b->scope, b->lines, at_strbuf_text(&b->text));
+    if (status == ACTUNE_OK)
+        status = write_prelude(&b->scope, source);
+    at_strbuf_append(source, at_strbuf_text(&fragments.text));
+    at_strbuf_append(source, at_strbuf_text(&b->text));
+    at_fragments_clear(&fragments);
+    return status ? status : at_strbuf_status(source);
+}
+
+static actune_status generate_one(const at_kernel *kernel, at_layout layout, const at_target *target, const at_variant *variant,
+                                  const char *symbol, bool lines, at_strbuf *source)
+{
+    body b = {.lines = lines};
+    actune_status status = write_body(kernel, layout, target, variant, symbol, "", &b);
+    if (status == ACTUNE_OK)
+        status = assemble(kernel, target, variant, &b, source);
+    body_clear(&b);
+    return status;
+}
+
+/* The identity of a variant: its source without #line, under a fixed name. */
+static actune_status hash_variant(const at_kernel *kernel, at_layout layout, const at_target *target, const at_variant *variant,
+                                  at_hash *hash)
+{
+    at_strbuf text = {0};
+    actune_status status = generate_one(kernel, layout, target, variant, plain_symbol, false, &text);
+    if (status == ACTUNE_OK)
+        *hash = at_hash_text(at_strbuf_text(&text));
+    at_strbuf_clear(&text);
+    return status;
+}
+
+actune_status at_generate(const at_kernel *kernel, at_layout layout, const at_target *target, const at_variant *variant,
+                          const at_generate_options *options, at_strbuf *source)
+{
+    char symbol[32];
+    const char *wanted = options ? options->symbol : NULL;
+    bool pretty = options && options->pretty;
+    AT_TRY(check_target(target));
+    if (!wanted) {
+        at_hash hash;
+        AT_TRY(hash_variant(kernel, layout, target, variant, &hash));
+        snprintf(symbol, sizeof symbol, "actune_%.16s", hash.hex);
+        wanted = symbol;
+    }
+    return generate_one(kernel, layout, target, variant, wanted, !pretty, source);
+}
+
+/* One item's share of a translation unit. Nothing is added where it fails. */
+static actune_status add_item(at_generate_item *item, const at_target *target, at_fragments *fragments, at_strbuf *bodies)
+{
+    char symbol[sizeof item->symbol], suffix[32];
+    body b = {.lines = true};
+    AT_TRY(hash_variant(item->kernel, item->layout, target, item->variant, &item->source_hash));
+    snprintf(symbol, sizeof symbol, "actune_%.16s", item->source_hash.hex);
+    snprintf(suffix, sizeof suffix, "_%.16s", item->source_hash.hex);
+    actune_status status = write_body(item->kernel, item->layout, target, item->variant, symbol, suffix, &b);
+    if (status == ACTUNE_OK)
+        status = at_fragments_add(fragments, &b.scope, true, at_strbuf_text(&b.text));
+    if (status == ACTUNE_OK) {
+        size_t start = bodies->length;
+        at_strbuf_char(bodies, '\n');
+        status = write_title(item->kernel, target, item->variant, bodies);
+        close_comments(bodies, start + 1);
+        at_strbuf_append(bodies, at_strbuf_text(&b.text));
+        memcpy(item->symbol, symbol, sizeof symbol);
+    }
+    body_clear(&b);
+    return status;
+}
+
+static bool written_before(const at_generate_item *items, int i)
+{
+    for (int k = 0; k < i; k++)
+        if (items[k].status == ACTUNE_OK && !strcmp(items[k].source_hash.hex, items[i].source_hash.hex))
+            return true;
+    return false;
+}
+
+actune_status at_generate_batch(at_generate_item *items, int count, const at_target *target, at_strbuf *source)
+{
+    at_fragments fragments = {0};
+    at_strbuf bodies = {0};
+    at_scope empty = {0};
+    AT_TRY(check_target(target));
+    for (int i = 0; i < count; i++) {
+        size_t length = bodies.length;
+        items[i].symbol[0] = 0;
+        items[i].status = add_item(&items[i], target, &fragments, &bodies);
+        if (items[i].status == ACTUNE_OK && written_before(items, i))
+            bodies.text[bodies.length = length] = 0; /* the same function twice: launch knobs differ */
+    }
+    at_strbuf_printf(source, "/* actune: %d variants for %s */\n", count, at_isa_name(target->isa));
+    actune_status status = write_prelude(&empty, source);
+    at_strbuf_append(source, at_strbuf_text(&fragments.text));
+    at_strbuf_append(source, at_strbuf_text(&bodies));
+    at_fragments_clear(&fragments);
+    at_strbuf_clear(&bodies);
+    at_scope_clear(&empty);
+    return status ? status : at_strbuf_status(source);
+}
