@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { LOOKAHEAD = 8 }; /* vectors of one round of a loop, at most */
+enum { LOOKAHEAD = 16 }; /* vectors of one round of a loop, at most */
 
 typedef struct ports {
     const at_emit *emit;
@@ -286,6 +286,11 @@ actune_status at_emit_scope(const at_emit *emit, at_arena *arena, at_scope *scop
     add_list(&p, "at_i", AT_I);
     add_list(&p, "pass_on", PASS_ON);
     add_list(&p, "at_row", AT_ROW);
+    for (int u = 0; u < LOOKAHEAD; u++) {
+        const char *plus = u ? at_arena_printf(arena, " + %d", u * emit->lanes) : "";
+        p.failed |= !plus;
+        at_scope_text(scope, "plus", u, plus ? plus : "");
+    }
     for (int u = -1; u < LOOKAHEAD; u++) {
         add_evaluate(&p, "evaluate", u, false);
         add_evaluate(&p, "evaluate_row", u, true);

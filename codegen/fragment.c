@@ -233,6 +233,8 @@ static actune_status write_fragment(writer *w, const fragment *f)
             w->depth--;
             d->hash = hash;
             at_strbuf_append(&w->fragments->text, at_strbuf_text(&text));
+            if (text.length > 1 && text.text[text.length - 2] == '}')
+                at_strbuf_char(&w->fragments->text, '\n');
         }
     }
     at_strbuf_clear(&text);

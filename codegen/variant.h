@@ -41,10 +41,12 @@ actune_status at_template_knobs(const char *template_name, const at_knob **knobs
 const char *at_template_for(const at_kernel *kernel, at_layout layout, const at_target *target);
 
 /* Calls `visit` for each variant of the template that its $require lines admit for this kernel and target, default first; a
-   non-OK return of visit ends the walk and is returned. */
+   non-OK return of visit ends the walk and is returned. Launch knobs stay at their first value: vary them with
+   at_variant_set. Whether a variant's math reaches the accuracy class shows when it is generated (UNSUPPORTED). */
 actune_status at_variant_each(const at_kernel *kernel, at_layout layout, const at_target *target,
                               actune_status (*visit)(void *user, const at_variant *variant), void *user);
-/* The default variant: first value of every knob that the $require lines admit; always correct, never slow. */
+/* The default variant: first value of every knob that the $require lines admit and whose math reaches the accuracy class; always
+   correct, never slow. */
 actune_status at_variant_default(const at_kernel *kernel, at_layout layout, const at_target *target, at_variant *variant);
 /* Sets a knob; INVALID_ARGUMENT (with the admitted values) for an unknown name or value. */
 actune_status at_variant_set(at_variant *variant, const char *name, const char *value);
