@@ -73,12 +73,12 @@ static actune_status add_port(at_kernel *kernel, at_port port)
     return ACTUNE_OK;
 }
 
-actune_status at_lower_input(at_kernel *kernel, const char *name, at_access access, actune_dtype dtype)
+actune_status at_lower_input_port(at_kernel *kernel, const char *name, at_access access, actune_dtype dtype)
 {
     return add_port(kernel, (at_port){.name = name, .access = access, .dtype = dtype});
 }
 
-actune_status at_lower_output(at_kernel *kernel, const char *name, at_access access, actune_dtype dtype, bool is_sum)
+actune_status at_lower_output_port(at_kernel *kernel, const char *name, at_access access, actune_dtype dtype, bool is_sum)
 {
     return add_port(kernel, (at_port){.name = name, .access = access, .dtype = dtype, .is_output = true, .is_sum = is_sum});
 }
@@ -176,10 +176,10 @@ static actune_status lower_forward(at_lowering *l)
     at_kernel *kernel = l->kernel;
     l->first_operand = 1;
     AT_TRY(at_lower_stages(l));
-    AT_TRY(at_lower_input(kernel, "x", AT_ACCESS_ELEMENT, kernel->signature.dtype_in));
+    AT_TRY(at_lower_input_port(kernel, "x", AT_ACCESS_ELEMENT, kernel->signature.dtype_in));
     for (int i = 0; i < l->operands; i++)
-        AT_TRY(at_lower_input(kernel, l->operand[i].name, l->operand[i].access, at_lower_operand_dtype(l, &l->operand[i])));
-    return at_lower_output(kernel, "y", AT_ACCESS_ELEMENT, kernel->signature.dtype_out, false);
+        AT_TRY(at_lower_input_port(kernel, l->operand[i].name, l->operand[i].access, at_lower_operand_dtype(l, &l->operand[i])));
+    return at_lower_output_port(kernel, "y", AT_ACCESS_ELEMENT, kernel->signature.dtype_out, false);
 }
 
 /* The whole. */

@@ -78,12 +78,12 @@ static void drop_inputs(const at_lowering *l, bool used[AT_PORTS_MAX])
 static actune_status add_ports(const at_lowering *l, const bool *used, const bool *wanted)
 {
     at_kernel *kernel = l->kernel;
-    AT_TRY(at_lower_input(kernel, "x", AT_ACCESS_ELEMENT, kernel->signature.dtype_in));
-    AT_TRY(at_lower_input(kernel, "dy", AT_ACCESS_ELEMENT, kernel->signature.dtype_out));
+    AT_TRY(at_lower_input_port(kernel, "x", AT_ACCESS_ELEMENT, kernel->signature.dtype_in));
+    AT_TRY(at_lower_input_port(kernel, "dy", AT_ACCESS_ELEMENT, kernel->signature.dtype_out));
     for (int i = 0; i < l->operands; i++)
         if (used[i])
-            AT_TRY(at_lower_input(kernel, l->operand[i].name, l->operand[i].access, at_lower_operand_dtype(l, &l->operand[i])));
-    AT_TRY(at_lower_output(kernel, "dx", AT_ACCESS_ELEMENT, kernel->signature.dtype_in, false));
+            AT_TRY(at_lower_input_port(kernel, l->operand[i].name, l->operand[i].access, at_lower_operand_dtype(l, &l->operand[i])));
+    AT_TRY(at_lower_output_port(kernel, "dx", AT_ACCESS_ELEMENT, kernel->signature.dtype_in, false));
     for (int i = 0; i < l->operands; i++) {
         const at_operand *operand = &l->operand[i];
         if (!wanted[i])
@@ -91,7 +91,7 @@ static actune_status add_ports(const at_lowering *l, const bool *used, const boo
         const char *name = at_arena_printf(&kernel->arena, "d%s", operand->name);
         if (!name)
             return at_fail(ACTUNE_NO_MEMORY, "out of memory while lowering a spec");
-        AT_TRY(at_lower_output(kernel, name, operand->access, at_lower_operand_dtype(l, operand),
+        AT_TRY(at_lower_output_port(kernel, name, operand->access, at_lower_operand_dtype(l, operand),
                                operand->access != AT_ACCESS_ELEMENT));
     }
     return ACTUNE_OK;
