@@ -173,7 +173,7 @@ typedef struct finding {
 } finding;
 
 /* The rules in verify.h. */
-static finding compare(const at_port *port, bool forward, double want, double allowed, double got)
+static finding compare(const at_port *port, bool signed_zero, double want, double allowed, double got)
 {
     double most = at_dtype_max(port->dtype);
     /* From here on a value rounds to infinity. */
@@ -196,9 +196,17 @@ static finding compare(const at_port *port, bool forward, double want, double al
     double error = fabs(got - want);
     if (error > allowed)
         return (finding){"is off", error};
-    if (forward && want == 0 && got == 0 && signbit(want) != signbit(got))
+    if (signed_zero && want == 0 && got == 0 && signbit(want) != signbit(got))
         return (finding){"has the wrong sign of zero", 0};
     return (finding){NULL, error};
+}
+
+/* Going forward, where no rounding is involved or x itself is a zero; a result that underflows may lose its sign. */
+static bool keeps_sign(const run *one, int output, int64_t index)
+{
+    if (one->signature->direction == ACTUNE_BACKWARD || one->signature->port[one->signature->inputs + output].is_sum)
+        return false;
+    return one->of->allowed[output][index] == 0 || at_dtype_load(one->signature->port[0].dtype, one->of->input[0], index) == 0;
 }
 
 static bool is_untouched(const at_port *port, const void *array, int64_t index)
@@ -239,13 +247,12 @@ static void compare_output(run *one, int output)
     int p = one->signature->inputs + output;
     const at_port *port = &one->signature->port[p];
     int64_t count = at_port_count(port, one->of->shape);
-    bool forward = one->signature->direction == ACTUNE_FORWARD;
     if (port->is_sum && one->of->values != AT_VALUES_NORMAL)
         return;
     for (int64_t i = 0; i < count; i++) {
         char values[320];
         double got = at_dtype_load(port->dtype, one->port[p], i);
-        finding found = compare(port, forward, one->of->want[output][i], one->of->allowed[output][i], got);
+        finding found = compare(port, keeps_sign(one, output, i), one->of->want[output][i], one->of->allowed[output][i], got);
         if (isnan(got) && is_untouched(port, one->port[p], i))
             found.what = "was not written";
         else if (isnan(got) && one->of->indefinite[output][i])

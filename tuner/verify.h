@@ -2,7 +2,7 @@
    Outputs are poisoned and stand between canaries. Compared are, with e the exact value and b the error allowed for it:
    - e is NaN and an input is NaN: the kernel must give NaN; e is NaN and no input is (infinity times 0): NaN or the limit;
    - e is infinite, or rounds to it: the same infinity; where e - b is still finite, the largest number may come;
-   - e is finite: |kernel - e| <= b; a zero must have e's sign going forward;
+   - e is finite: |kernel - e| <= b; going forward a zero must have e's sign where nothing is rounded or x is a zero;
    - sums: only of finite inputs, against long double, within 1e-6 of the sum of absolute terms (f64: 1e-13). */
 #ifndef AT_TUNER_VERIFY_H
 #define AT_TUNER_VERIFY_H
