@@ -22,7 +22,7 @@ typedef struct ports {
 /* Words of C and what the loop templates call their own. */
 const char *at_emit_name(const char *port_name, at_arena *arena)
 {
-    static const char *const taken[] = {"begin", "block", "channel", "channels", "chunk",  "column", "count",  "end",    "evaluate",
+    static const char *const taken[] = {"begin", "block", "channel", "c", "channels", "chunk",  "column", "count",  "end",    "evaluate",
                                         "first", "head",  "i",       "inner",    "int64_t", "j",     "k",      "lane",   "n",
                                         "outer", "part",  "partial", "pattern",  "period",  "phase", "piece",  "plane",  "r",
                                         "rest",  "row",   "rows",    "s",        "span",    "start", "step",   "stop",   "sum",
@@ -175,7 +175,17 @@ static void add_pointers(ports *p)
 }
 
 /* One item of a parameter or argument list. */
-typedef enum list_style { PARAMETERS, ROW_PARAMETERS, AT_BEGIN, AT_I, PASS_ON, AT_ROW } list_style;
+typedef enum list_style {
+    PARAMETERS,     /* const float *x, f32x16 vbias, float *y */
+    ROW_PARAMETERS, /* const float *x, const float *bias, float *y */
+    AT_BEGIN,       /* x + begin, splat_f32x16(bias[channel]), y + begin */
+    AT_I,           /* x + i, vbias, y + i */
+    PASS_ON,        /* x, vbias, y */
+    AT_ROW,         /* x + i, bias + channel, y + i */
+    AT_PATTERN,     /* x + i, bias, y + i */
+    ROW_PIECE,      /* x + i, loadn_f32x16(bias + i, end), y + i */
+    PATTERN_PIECE   /* x + i, load_f32x16(bias_pattern + j), y + i */
+} list_style;
 
 static void list_element(ports *p, list_style style, int port, at_strbuf *text)
 {
@@ -184,7 +194,7 @@ static void list_element(ports *p, list_style style, int port, at_strbuf *text)
     if (style == PARAMETERS || style == ROW_PARAMETERS)
         at_strbuf_printf(text, "%s%s *%s", input ? "const " : "", c_type(p->signature->port[port].dtype), name);
     else
-        at_strbuf_printf(text, style == AT_BEGIN ? "%s + begin" : style == AT_I ? "%s + i" : "%s", name);
+        at_strbuf_printf(text, style == AT_BEGIN ? "%s + begin" : style == PASS_ON ? "%s" : "%s + i", name);
 }
 
 static void list_operand(ports *p, list_style style, int port, at_strbuf *text)
@@ -196,8 +206,14 @@ static void list_operand(ports *p, list_style style, int port, at_strbuf *text)
     else if (style == PARAMETERS || style == ROW_PARAMETERS)
         at_strbuf_printf(text, "%s v%s", p->type, name);
     else if (style == AT_ROW && channel)
+        at_strbuf_printf(text, "%s + channel", name);
+    else if (style == AT_PATTERN && channel)
         at_strbuf_append(text, name);
-    else if (style == AT_BEGIN || style == AT_ROW)
+    else if (style == ROW_PIECE && channel)
+        at_strbuf_printf(text, "loadn_%s(%s + i, end)", p->type, name);
+    else if (style == PATTERN_PIECE && channel)
+        at_strbuf_printf(text, "load_%s(%s_pattern + j)", p->type, name);
+    else if (style == AT_BEGIN || style == AT_ROW || style == AT_PATTERN)
         at_strbuf_printf(text, "splat_%s(%s[%s])", p->type, name, channel ? "channel" : "0");
     else
         at_strbuf_printf(text, "v%s", name);
@@ -286,6 +302,9 @@ actune_status at_emit_scope(const at_emit *emit, at_arena *arena, at_scope *scop
     add_list(&p, "at_i", AT_I);
     add_list(&p, "pass_on", PASS_ON);
     add_list(&p, "at_row", AT_ROW);
+    add_list(&p, "at_pattern", AT_PATTERN);
+    add_list(&p, "row_piece", ROW_PIECE);
+    add_list(&p, "pattern_piece", PATTERN_PIECE);
     for (int u = 0; u < LOOKAHEAD; u++) {
         const char *plus = u ? at_arena_printf(arena, " + %d", u * emit->lanes) : "";
         p.failed |= !plus;

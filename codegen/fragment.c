@@ -205,6 +205,17 @@ static done *find_done(const at_fragments *fragments, const char *name)
     return NULL;
 }
 
+/* Functions have an empty line around them, types have none between them. */
+static void append_spaced(at_strbuf *out, const at_strbuf *text)
+{
+    bool is_type = text->length > 1 && text->text[text->length - 2] == ';';
+    if (!is_type && out->length > 1 && out->text[out->length - 2] == ';')
+        at_strbuf_char(out, '\n');
+    at_strbuf_append(out, at_strbuf_text(text));
+    if (!is_type)
+        at_strbuf_char(out, '\n');
+}
+
 static actune_status write_fragment(writer *w, const fragment *f)
 {
     at_scope *scope = w->index->scope;
@@ -232,9 +243,7 @@ static actune_status write_fragment(writer *w, const fragment *f)
                                             : write_used(w, at_strbuf_text(&text));
             w->depth--;
             d->hash = hash;
-            at_strbuf_append(&w->fragments->text, at_strbuf_text(&text));
-            if (text.length > 1 && text.text[text.length - 2] == '}')
-                at_strbuf_char(&w->fragments->text, '\n');
+            append_spaced(&w->fragments->text, &text);
         }
     }
     at_strbuf_clear(&text);

@@ -119,6 +119,8 @@ static actune_status assemble(const at_kernel *kernel, const at_target *target, 
     if (status == ACTUNE_OK)
         status = write_prelude(&b->scope, source);
     at_strbuf_append(source, at_strbuf_text(&fragments.text));
+    if (status == ACTUNE_OK && source->length > 2 && !strcmp(source->text + source->length - 2, "\n\n"))
+        source->text[--source->length] = 0; /* the body begins with an empty line */
     at_strbuf_append(source, at_strbuf_text(&b->text));
     at_fragments_clear(&fragments);
     return status ? status : at_strbuf_status(source);

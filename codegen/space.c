@@ -75,11 +75,11 @@ static actune_status admitted(const require_list *requires, const at_scope *scop
     return ACTUNE_OK;
 }
 
-/* The next combination, the last knob fastest; launch knobs keep their first value. */
+/* The next combination, the last knob fastest. Launch knobs stand last in a template. */
 static bool advance(const at_knob *knobs, int count, int *choice)
 {
     for (int i = count - 1; i >= 0; i--) {
-        if (!knobs[i].launch && ++choice[i] < knobs[i].values)
+        if (++choice[i] < knobs[i].values)
             return true;
         choice[i] = 0;
     }

@@ -41,8 +41,8 @@ actune_status at_template_knobs(const char *template_name, const at_knob **knobs
 const char *at_template_for(const at_kernel *kernel, at_layout layout, const at_target *target);
 
 /* Calls `visit` for each variant of the template that its $require lines admit for this kernel and target, default first; a
-   non-OK return of visit ends the walk and is returned. Launch knobs stay at their first value: vary them with
-   at_variant_set. Whether a variant's math reaches the accuracy class shows when it is generated (UNSUPPORTED). */
+   non-OK return of visit ends the walk and is returned. Launch knobs vary fastest: neighbours that
+   differ in them alone have the same source. Whether a variant's math reaches the accuracy class shows when it is generated (UNSUPPORTED). */
 actune_status at_variant_each(const at_kernel *kernel, at_layout layout, const at_target *target,
                               actune_status (*visit)(void *user, const at_variant *variant), void *user);
 /* The default variant: first value of every knob that the $require lines admit and whose math reaches the accuracy class; always
