@@ -1,0 +1,205 @@
+/* actune verify: every variant (or the default one) against the reference. */
+#include "request.h"
+
+#include "runtime/backend/interp.h"
+#include "runtime/base/dtype.h"
+#include "tuner/verify.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum { KEY_ALL = 0x200, KEY_VARIANTS, KEY_KNOB, SETTINGS_MAX = 16 };
+
+typedef struct verify_options {
+    cli_request request;
+    bool all, every_variant;
+    char *setting[SETTINGS_MAX];
+    int settings;
+} verify_options;
+
+typedef struct verify_run {
+    const verify_options *options;
+    at_cache *cache;
+    at_device device;
+    cli_table *table;
+    json_t *json;
+    const at_kernel *kernel;
+    at_layout layout;
+    int passed, failed, impossible;
+} verify_run;
+
+static error_t parse(int key, char *text, struct argp_state *state)
+{
+    verify_options *options = state->input;
+    switch (key) {
+    case ARGP_KEY_INIT:
+        for (int i = 0; i < 3; i++)
+            state->child_inputs[i] = &options->request;
+        return 0;
+    case KEY_ALL:
+        options->all = true;
+        return 0;
+    case KEY_VARIANTS:
+        options->every_variant = true;
+        return 0;
+    case KEY_KNOB:
+        if (!strchr(text, '=') || options->settings == SETTINGS_MAX)
+            argp_error(state, "--knob takes NAME=VALUE, not '%s'", text);
+        options->setting[options->settings++] = text;
+        return 0;
+    case ARGP_KEY_END:
+        if (!options->request.spec == !options->all)
+            argp_error(state, "a SPEC or --all is needed, not both");
+        return 0;
+    }
+    return ARGP_ERR_UNKNOWN;
+}
+
+static void note(verify_run *run, const char *variant, const at_verify_report *r)
+{
+    const at_kernel *k = run->kernel;
+    const char *direction = k->signature.direction == ACTUNE_BACKWARD ? "backward" : "forward";
+    const char *in = at_dtype_get(k->signature.dtype_in)->name, *out = at_dtype_get(k->signature.dtype_out)->name;
+    r->passed ? run->passed++ : run->failed++;
+    if (run->json)
+        json_array_append_new(run->json, json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:f, s:f, s:f, s:I, s:s, s:s, s:s}", "spec",
+                                                   k->spec, "direction", direction, "dtype_in", in, "dtype_out", out, "accuracy",
+                                                   at_accuracy_name(k->accuracy), "layout", at_layout_name(run->layout), "variant",
+                                                   variant, "passed", r->passed, "max_error_ulp", r->max_error_ulp,
+                                                   "max_error_absolute", r->max_error_absolute, "share_of_bound", r->max_share,
+                                                   "compared", (json_int_t)r->compared, "method",
+                                                   r->exhaustive ? "exhaustive" : "sampled", "worst", r->worst, "detail", r->detail));
+    else
+        cli_table_row(run->table, "%s\t%s\t%s:%s\t%s\t%s\t%s\t%.2f\t%.2g\t%.0f %%\t%s", k->spec, direction, in, out,
+                      at_accuracy_name(k->accuracy), variant, r->passed ? "ok" : "FAILED", r->max_error_ulp, r->max_error_absolute,
+                      100 * r->max_share, r->passed ? "" : r->detail);
+}
+
+static actune_status verify_variant(void *user, const at_variant *variant)
+{
+    verify_run *run = user;
+    at_verify_report report = {0};
+    actune_status status = at_verify_kernel(run->cache, &run->device, run->kernel, run->layout, variant, &report);
+    if (status == ACTUNE_UNSUPPORTED) { /* this form of the math does not reach the class: no candidate */
+        run->impossible++;
+        return ACTUNE_OK;
+    }
+    AT_TRY(status);
+    at_strbuf text = {0};
+    at_variant_print(variant, &text);
+    note(run, at_strbuf_text(&text), &report);
+    at_strbuf_clear(&text);
+    return ACTUNE_OK;
+}
+
+static actune_status verify_interpreter(verify_run *run)
+{
+    at_reference reference;
+    at_verify_report report = {0};
+    at_verify_target target = {.interpret = at_interpret, .interpret_kernel = run->kernel};
+    actune_status status = at_reference_init(&reference, run->kernel, run->layout, 1);
+    if (!status)
+        status = at_verify(&reference, &target, &report);
+    at_reference_clear(&reference);
+    if (!status)
+        note(run, "interpreter", &report);
+    return status;
+}
+
+static actune_status verify_layout(verify_run *run)
+{
+    at_target target = {.isa = run->device.isa};
+    at_variant variant;
+    AT_TRY(verify_interpreter(run));
+    if (run->options->every_variant)
+        return at_variant_each(run->kernel, run->layout, &target, verify_variant, run);
+    AT_TRY(at_variant_default(run->kernel, run->layout, &target, &variant));
+    for (int i = 0; i < run->options->settings; i++) {
+        char name[64];
+        const char *equals = strchr(run->options->setting[i], '=');
+        snprintf(name, sizeof name, "%.*s", (int)(equals - run->options->setting[i]), run->options->setting[i]);
+        AT_TRY(at_variant_set(&variant, name, equals + 1));
+    }
+    return verify_variant(run, &variant);
+}
+
+static actune_status verify_kernel(verify_run *run, const cli_request *request, actune_direction direction)
+{
+    at_kernel *kernel = calloc(1, sizeof *kernel);
+    if (!kernel)
+        return at_fail(ACTUNE_NO_MEMORY, "out of memory");
+    actune_status status = cli_lower(request, direction, kernel);
+    run->kernel = kernel;
+    at_layout last = kernel->signature.has_channel ? AT_LAYOUT_CHANNEL_OUTER : AT_LAYOUT_FLAT;
+    for (at_layout layout = kernel->signature.has_channel ? AT_LAYOUT_CHANNEL_INNER : AT_LAYOUT_FLAT; !status && layout <= last; layout++) {
+        run->layout = layout;
+        status = verify_layout(run);
+    }
+    at_kernel_clear(kernel);
+    free(kernel);
+    return status;
+}
+
+static actune_status verify_request(verify_run *run, const cli_request *request)
+{
+    bool neither = !request->forward && !request->backward;
+    if (request->forward || neither)
+        AT_TRY(verify_kernel(run, request, ACTUNE_FORWARD));
+    if (request->backward || neither)
+        AT_TRY(verify_kernel(run, request, ACTUNE_BACKWARD));
+    return ACTUNE_OK;
+}
+
+/* Every built-in activation; all element types unless one is asked for. */
+static actune_status verify_all(verify_run *run)
+{
+    for (int i = 0; i < at_activation_count(); i++)
+        for (int d = 0; d < AT_DTYPE_COUNT; d++) {
+            cli_request request = run->options->request;
+            if (request.dtype_given && request.dtype_in != (actune_dtype)d)
+                continue;
+            if (!request.dtype_given)
+                request.dtype_in = request.dtype_out = (actune_dtype)d;
+            request.spec = at_activation_get(i)->name;
+            AT_TRY(verify_request(run, &request));
+        }
+    return ACTUNE_OK;
+}
+
+static const struct argp_option own_options[] = {
+    {"all", KEY_ALL, 0, 0, "Every built-in activation, in every element type", 3},
+    {"variants", KEY_VARIANTS, 0, 0, "Every variant of the search space, not the default alone", 3},
+    {"knob", KEY_KNOB, "NAME=VALUE", 0, "Set a knob of the variant by hand (may be repeated)", 3},
+    {0}};
+
+static const char doc[] =
+    "Runs kernels on special values, odd sizes, misaligned buffers, threads and in place, and compares them with the reference."
+    "\vThe reference evaluates the spec's graph in long double, stage by stage from the rounding that went before. Per-channel specs are "
+    "verified in both layouts. Exit status 1 when any kernel is out of its accuracy class.\n\n"
+    "Examples:\n  actune verify 'bias | gelu' --grad-of bias\n  actune verify '[accuracy=fast] silu' --variants\n  actune verify --all --json\n";
+
+int cli_verify(int argc, char **argv)
+{
+    static const struct argp_child children[] = {
+        {&cli_kernel_argp, 0, 0, 0}, {&cli_shape_argp, 0, 0, 0}, {&cli_common_argp, 0, 0, 0}, {0}};
+    static const struct argp argp = {own_options, parse, "[SPEC]", doc, children, 0, 0};
+    static const char *const headings[] = {"spec", "direction", "types", "class", "variant", "", "ULP", "absolute", "of the bound", ""};
+    verify_options options = {0};
+    cli_request_init(&options.request);
+    argp_parse(&argp, argc, argv, 0, 0, &options);
+    verify_run run = {.options = &options, .table = cli_table_new(headings, 10), .json = options.request.json ? json_array() : NULL};
+    actune_status status = at_device_get("cpu", &run.device);
+    if (!status)
+        status = at_cache_open(NULL, &run.cache);
+    if (!status)
+        status = options.all ? verify_all(&run) : verify_request(&run, &options.request);
+    at_cache_close(run.cache);
+    if (run.json)
+        cli_print_json(run.json);
+    else if (run.passed + run.failed)
+        cli_table_print(run.table, stdout);
+    if (status)
+        return cli_report(status);
+    if (!run.json)
+        printf("%d passed, %d failed, %d forms that cannot reach the class left out\n", run.passed, run.failed, run.impossible);
+    return run.failed ? CLI_FAILED : CLI_OK;
+}
