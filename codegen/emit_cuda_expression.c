@@ -1,0 +1,223 @@
+/* The graph as one scalar CUDA function: values used once are written where they are used, others get names. */
+#include "emit_cuda_expression.h"
+
+#include "../runtime/base/dtype.h"
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* How an op is written: {a} {b} {c} its arguments, {f} the suffix of f32 functions ("f"), {T} "f32" or "f64".
+   Names that end in _{T} are fragments of templates/cuda/math.cu.in. */
+static const char *const spelling[AT_OP_COUNT] = {
+    [AT_OP_ADD] = "({a} + {b})",
+    [AT_OP_SUB] = "({a} - {b})",
+    [AT_OP_MUL] = "({a} * {b})",
+    [AT_OP_DIV] = "({a} / {b})",
+    [AT_OP_NEG] = "(-{a})",
+    [AT_OP_ABS] = "fabs{f}({a})",
+    [AT_OP_FMA] = "fma{f}({a}, {b}, {c})",
+    [AT_OP_MIN] = "nan_min_{T}({a}, {b})",
+    [AT_OP_MAX] = "nan_max_{T}({a}, {b})",
+    [AT_OP_COPYSIGN] = "copysign{f}({a}, {b})",
+    [AT_OP_SQRT] = "sqrt{f}({a})",
+    [AT_OP_FLOOR] = "floor{f}({a})",
+    [AT_OP_CEIL] = "ceil{f}({a})",
+    [AT_OP_TRUNC] = "trunc{f}({a})",
+    [AT_OP_EXP] = "exp{f}({a})",
+    [AT_OP_EXP2] = "exp2{f}({a})",
+    [AT_OP_EXPM1] = "expm1{f}({a})",
+    [AT_OP_LOG] = "log{f}({a})",
+    [AT_OP_LOG2] = "log2{f}({a})",
+    [AT_OP_LOG1P] = "log1p{f}({a})",
+    [AT_OP_SIN] = "sin{f}({a})",
+    [AT_OP_COS] = "cos{f}({a})",
+    [AT_OP_TAN] = "tan{f}({a})",
+    [AT_OP_ATAN] = "atan{f}({a})",
+    [AT_OP_SINH] = "sinh{f}({a})",
+    [AT_OP_COSH] = "cosh{f}({a})",
+    [AT_OP_TANH] = "tanh{f}({a})",
+    [AT_OP_ASINH] = "asinh{f}({a})",
+    [AT_OP_ERF] = "erf{f}({a})",
+    [AT_OP_ERFC] = "erfc{f}({a})",
+    [AT_OP_POW] = "pow{f}({a}, {b})",
+    [AT_OP_SIGMOID] = "sigmoid_{T}({a})",
+    [AT_OP_SOFTPLUS] = "softplus_{T}({a})",
+    [AT_OP_LT] = "({a} < {b})",
+    [AT_OP_LE] = "({a} <= {b})",
+    [AT_OP_GT] = "({a} > {b})",
+    [AT_OP_GE] = "({a} >= {b})",
+    [AT_OP_EQ] = "({a} == {b})",
+    [AT_OP_NE] = "({a} != {b})",
+    [AT_OP_AND] = "({a} && {b})",
+    [AT_OP_OR] = "({a} || {b})",
+    [AT_OP_NOT] = "(!{a})",
+    [AT_OP_SELECT] = "({a} ? {b} : {c})",
+    [AT_OP_ROUND] = "{a}",
+    [AT_OP_GRAD_CLIP] = "{a}",
+};
+
+/* Under the knob math=fast: single instructions of the special-function unit, within the fast accuracy class. */
+static const struct {
+    at_op op;
+    const char *text;
+} fast_spelling[] = {
+    {AT_OP_EXP, "exp_approx_f32({a})"},
+    {AT_OP_TANH, "tanh_approx_f32({a})"},
+    {AT_OP_SIGMOID, "sigmoid_approx_f32({a})"},
+    {AT_OP_DIV, "div_approx_f32({a}, {b})"},
+};
+
+typedef struct printer {
+    const at_kernel *kernel;
+    const at_graph *graph;
+    bool f64, fast;
+    int *uses;
+    char (*name)[16]; /* of nodes that have one */
+    int names;
+    at_strbuf *out;
+} printer;
+
+static void print_constant(const printer *p, double value)
+{
+    if (isnan(value) || isinf(value)) {
+        at_strbuf_append(p->out, isnan(value) ? "nan" : value < 0 ? "(-infinity" : "infinity");
+        at_strbuf_append(p->out, p->f64 ? "_f64()" : "_f32()");
+        if (isinf(value) && value < 0)
+            at_strbuf_char(p->out, ')');
+        return;
+    }
+    if (!p->f64 && fabs(value) > 0x1.fffffep127) { /* rounds to infinity as float */
+        print_constant(p, value < 0 ? -(double)INFINITY : (double)INFINITY);
+        return;
+    }
+    at_strbuf text = {0};
+    at_strbuf_double(&text, value);
+    bool whole = !strpbrk(at_strbuf_text(&text), ".e");
+    at_strbuf_printf(p->out, value < 0 || signbit(value) ? "(%s%s%s)" : "%s%s%s", at_strbuf_text(&text), whole ? ".0" : "",
+                     p->f64 ? "" : "f");
+    p->out->failed |= text.failed;
+    at_strbuf_clear(&text);
+}
+
+static const char *spelling_of(const printer *p, at_op op)
+{
+    for (size_t i = 0; p->fast && !p->f64 && i < sizeof fast_spelling / sizeof *fast_spelling; i++)
+        if (fast_spelling[i].op == op)
+            return fast_spelling[i].text;
+    return spelling[op];
+}
+
+static void print_node(printer *p, at_node_id id);
+
+/* The node's own expression, whatever its uses. Depth is bounded: deep chains are cut into named values (see needs_name). */
+static void print_expression(printer *p, const at_node *node)
+{
+    if (node->op == AT_OP_CONSTANT) {
+        print_constant(p, node->value);
+        return;
+    }
+    if (node->op == AT_OP_INPUT) {
+        at_strbuf_append(p->out, p->kernel->signature.port[node->index].name);
+        return;
+    }
+    const char *text = spelling_of(p, node->op);
+    if (!text) {
+        p->out->failed = true;
+        return;
+    }
+    for (const char *c = text; *c; c++) {
+        if (*c != '{') {
+            at_strbuf_char(p->out, *c);
+            continue;
+        }
+        if (c[1] == 'f')
+            at_strbuf_append(p->out, p->f64 ? "" : "f");
+        else if (c[1] == 'T')
+            at_strbuf_append(p->out, p->f64 ? "f64" : "f32");
+        else
+            print_node(p, node->arg[c[1] - 'a']);
+        c += 2;
+    }
+}
+
+static void print_node(printer *p, at_node_id id)
+{
+    if (p->name[id][0])
+        at_strbuf_append(p->out, p->name[id]);
+    else
+        print_expression(p, &p->graph->nodes[id]);
+}
+
+/* Height of the expression below a node that is not named. */
+static void count_uses(const at_graph *graph, int *uses, int *height)
+{
+    for (at_node_id i = graph->count - 1; i >= 0; i--)
+        for (int k = 0; k < at_op_get(graph->nodes[i].op)->arguments; k++)
+            uses[graph->nodes[i].arg[k]]++;
+    for (int k = 0; k < graph->outputs; k++)
+        uses[graph->output[k]]++;
+    for (at_node_id i = 0; i < graph->count; i++) {
+        const at_node *node = &graph->nodes[i];
+        height[i] = 0;
+        for (int k = 0; k < at_op_get(node->op)->arguments; k++)
+            if (height[node->arg[k]] + 1 > height[i])
+                height[i] = height[node->arg[k]] + 1;
+        if (uses[i] != 1 || height[i] >= 4)
+            height[i] = 0;
+    }
+}
+
+static void print_statement(printer *p, at_node_id id)
+{
+    const at_node *node = &p->graph->nodes[id];
+    bool truth = at_op_get(node->op)->result == 'B';
+    char name[16];
+    snprintf(name, sizeof name, "t%d", p->names++);
+    at_strbuf_printf(p->out, "    const %s %s = ", truth ? "bool" : p->f64 ? "double" : "float", name);
+    print_expression(p, node);
+    at_strbuf_append(p->out, ";\n");
+    memcpy(p->name[id], name, sizeof name);
+}
+
+static void print_head(printer *p)
+{
+    const at_signature *s = &p->kernel->signature;
+    const char *type = p->f64 ? "double" : "float";
+    at_strbuf_append(p->out, "static __device__ __forceinline__ void evaluate(");
+    for (int i = 0; i < s->ports; i++)
+        at_strbuf_printf(p->out, s->port[i].is_output ? "%s%s &%s" : "%s%s %s", i ? ", " : "", type, s->port[i].name);
+    at_strbuf_append(p->out, ")\n{\n");
+}
+
+actune_status at_emit_cuda_evaluate(const at_kernel *kernel, bool fast, at_strbuf *out)
+{
+    const at_graph *graph = &kernel->graph;
+    size_t count = (size_t)graph->count + 1;
+    int *height = calloc(count, sizeof *height);
+    printer p = {.kernel = kernel, .graph = graph, .f64 = kernel->signature.compute == ACTUNE_F64, .fast = fast, .out = out};
+    p.uses = calloc(count, sizeof *p.uses);
+    p.name = calloc(count, sizeof *p.name);
+    if (!height || !p.uses || !p.name) {
+        out->failed = true;
+    } else {
+        count_uses(graph, p.uses, height);
+        print_head(&p);
+        for (at_node_id i = 0; i < graph->count; i++) {
+            at_op op = graph->nodes[i].op;
+            bool leaf = op == AT_OP_CONSTANT || op == AT_OP_INPUT || op == AT_OP_ROUND;
+            if (!leaf && p.uses[i] > 0 && height[i] == 0)
+                print_statement(&p, i);
+        }
+        for (int k = 0; k < graph->outputs; k++) {
+            at_strbuf_printf(out, "    %s = ", kernel->signature.port[kernel->signature.inputs + k].name);
+            print_node(&p, graph->output[k]);
+            at_strbuf_append(out, ";\n");
+        }
+        at_strbuf_append(out, "}\n");
+    }
+    free(height);
+    free(p.uses);
+    free(p.name);
+    return at_strbuf_status(out);
+}
