@@ -1,0 +1,98 @@
+#!/usr/bin/env bash
+# actune apply on real files, as a user runs it: values, operands, gradients, layouts, user functions, and what is refused.
+. "$(dirname "$0")/lib.sh"
+
+python3 - <<'P'
+import npy, random
+random.seed(1)
+npy.write("x.npy", [random.gauss(0, 3) for _ in range(1000)])
+npy.write("x4.npy", [random.gauss(0, 3) for _ in range(2 * 3 * 5 * 7)], (2, 3, 5, 7))
+npy.write("b3.npy", [0.5, -1.0, 2.0])
+npy.write("b7.npy", [0.1 * i for i in range(7)])
+npy.write("dy.npy", [random.gauss(0, 1) for _ in range(1000)])
+npy.write("dy4.npy", [random.gauss(0, 1) for _ in range(2 * 3 * 5 * 7)], (2, 3, 5, 7))
+npy.write("xh.npy", [0.5 * i for i in range(-20, 20)], descr="<f2")
+npy.write("xd.npy", [0.5 * i for i in range(-20, 20)], descr="<f8")
+npy.write("xi.npy", [1, 2, 3], descr="<u2")
+npy.write("empty.npy", [], (0, 3))
+P
+cat >my_act.c <<'C'
+/* actune: alpha = 0.3 */
+#include <math.h>
+float my_act(float x, float alpha)
+{
+    if (x > 0)
+        return x;
+    return alpha * expm1f(x);
+}
+float looping(float x)
+{
+    while (x > 1)
+        x = x / 2;
+    return x;
+}
+C
+
+ok 'forward' "$actune" apply 'gelu_tanh | clip(-6, 6)' --input x.npy --output y.npy
+ok 'backward' "$actune" apply 'gelu_tanh | clip(-6, 6)' --backward --input x.npy --grad dy.npy --output dx.npy
+ok 'nchw' "$actune" apply 'bias | silu' --input x4.npy --operand bias=b3.npy --output y4.npy --layout nchw
+ok 'rows' "$actune" apply 'bias | silu' --input x4.npy --operand bias=b7.npy --output y4r.npy --layout nhwc
+ok 'gradient of an operand' "$actune" apply 'bias | silu' --backward --input x4.npy --grad dy4.npy --operand bias=b3.npy --output dx4.npy \
+    --grad-of bias=db.npy --layout nchw
+ok 'f16' "$actune" apply relu --input xh.npy --output yh.npy
+ok 'f64' "$actune" apply 'tanh' --input xd.npy --output yd.npy
+ok 'a user function' "$actune" apply '@my_act.c:my_act(alpha=0.5) | clip(-1, 1)' --input x.npy --output yu.npy
+ok 'its gradient' "$actune" apply '@my_act.c:my_act(alpha=0.5) | clip(-1, 1)' --backward --input x.npy --grad dy.npy --output dxu.npy
+ok 'an empty tensor' "$actune" apply relu --input empty.npy --output yempty.npy
+ok 'values' python3 - <<'P'
+import math, npy
+
+def near(got, want, what, tolerance=2e-6):
+    assert len(got) == len(want), what
+    for i, (g, w) in enumerate(zip(got, want)):
+        assert abs(g - w) <= tolerance * max(1, abs(w)), (what, i, g, w)
+
+x, shape = npy.read("x.npy")
+dy, _ = npy.read("dy.npy")
+gelu = lambda v: v / (1 + math.exp(-2 * math.sqrt(2 / math.pi) * (v + 0.044715 * v ** 3)))
+clip = lambda v, lo, hi: min(max(v, lo), hi)
+slope = lambda f, v: (f(v + 1e-6) - f(v - 1e-6)) / 2e-6
+y, yshape = npy.read("y.npy")
+assert yshape == shape
+near(y, [clip(gelu(v), -6, 6) for v in x], "gelu_tanh | clip")
+dx, _ = npy.read("dx.npy")
+near(dx, [d * slope(lambda u: clip(gelu(u), -6, 6), v) for v, d in zip(x, dy)], "backward", 1e-5)
+silu = lambda v: v / (1 + math.exp(-v))
+x4, shape4 = npy.read("x4.npy")
+b3, b7 = npy.read("b3.npy")[0], npy.read("b7.npy")[0]
+y4, y4shape = npy.read("y4.npy")
+assert y4shape == shape4
+near(y4, [silu(v + b3[i // 35 % 3]) for i, v in enumerate(x4)], "bias | silu nchw")
+near(npy.read("y4r.npy")[0], [silu(v + b7[i % 7]) for i, v in enumerate(x4)], "bias | silu nhwc")
+dy4 = npy.read("dy4.npy")[0]
+dx4 = [d * slope(silu, v + b3[i // 35 % 3]) for i, (v, d) in enumerate(zip(x4, dy4))]
+near(npy.read("dx4.npy")[0], dx4, "bias | silu dx", 1e-5)
+near(npy.read("db.npy")[0], [sum(dx4[i] for i in range(len(dx4)) if i // 35 % 3 == c) for c in range(3)], "dbias", 1e-4)
+near(npy.read("yh.npy")[0], [max(0, v) for v in npy.read("xh.npy")[0]], "f16 relu", 0)
+near(npy.read("yd.npy")[0], [math.tanh(v) for v in npy.read("xd.npy")[0]], "f64 tanh", 1e-14)
+mine = lambda v: v if v > 0 else 0.5 * math.expm1(v)
+near(npy.read("yu.npy")[0], [clip(mine(v), -1, 1) for v in x], "user function")
+near(npy.read("dxu.npy")[0], [d * slope(lambda u: clip(mine(u), -1, 1), v) for v, d in zip(x, dy)], "user gradient", 1e-5)
+assert npy.read("yempty.npy") == ([], (0, 3))
+P
+
+cp y.npy before.npy
+refused 1 "did you mean 'gelu'" "$actune" apply gleu --input x.npy --output y.npy
+refused 1 'my_act.c:[0-9]+:[0-9]+' "$actune" apply '@my_act.c:looping' --input x.npy --output y.npy
+refused 1 'missing.npy' "$actune" apply relu --input missing.npy --output y.npy
+refused 1 'uint16' "$actune" apply relu --input xi.npy --output y.npy
+refused 1 '--operand bias' "$actune" apply 'bias | relu' --input x.npy --output y.npy
+refused 1 '--layout' "$actune" apply 'bias | relu' --input x4.npy --operand bias=b3.npy --output y.npy
+refused 1 'needs 7' "$actune" apply 'bias | relu' --input x4.npy --operand bias=b3.npy --output y.npy --layout nhwc
+refused 2 '--backward' "$actune" apply relu --backward --input x.npy --output y.npy
+refused 2 'SPEC' "$actune" apply --input x.npy --output y.npy
+refused 1 'could not be written' "$actune" apply relu --input x.npy --output no-such-folder/y.npy
+head -c 200 x.npy >cut.npy
+refused 1 'promises' "$actune" apply relu --input cut.npy --output y.npy
+ok 'a failed run leaves the old output' cmp y.npy before.npy
+finish

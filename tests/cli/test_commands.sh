@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# The other subcommands from outside: help, JSON, exit status, tune and its resumption, damaged databases.
+. "$(dirname "$0")/lib.sh"
+json() { # json WHAT EXPRESSION COMMAND...: output must be JSON for which the Python expression over `j` holds
+    local what=$1 expression=$2
+    shift 2
+    ok "$what" "$@" && ok "$what is JSON: $expression" python3 -c "import json,sys; j=json.load(open('$work/out')); assert $expression, j"
+}
+for command in devices ops gen tune show why apply verify db doctor; do
+    ok "$command --help" "$actune" "$command" --help
+    grep -q 'Usage' "$work/out" || { echo "FAILED: $command --help has no usage"; failures=$((failures + 1)); }
+done
+refused 2 "no command 'foo'" "$actune" foo
+refused 2 'SPEC' "$actune" gen
+json devices 'j[0]["processors"] >= 1' "$actune" devices --json
+json ops 'any(o["name"] == "gelu_tanh" for o in j)' "$actune" ops --json
+json doctor 'all(c["verdict"] != "broken" for c in j)' "$actune" doctor --json
+ok gen "$actune" gen 'bias | silu | clip(0, 10)' --knob unroll=4
+grep -q 'bias | silu | clip(0, 10)' "$work/out" || { echo 'FAILED: gen does not name its spec'; failures=$((failures + 1)); }
+ok 'gen backward' "$actune" gen 'bias | silu | clip(0, 10)' --backward --grad-of bias
+refused 1 'unroll' "$actune" gen relu --knob unroll=5
+refused 1 'relu. nope|nope' "$actune" gen 'relu(nope=1)'
+refused 1 'clip' "$actune" gen 'clip(1, -1)'
+
+json 'tune' 'all(r["status"] == "OK" and not r["reused"] for r in j["results"])' \
+    "$actune" tune 'relu | clip(0, 6)' --sizes 4K,64K --json --budget 20
+json 'tune again' 'all(r["reused"] for r in j["results"])' "$actune" tune 'relu | clip(0, 6)' --sizes 4K,64K --json
+json 'show' 'len(j) == 4 and all(c["spec"] == "relu | clip(0, 6)" for c in j)' "$actune" show --json
+json 'why' 'j["tier"] == "exact" and len(j["measured"]) > 0' "$actune" why 'relu | clip(0, 6)' --shape 65536 --json
+json 'why, other size' 'j["tier"] != "exact"' "$actune" why 'relu | clip(0, 6)' --shape 1000000 --json
+json 'db check' 'j["sound"]' "$actune" db check --json
+json 'db dump' 'len(j["measurements"]) > 0 and len(j["choices"]) == 4' "$actune" db dump
+json 'verify' 'all(v["passed"] for v in j)' "$actune" verify 'bias | gelu' --grad-of bias --json
+
+printf '%s\n' '{"model": "m", "layer": "a", "spec": "relu", "direction": "forward", "dtype": "f32", "layout": "nchw", "shape": [1, 2, 8, 8], "count": 3}' \
+    '{"model": "m", "layer": "b", "spec": "halves | silu | mul", "direction": "forward", "dtype": "f32", "layout": "rows", "shape": [4, 64], "count": 1}' \
+    '{"model": "m", "layer": "c", "spec": "relu", "direction": "forward", "dtype": "i8", "layout": "rows", "shape": [4, 64], "count": 1}' >w.jsonl
+json 'workload' 'len(j["skipped"]) == 2 and j["passes"][0]["layers"] == 3' "$actune" tune --workload w.jsonl --json --budget 10
+echo '{"spec": "relu", "shape": [1, -2]}' >bad.jsonl
+refused 1 'bad.jsonl:1' "$actune" tune --workload bad.jsonl
+echo 'not json' >bad.jsonl
+refused 1 'bad.jsonl:1' "$actune" tune --workload bad.jsonl
+
+echo 'this is no database' >text.db
+cp text.db text.copy
+refused 1 'text.db' "$actune" show --db text.db
+refused 1 'text.db' "$actune" tune relu --sizes 4K --db text.db
+ok 'a foreign file is untouched' cmp text.db text.copy
+
+# A compiler that is missing: the interpreter serves.
+env PATH=/nonexistent "$actune" doctor --json >"$work/out" 2>"$work/err"
+ok 'without a compiler' python3 -c "import json; j={c['check']: c for c in json.load(open('$work/out'))}; assert j['compiler']['verdict'] == 'limited' and j['run']['verdict'] in ('ok', 'limited'), j"
+finish
