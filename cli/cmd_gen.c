@@ -1,6 +1,7 @@
 /* actune gen: the source of one kernel. */
 #include "request.h"
 
+#include "runtime/backend/nvrtc.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,6 +13,7 @@ typedef struct gen_options {
     char *setting[SETTINGS_MAX];
     int settings;
     bool list_knobs, graph;
+    const char *emit; /* "source", "ptx", "cubin" */
 } gen_options;
 
 static error_t parse(int key, char *text, struct argp_state *state)
@@ -42,7 +44,18 @@ static error_t parse(int key, char *text, struct argp_state *state)
     case KEY_GRAPH:
         options->graph = true;
         return 0;
+    case KEY_EMIT:
+        if (strcmp(text, "source") && strcmp(text, "ptx") && strcmp(text, "cubin"))
+            argp_error(state, "--emit takes source, ptx or cubin, not '%s'", text);
+        options->emit = text;
+        return 0;
+    case KEY_ARCH:
+        if (strncmp(text, "sm_", 3) || (options->target.cuda_arch = atoi(text + 3)) < 50)
+            argp_error(state, "--arch takes an architecture as sm_90, not '%s'", text);
+        return 0;
     case ARGP_KEY_END:
+        if (strcmp(options->emit, "source") && !options->target.cuda)
+            argp_error(state, "--emit %s needs --target cuda", options->emit);
         if (!options->request.spec)
             argp_error(state, "a SPEC is needed, e.g. 'bias | silu | clip(0, 10)'");
         return 0;
@@ -76,6 +89,23 @@ static actune_status apply_settings(const gen_options *options, at_variant *vari
     return ACTUNE_OK;
 }
 
+/* PTX or cubin to standard output, what the kernel uses to standard error. */
+static actune_status compile(const gen_options *options, const char *source)
+{
+    at_nvrtc_output output;
+    bool cubin = !strcmp(options->emit, "cubin");
+    AT_TRY(at_nvrtc_compile(source, "kernel.cu", options->target.cuda_arch, true, &output));
+    fprintf(stderr, "sm_%d: %d registers, %d bytes spilled, %d bytes of shared memory\n", options->target.cuda_arch, output.registers,
+            output.spill_bytes, output.shared_bytes);
+    if (!cubin) {
+        at_nvrtc_output_clear(&output);
+        AT_TRY(at_nvrtc_compile(source, "kernel.cu", options->target.cuda_arch, false, &output));
+    }
+    fwrite(output.code, 1, cubin ? output.bytes : strlen(output.code), stdout);
+    at_nvrtc_output_clear(&output);
+    return ACTUNE_OK;
+}
+
 static actune_status generate(const gen_options *options, const at_kernel *kernel)
 {
     actune_shape shape = {1, 2, 2};
@@ -90,7 +120,9 @@ static actune_status generate(const gen_options *options, const at_kernel *kerne
     AT_TRY(apply_settings(options, &variant));
     at_generate_options how = {.pretty = true};
     actune_status status = at_generate(kernel, layout, &options->target, &variant, &how, &source);
-    if (!status)
+    if (!status && strcmp(options->emit, "source"))
+        status = compile(options, at_strbuf_text(&source));
+    else if (!status)
         fputs(at_strbuf_text(&source), stdout);
     at_strbuf_clear(&source);
     return status;
@@ -101,6 +133,8 @@ static const struct argp_option own_options[] = {
     {"isa", KEY_ISA, "ISA", 0, "Instruction set: generic, x86-64-v2, -v3, -v4, neon (default: this machine's)", 3},
     {"knob", KEY_KNOB, "NAME=VALUE", 0, "Set a knob by hand (may be repeated)", 3},
     {"list-knobs", KEY_KNOBS, 0, 0, "List the knobs and their values instead", 3},
+    {"emit", KEY_EMIT, "WHAT", 0, "source (default); with --target cuda also ptx or cubin, through NVRTC (no GPU is needed)", 3},
+    {"arch", KEY_ARCH, "ARCH", 0, "With --target cuda: sm_80, sm_90 (default), sm_100 ...", 3},
     {"graph", KEY_GRAPH, 0, 0, "Print the expression graph instead", 3},
     {0}};
 
@@ -110,6 +144,7 @@ static const char doc[] =
     "  actune gen 'bias | silu | clip(0, 10)'\n"
     "  actune gen 'gelu_tanh | clip(-6, 6)' --backward --knob unroll=4\n"
     "  actune gen 'scale_shift | relu' --layout nchw --isa neon\n"
+    "  actune gen 'bias | silu' --target cuda --emit cubin --arch sm_90 >kernel.cubin\n"
     "  actune gen gelu --list-knobs\n";
 
 int cli_gen(int argc, char **argv)
@@ -117,7 +152,7 @@ int cli_gen(int argc, char **argv)
     static const struct argp_child children[] = {
         {&cli_kernel_argp, 0, 0, 0}, {&cli_shape_argp, 0, 0, 0}, {&cli_common_argp, 0, 0, 0}, {0}};
     static const struct argp argp = {own_options, parse, "SPEC", doc, children, 0, 0};
-    gen_options options = {.target = {.isa = at_isa_host(), .cuda_arch = 90}};
+    gen_options options = {.emit = "source", .target = {.isa = at_isa_host(), .cuda_arch = 90}};
     cli_request_init(&options.request);
     argp_parse(&argp, argc, argv, 0, 0, &options);
     at_kernel *kernel = calloc(1, sizeof *kernel);

@@ -2,6 +2,7 @@
 #include "generate.h"
 
 #include "emit_c.h"
+#include "emit_cuda.h"
 #include "fragment.h"
 #include "../runtime/base/dtype.h"
 #include <stdio.h>
@@ -32,7 +33,8 @@ actune_status at_kernel_approximated(const at_kernel *kernel, const at_variant *
     copy->arena = (at_arena){0};
     copy->stretches = 0;
     AT_TRY(at_graph_copy(&kernel->graph, &copy->graph));
-    if (!kernel->transcendental || !strcmp(math, "plain"))
+    bool cuda = !strncmp(variant->template_name, "cuda/", 5); /* calls CUDA's own functions */
+    if (cuda || !kernel->transcendental || !strcmp(math, "plain"))
         return ACTUNE_OK;
     actune_status status = at_pass_approximate(copy, math);
     if (status)
@@ -97,11 +99,6 @@ static actune_status write_body(const at_kernel *kernel, at_layout layout, const
     return status;
 }
 
-static actune_status check_target(const at_target *target)
-{
-    return target->cuda ? at_fail(ACTUNE_UNSUPPORTED, "generate.c writes CPU source; CUDA source comes from emit_cuda") : ACTUNE_OK;
-}
-
 static actune_status write_prelude(at_scope *scope, at_strbuf *source)
 {
     at_template_text prelude;
@@ -129,6 +126,8 @@ static actune_status assemble(const at_kernel *kernel, const at_target *target, 
 static actune_status generate_one(const at_kernel *kernel, at_layout layout, const at_target *target, const at_variant *variant,
                                   const char *symbol, bool lines, at_strbuf *source)
 {
+    if (target->cuda)
+        return at_emit_cuda(kernel, layout, target, variant, symbol, lines, source);
     body b = {.lines = lines};
     actune_status status = write_body(kernel, layout, target, variant, symbol, "", &b);
     if (status == ACTUNE_OK)
@@ -155,7 +154,6 @@ actune_status at_generate(const at_kernel *kernel, at_layout layout, const at_ta
     char symbol[32];
     const char *wanted = options ? options->symbol : NULL;
     bool pretty = options && options->pretty;
-    AT_TRY(check_target(target));
     if (!wanted) {
         at_hash hash;
         AT_TRY(hash_variant(kernel, layout, target, variant, &hash));
@@ -201,7 +199,8 @@ actune_status at_generate_batch(at_generate_item *items, int count, const at_tar
     at_fragments fragments = {0};
     at_strbuf bodies = {0};
     at_scope empty = {0};
-    AT_TRY(check_target(target));
+    if (target->cuda)
+        return at_fail(ACTUNE_UNSUPPORTED, "CUDA kernels are generated one a program, not in batches");
     for (int i = 0; i < count; i++) {
         size_t length = bodies.length;
         items[i].symbol[0] = 0;

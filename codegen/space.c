@@ -1,6 +1,7 @@
 /* The variants of a kernel: all combinations of the knobs that the $require lines admit. */
 #include "generate.h"
 
+#include "emit_cuda.h"
 #include "template.h"
 #include <string.h>
 
@@ -28,6 +29,8 @@ void at_scope_kernel(at_scope *scope, const at_kernel *kernel, at_layout layout,
     at_scope_text(scope, "layout", -1, at_layout_name(layout));
     at_scope_number(scope, "transcendental", -1, kernel->transcendental);
     at_scope_number(scope, "sums", -1, signature->sums);
+    at_scope_text(scope, "class", -1, at_accuracy_name(kernel->accuracy));
+    at_scope_number(scope, "largest_bytes", -1, at_cuda_largest_bytes(kernel));
 }
 
 void at_scope_variant(at_scope *scope, const at_variant *variant, const at_kernel *kernel)
