@@ -2,6 +2,7 @@
 #include "emit_cuda_expression.h"
 
 #include "../runtime/base/dtype.h"
+#include "../runtime/base/number.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -78,6 +79,24 @@ typedef struct printer {
     at_strbuf *out;
 } printer;
 
+/* The fewest digits that give the same number in the compute type. */
+static void print_shortest(const printer *p, double value, at_strbuf *text)
+{
+    for (int digits = 1; !p->f64 && digits <= 9; digits++) {
+        char decimal[40];
+        snprintf(decimal, sizeof decimal, "%.*g", digits, value);
+        double parsed;
+        for (char *c = decimal; *c; c++)
+            if (*c == ',')
+                *c = '.'; /* the host program's locale */
+        if (at_number_parse(decimal, strlen(decimal), &parsed) == AT_NUMBER_OK && (float)parsed == (float)value) {
+            at_strbuf_append(text, decimal);
+            return;
+        }
+    }
+    at_strbuf_double(text, value);
+}
+
 static void print_constant(const printer *p, double value)
 {
     if (isnan(value) || isinf(value)) {
@@ -92,7 +111,7 @@ static void print_constant(const printer *p, double value)
         return;
     }
     at_strbuf text = {0};
-    at_strbuf_double(&text, value);
+    print_shortest(p, value, &text);
     bool whole = !strpbrk(at_strbuf_text(&text), ".e");
     at_strbuf_printf(p->out, value < 0 || signbit(value) ? "(%s%s%s)" : "%s%s%s", at_strbuf_text(&text), whole ? ".0" : "",
                      p->f64 ? "" : "f");
@@ -168,6 +187,26 @@ static void count_uses(const at_graph *graph, int *uses, int *height)
     }
 }
 
+/* Ends the statement whose expression was written from `start`, without parentheses around all of it. */
+static void end_statement(printer *p, size_t start)
+{
+    at_strbuf *out = p->out;
+    if (!out->failed && out->length > start && out->text[start] == '(') {
+        size_t at = start;
+        for (int depth = 0; at < out->length; at++) {
+            depth += (out->text[at] == '(') - (out->text[at] == ')');
+            if (depth == 0)
+                break;
+        }
+        if (at == out->length - 1) {
+            memmove(out->text + start, out->text + start + 1, out->length - start - 2);
+            out->length -= 2;
+            out->text[out->length] = 0;
+        }
+    }
+    at_strbuf_append(out, ";\n");
+}
+
 static void print_statement(printer *p, at_node_id id)
 {
     const at_node *node = &p->graph->nodes[id];
@@ -175,8 +214,9 @@ static void print_statement(printer *p, at_node_id id)
     char name[16];
     snprintf(name, sizeof name, "t%d", p->names++);
     at_strbuf_printf(p->out, "    const %s %s = ", truth ? "bool" : p->f64 ? "double" : "float", name);
+    size_t start = p->out->length;
     print_expression(p, node);
-    at_strbuf_append(p->out, ";\n");
+    end_statement(p, start);
     memcpy(p->name[id], name, sizeof name);
 }
 
@@ -205,14 +245,15 @@ actune_status at_emit_cuda_evaluate(const at_kernel *kernel, bool fast, at_strbu
         print_head(&p);
         for (at_node_id i = 0; i < graph->count; i++) {
             at_op op = graph->nodes[i].op;
-            bool leaf = op == AT_OP_CONSTANT || op == AT_OP_INPUT || op == AT_OP_ROUND;
+            bool leaf = op == AT_OP_CONSTANT || op == AT_OP_INPUT;
             if (!leaf && p.uses[i] > 0 && height[i] == 0)
                 print_statement(&p, i);
         }
         for (int k = 0; k < graph->outputs; k++) {
             at_strbuf_printf(out, "    %s = ", kernel->signature.port[kernel->signature.inputs + k].name);
+            size_t start = out->length;
             print_node(&p, graph->output[k]);
-            at_strbuf_append(out, ";\n");
+            end_statement(&p, start);
         }
         at_strbuf_append(out, "}\n");
     }
