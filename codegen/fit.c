@@ -8,7 +8,7 @@
 
 enum { MAPPINGS = 4, OCTAVES_MAX = 8, DIRECT_DEGREE_MAX = 3 };
 
-/* Of the dense sample's errors; the rest is for the floats between them. */
+/* The measured error as a share of the class; the rest is for the floats that were not measured. */
 static const double SHARE_OF_CLASS = 0.95;
 
 static const char *const class_names[] = {"exact", "standard", "fast"};
@@ -173,6 +173,8 @@ static bool try_candidate(const at_fit_job *job, const mapping *map, at_fit *fit
             return false;
     }
     measure_with_zeros(job, fit);
+    if (fit->max_error_share <= SHARE_OF_CLASS)
+        at_fit_measure_dense(job, fit);
     *reached = fmin(*reached, fit->max_error_share);
     return fit->max_error_share <= SHARE_OF_CLASS;
 }

@@ -60,7 +60,7 @@ float at_fit_eval(const at_fit *fit, float x)
     return add_line(fit, x, a, p);
 }
 
-static void measure_at(at_fit *fit, float x, double exact, double allowed)
+void at_fit_measure_at(at_fit *fit, float x, double exact, double allowed)
 {
     double error = fabs((double)at_fit_eval(fit, x) - exact);
     if (!(error <= fit->max_error_absolute))
@@ -71,17 +71,22 @@ static void measure_at(at_fit *fit, float x, double exact, double allowed)
         fit->max_error_share = error / allowed;
 }
 
+double at_fit_interval_start(const at_fit *fit, int k)
+{
+    double u = float_of((uint32_t)(k << fit->shift) + bits_of(1));
+    return (u - 1) / fit->scale;
+}
+
 /* A few floats on both sides of the ends of interval `k`. */
 static void measure_ends(const at_fit_job *job, at_fit *fit, int k)
 {
-    double u = float_of((uint32_t)(k << fit->shift) + bits_of(1));
-    float a = (float)((u - 1) / fit->scale);
+    float a = (float)at_fit_interval_start(fit, k);
     for (int step = 0; step < 4; step++)
         a = nextafterf(a, 0);
     for (int step = -4; step <= 4; step++, a = nextafterf(a, INFINITY))
         for (int sign = -1; sign <= 1; sign += 2) {
             double x = sign * (double)a, exact = (double)at_fit_job_value(job, x);
-            measure_at(fit, (float)x, exact, at_tolerance_at(&job->tolerance, x, exact));
+            at_fit_measure_at(fit, (float)x, exact, at_tolerance_at(&job->tolerance, x, exact));
         }
 }
 
@@ -104,7 +109,7 @@ void at_fit_measure(const at_fit_job *job, at_fit *fit)
 {
     fit->max_error_absolute = fit->max_error_ulp = fit->max_error_share = 0;
     for (int i = 0; i < job->samples; i++)
-        measure_at(fit, job->sample[i].x, job->sample[i].exact, job->sample[i].allowed);
+        at_fit_measure_at(fit, job->sample[i].x, job->sample[i].exact, job->sample[i].allowed);
     int side = fit->shape == AT_FIT_SIGNED ? fit->entries / 2 : fit->entries;
     for (int k = 1; k < side; k++)
         measure_ends(job, fit, k);

@@ -101,7 +101,7 @@ static actune_status find_settle(at_fit_job *job)
         return at_fail(ACTUNE_UNSUPPORTED, "the function has not settled to a line within its accuracy class at |x| = %g",
                        ldexp(1, SETTLE_TO));
     double unsettled = exp2((double)step / SETTLE_STEPS), settled = exp2((double)(step + 1) / SETTLE_STEPS);
-    for (int i = 0; i < 8; i++) {
+    for (int i = 0; i < 30; i++) {
         double middle = 0.5 * (unsettled + settled);
         *(settled_at(job, middle) ? &settled : &unsettled) = middle;
     }

@@ -12,23 +12,23 @@ typedef struct judge {
     const char *form;
     at_tolerance tolerance;
     long double *exact;
-    float *value;
+    double *value; /* floats, but for the displaced results: their error counts the rounding already */
     uint32_t sequence;
     double worst;
 } judge;
 
 /* A transcendental result off by the function's largest error, in a direction that changes from op to op. */
-static float displaced(judge *j, at_op op, long double result)
+static double displaced(judge *j, at_op op, long double result)
 {
     const at_math_function *called = at_math_function_find(op, j->form);
     j->sequence = j->sequence * 1664525u + 1013904223u;
     if (!called || !isfinite((double)result) || result == 0)
         return (float)result;
-    double off = fmax(0, called->ulp - 0.5) * at_ulp_f32((double)result);
-    return (float)((double)result + (j->sequence >> 31 ? off : -off));
+    double off = called->ulp * at_ulp_f32((double)result);
+    return (double)result + (j->sequence >> 31 ? off : -off);
 }
 
-static float evaluate(judge *j, float x)
+static double evaluate(judge *j, float x)
 {
     const at_graph *function = j->function;
     for (at_node_id v = 0; v < function->count; v++) {

@@ -124,8 +124,8 @@ Test(stretch, forms_are_judged_by_their_error)
         {INPUT "%1 = sigmoid %0\nreturn %1\n", "poly", AT_ACCURACY_STANDARD, true},
         {INPUT "%1 = sigmoid %0\nreturn %1\n", "poly", AT_ACCURACY_EXACT, false},
         {INPUT "%1 = sigmoid %0\nreturn %1\n", "accurate", AT_ACCURACY_EXACT, true},
-        {INPUT "%1 = sigmoid %0\nreturn %1\n", "exp16rcp", AT_ACCURACY_STANDARD, false},
-        {INPUT "%1 = sigmoid %0\nreturn %1\n", "exp16rcp", AT_ACCURACY_FAST, true},
+        {INPUT "%1 = sigmoid %0\nreturn %1\n", "exp32rcp", AT_ACCURACY_STANDARD, false},
+        {INPUT "%1 = sigmoid %0\nreturn %1\n", "exp32rcp", AT_ACCURACY_FAST, true},
         {INPUT "%1 = exp %0\n%2 = const 1\n%3 = sub %1 %2\nreturn %3\n", "poly", AT_ACCURACY_STANDARD, false},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
