@@ -9,5 +9,16 @@ set(ACTUNE_TEMPLATE_FILES ${ACTUNE_TEMPLATES})
 list(TRANSFORM ACTUNE_TEMPLATE_FILES PREPEND ${CMAKE_CURRENT_SOURCE_DIR}/templates/)
 set(ACTUNE_EMBEDDED ${CMAKE_CURRENT_BINARY_DIR}/embedded_templates.c)
 add_custom_command(OUTPUT ${ACTUNE_EMBEDDED}
-  COMMAND actune_embed ${ACTUNE_EMBEDDED} ${CMAKE_CURRENT_SOURCE_DIR}/templates ${ACTUNE_TEMPLATES}
+  COMMAND actune_embed ${ACTUNE_EMBEDDED} ${CMAKE_CURRENT_SOURCE_DIR}/templates codegen/embedded.h at_embedded at_embedded_templates
+    at_embedded_template_count ${ACTUNE_TEMPLATES}
   DEPENDS actune_embed ${ACTUNE_TEMPLATE_FILES} VERBATIM)
+
+# The database's schema, one file a version.
+file(GLOB ACTUNE_SCHEMA_FILES CONFIGURE_DEPENDS RELATIVE ${CMAKE_CURRENT_SOURCE_DIR}/db/schema ${CMAKE_CURRENT_SOURCE_DIR}/db/schema/*.sql)
+set(ACTUNE_SCHEMA_PATHS ${ACTUNE_SCHEMA_FILES})
+list(TRANSFORM ACTUNE_SCHEMA_PATHS PREPEND ${CMAKE_CURRENT_SOURCE_DIR}/db/schema/)
+set(ACTUNE_SCHEMA ${CMAKE_CURRENT_BINARY_DIR}/embedded_schema.c)
+add_custom_command(OUTPUT ${ACTUNE_SCHEMA}
+  COMMAND actune_embed ${ACTUNE_SCHEMA} ${CMAKE_CURRENT_SOURCE_DIR}/db/schema db/schema.h at_schema_text at_schema_texts
+    at_schema_text_count ${ACTUNE_SCHEMA_FILES}
+  DEPENDS actune_embed ${ACTUNE_SCHEMA_PATHS} VERBATIM)

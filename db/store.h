@@ -89,14 +89,15 @@ actune_status at_store_begin(at_store *store);
 actune_status at_store_commit(at_store *store);
 void at_store_rollback(at_store *store);
 
-/* Reads: `visit` per row, texts valid during the call; a non-OK return ends the walk and is returned. NULL filters: all. */
+/* Reads: `visit` per row, texts valid during the call; a non-OK return ends the walk and is returned. NULL filters: all. A NULL
+   store is an empty database; a number that was not finite when written reads as 0. `visit` may call any function of the store. */
 actune_status at_store_each_choice(at_store *store, const char *device, const char *kernel,
                                    actune_status (*visit)(void *user, const at_store_choice *choice), void *user);
 actune_status at_store_each_kernel(at_store *store, const char *spec, actune_status (*visit)(void *user, const at_store_kernel *kernel), void *user);
 actune_status at_store_each_measurement(at_store *store, const char *device, const char *kernel, const at_store_workload *workload,
                                         actune_status (*visit)(void *user, const char *variant_text, const at_store_measurement *measurement), void *user);
 actune_status at_store_each_device(at_store *store, actune_status (*visit)(void *user, const at_store_device *device), void *user);
-/* NOT_FOUND when this workload was not decided for this kernel and device. */
+/* The latest of this source, whichever variant it was found with; NOT_FOUND when there is none. Texts are valid until the next call. */
 actune_status at_store_find_verification(at_store *store, const char *source_hash, at_store_verification *verification);
 /* Integrity: sqlite's own check, foreign keys, our invariants. `report` gets one line a finding; DATABASE when there is any. */
 actune_status at_store_check(at_store *store, actune_status (*report)(void *user, const char *line), void *user);

@@ -1,4 +1,5 @@
-/* embed OUTPUT ROOT FILE...: writes the files (paths relative to ROOT) as the table of codegen/embedded.h. */
+/* embed OUTPUT ROOT HEADER TYPE NAME COUNT FILE...: writes the files (paths relative to ROOT, sorted) as `const TYPE NAME[]`
+   of {name, text} and `const int COUNT`, both declared in HEADER. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,26 +35,27 @@ static int embed_file(FILE *out, const char *root, const char *name)
     return fclose(in);
 }
 
+enum { OUTPUT = 1, ROOT, HEADER, TYPE, NAME, COUNT, FILES };
+
 int main(int argc, char **argv)
 {
-    if (argc < 3) {
-        fprintf(stderr, "usage: embed OUTPUT ROOT FILE...\n");
+    if (argc < FILES) {
+        fprintf(stderr, "usage: embed OUTPUT ROOT HEADER TYPE NAME COUNT FILE...\n");
         return 2;
     }
-    FILE *out = fopen(argv[1], "w");
+    FILE *out = fopen(argv[OUTPUT], "w");
     if (!out) {
-        perror(argv[1]);
+        perror(argv[OUTPUT]);
         return 1;
     }
-    qsort(argv + 3, (size_t)(argc - 3), sizeof *argv, by_name);
-    fputs("/* Written by tools/embed.c from templates/. */\n#include \"codegen/embedded.h\"\n"
-          "const at_embedded at_embedded_templates[] = {\n", out);
-    for (int i = 3; i < argc; i++)
-        if (embed_file(out, argv[2], argv[i])) {
+    qsort(argv + FILES, (size_t)(argc - FILES), sizeof *argv, by_name);
+    fprintf(out, "/* Written by tools/embed.c. */\n#include \"%s\"\nconst %s %s[] = {\n", argv[HEADER], argv[TYPE], argv[NAME]);
+    for (int i = FILES; i < argc; i++)
+        if (embed_file(out, argv[ROOT], argv[i])) {
             fclose(out);
-            remove(argv[1]);
+            remove(argv[OUTPUT]);
             return 1;
         }
-    fprintf(out, "    {0, 0}};\nconst int at_embedded_template_count = %d;\n", argc - 3);
+    fprintf(out, "    {0, 0}};\nconst int %s = %d;\n", argv[COUNT], argc - FILES);
     return fclose(out) ? 1 : 0;
 }
