@@ -29,13 +29,27 @@ static actune_status keep_variant(void *user, const at_variant *variant)
     return ACTUNE_OK;
 }
 
+/* The first variant of the walk may have a form that does not reach the kernel's class; the default is the first that does. */
+static actune_status default_first(at_group *group)
+{
+    at_variant found;
+    AT_TRY(at_variant_default(group->kernel, group->layout, &group->session->target, &found));
+    int at = 0;
+    while (at < group->space_count - 1 && !(at_same_core(&group->space[at], &found) && at_same_rest(&group->space[at], &found)))
+        at++;
+    found = group->space[at];
+    memmove(group->space + 1, group->space, (size_t)at * sizeof found);
+    group->space[0] = found;
+    return ACTUNE_OK;
+}
+
 actune_status at_group_enumerate(at_group *group)
 {
     space_list list = {.group = group};
     AT_TRY(at_variant_each(group->kernel, group->layout, &group->session->target, keep_variant, &list));
     if (group->space_count == 0)
         return at_fail(ACTUNE_UNSUPPORTED, "no template has a variant of '%s' for this machine", group->kernel->spec);
-    return ACTUNE_OK;
+    return default_first(group);
 }
 
 int at_group_find(const at_group *group, const char *text)

@@ -443,7 +443,6 @@ static actune_status race_candidates(at_group *group, at_task *task, at_bench *b
             if (find_arm(&race, picked[i]) < 0)
                 add_candidate_arm(&race, group, bench, picked[i]);
         race.incumbent = incumbent >= 0 ? find_arm(&race, incumbent) : -1;
-        task->result.candidates = group->candidate_count;
         keep_promising(&race, until - at_now_ns());
         status = run_rounds(group, &race, bench, until);
         if (race.rounds >= 3 && (status == ACTUNE_OK || status == ACTUNE_INTERRUPTED)) {

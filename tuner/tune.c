@@ -219,11 +219,13 @@ static actune_status tune_group(at_group *group, const plan *of)
 
 static void count_codes(const at_group *group, at_tune_result *result)
 {
+    result->candidates = 0;
+    for (int i = 0; i < group->candidate_count; i++)
+        result->candidates += !group->codes[group->candidates[i].code].absent;
     for (int i = 0; i < group->code_count; i++) {
         const at_code *code = &group->codes[i];
         result->failed += code->log && !code->absent;
         result->identical += code->twin >= 0;
-        result->candidates -= code->absent;
     }
 }
 
