@@ -7,9 +7,9 @@
 
 #include "../runtime/base/bucket.h"
 
-enum { ROUNDS_MIN = 9, ROUNDS_MAX = 41, CORE_ELEMENTS = 16384, SMALL_ELEMENTS = 2048, ARMS_MAX = 768, EXTRA_ARMS = 8 };
+enum { ROUNDS_MIN = 9, ROOF_RIVALS = 3, ROUNDS_MAX = 31, CORE_ELEMENTS = 16384, SMALL_ELEMENTS = 2048, ARMS_MAX = 768, EXTRA_ARMS = 12 };
 
-/* Slower than the best by more than this after three rounds: out, whatever the interval. */
+/* In each of three rounds slower than the best by more than this: out. */
 #define FAR_BEHIND 1.15
 #define ROOF 0.98
 
@@ -18,12 +18,13 @@ enum { ROUNDS_MIN = 9, ROUNDS_MAX = 41, CORE_ELEMENTS = 16384, SMALL_ELEMENTS = 
 static actune_status init_race(at_race *race, int candidates, int64_t seed)
 {
     size_t room = (size_t)(candidates + EXTRA_ARMS);
-    *race = (at_race){.anchor = -1, .plain = -1, .null_arm = -1, .first_default = -1, .incumbent = -1, .best = -1, .winner = -1, .seed = seed};
+    *race = (at_race){.plain = -1, .null_arm = -1, .first_default = -1, .incumbent = -1, .best = -1, .winner = -1, .seed = seed};
     race->arm = calloc(room, sizeof *race->arm);
     race->variant = calloc(room, sizeof *race->variant);
     race->log_ratio = calloc(room, sizeof *race->log_ratio);
     race->tied = calloc(room, sizeof *race->tied);
-    if (!race->arm || !race->variant || !race->log_ratio || !race->tied)
+    race->anchor_ns = calloc(AT_SAMPLES_MAX, sizeof *race->anchor_ns);
+    if (!race->anchor_ns || !race->arm || !race->variant || !race->log_ratio || !race->tied)
         return at_fail(ACTUNE_NO_MEMORY, "no memory for a race");
     return ACTUNE_OK;
 }
@@ -36,6 +37,7 @@ static void clear_race(at_race *race)
     free(race->variant);
     free(race->log_ratio);
     free(race->tied);
+    free(race->anchor_ns);
 }
 
 /* Adds an arm; one that cannot be opened leaves the race as it was. Returns its index, -1. */
@@ -73,10 +75,13 @@ static int find_arm(const at_race *race, int variant)
 }
 
 /* The anchor, the tuned copies, the plain loop and the default twice (its ratio to itself is the noise). */
-static void add_fixed_arms(at_race *race, const at_group *group, at_bench *bench, bool in_place)
+static actune_status add_fixed_arms(at_race *race, const at_group *group, at_bench *bench, bool in_place)
 {
     const at_session *session = group->session;
-    race->anchor = add_arm(race, bench, (at_arm){.kind = AT_ARM_MEMCPY}, -1);
+    for (int i = 0; i < AT_ANCHORS; i++)
+        add_arm(race, bench, (at_arm){.kind = AT_ARM_MEMCPY}, -1);
+    if (race->count < AT_ANCHORS)
+        return ACTUNE_NO_MEMORY;
     race->copies_from = race->count;
     for (int i = 0; i < session->copies; i++)
         if (add_arm(race, bench, session->copy[i], -1) >= 0)
@@ -87,6 +92,7 @@ static void add_fixed_arms(at_race *race, const at_group *group, at_bench *bench
     race->null_arm = add_candidate_arm(race, group, bench, 0);
     if (race->null_arm >= 0)
         race->variant[race->null_arm] = -1;
+    return ACTUNE_OK;
 }
 
 /* --- judging --- */
@@ -98,10 +104,15 @@ static bool is_fixed(const at_race *race, int arm)
 
 static void estimate(at_race *race)
 {
-    const at_arm *anchor = &race->arm[race->anchor];
+    for (int round = 0; round < race->rounds; round++) {
+        double copies[AT_ANCHORS];
+        for (int i = 0; i < AT_ANCHORS; i++)
+            copies[i] = race->arm[i].samples_ns[round];
+        race->anchor_ns[round] = at_median(copies, AT_ANCHORS);
+    }
     for (int i = 0; i < race->count; i++) {
         const at_arm *arm = &race->arm[i];
-        race->log_ratio[i] = at_paired_log_ratio(arm->samples_ns, anchor->samples_ns, arm->samples, (uint64_t)race->seed + (uint64_t)i);
+        race->log_ratio[i] = at_paired_log_ratio(arm->samples_ns, race->anchor_ns, arm->samples, (uint64_t)race->seed + (uint64_t)i);
     }
 }
 
@@ -127,7 +138,7 @@ static int drop_losers(at_race *race)
         const at_interval *own = &race->log_ratio[i];
         if (race->variant[i] < 0 || !race->arm[i].active || i == race->best)
             continue;
-        bool far = own->median > best->median + log(FAR_BEHIND);
+        bool far = own->low > best->median + log(FAR_BEHIND);
         bool apart = race->rounds >= 5 && own->low > best->high && own->median > best->median + log1p(AT_TIE_MARGIN);
         bool lost = far || apart;
         if (lost && !is_fixed(race, i))
@@ -139,7 +150,7 @@ static int drop_losers(at_race *race)
 
 static double best_copy(const at_race *race)
 {
-    double best = race->log_ratio[race->anchor].median;
+    double best = 0; /* memcpy is the anchor */
     for (int i = race->copies_from; i < race->copies_from + race->copies; i++)
         best = fmin(best, race->log_ratio[i].median);
     return best;
@@ -185,8 +196,8 @@ static actune_status run_rounds(at_group *group, at_race *race, at_bench *bench,
         if (race->best < 0)
             break;
         bool late = at_now_ns() > until_ns;
-        bool roof = roof_share(race, race->best) >= 100 * ROOF;
-        if (late || (race->rounds >= 5 && roof) || (race->rounds >= ROUNDS_MIN && (rivals == 0 || is_settled(race))))
+        bool roof = best_copy(race) - race->log_ratio[race->best].high >= log(ROOF);
+        if (late || (race->rounds >= 5 && roof && rivals <= ROOF_RIVALS) || (race->rounds >= ROUNDS_MIN && (rivals == 0 || is_settled(race))))
             break;
     }
     return ACTUNE_OK;
@@ -288,8 +299,9 @@ static actune_status race_core_at(at_group *group, actune_shape shape, const int
     at_race race;
     AT_TRY(at_bench_open(&request, &bench));
     actune_status status = init_race(&race, count, session->options->seed);
+    if (status == ACTUNE_OK)
+        status = add_fixed_arms(&race, group, bench, false);
     if (status == ACTUNE_OK) {
-        add_fixed_arms(&race, group, bench, false);
         for (int i = 0; i < count; i++)
             if (find_arm(&race, picked[i]) < 0)
                 add_candidate_arm(&race, group, bench, picked[i]);
@@ -384,7 +396,7 @@ static void fill_result(at_group *group, at_task *task, const at_race *race)
     at_strbuf_clear(&text);
     result->winner_ns = arm_median(race, race->winner);
     result->default_ns = arm_median(race, race->first_default);
-    result->copy_ns = arm_median(race, race->anchor);
+    result->copy_ns = at_median(race->anchor_ns, race->rounds);
     result->autovec_ns = arm_median(race, race->plain);
     const at_arm *winner = &race->arm[race->winner], *plain = &race->arm[race->first_default];
     at_interval gain = at_paired_log_ratio(plain->samples_ns, winner->samples_ns, race->rounds, (uint64_t)race->seed);
@@ -434,8 +446,9 @@ static actune_status race_candidates(at_group *group, at_task *task, at_bench *b
 {
     at_race race;
     actune_status status = init_race(&race, count, group->session->options->seed);
+    if (status == ACTUNE_OK)
+        status = add_fixed_arms(&race, group, bench, task->workload.in_place);
     if (status == ACTUNE_OK) {
-        add_fixed_arms(&race, group, bench, task->workload.in_place);
         int incumbent = incumbent_variant(group, task);
         if (incumbent > 0)
             add_candidate_arm(&race, group, bench, incumbent);

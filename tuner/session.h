@@ -8,7 +8,7 @@
 #include "tune.h"
 #include "verify.h"
 
-enum { AT_BATCH = 16 /* variants a translation unit: a compiler's start costs as much as ten more of them */ };
+enum { AT_ANCHORS = 3, AT_BATCH = 16 /* variants a translation unit: a compiler's start costs as much as ten more of them */ };
 
 /* One generated function. Variants that differ in launch knobs alone share it. */
 typedef struct at_code {
@@ -128,7 +128,8 @@ typedef struct at_race {
     at_interval *log_ratio; /* to the anchor */
     bool *tied;
     int count, rounds;
-    int anchor, plain, null_arm, copies_from, copies; /* indices; -1: not there */
+    double *anchor_ns;      /* a round's anchor: the median of AT_ANCHORS copies in it, so that one interruption moves nothing */
+    int plain, null_arm, copies_from, copies; /* indices; -1: not there; arms 0 to AT_ANCHORS - 1 are memcpy */
     int first_default, incumbent;
     int best, winner;       /* arms */
     int64_t seed;

@@ -10,7 +10,7 @@
 
 enum { UNITS_CORE = 4, UNITS_TASK = 1, LOCK_WAIT_S = 600 };
 
-#define GROUP_BUDGET_S 60.0
+#define GROUP_BUDGET_S 25.0
 
 /* --- items to groups and tasks --- */
 

@@ -22,7 +22,7 @@ typedef struct at_tune_progress {
 
 typedef struct at_tune_options {
     const char *strategy; /* "exhaustive" or "random"; NULL: exhaustive in two stages */
-    double budget_s;      /* 0: 60 per item group; the best so far is stored when it is spent */
+    double budget_s;      /* of the whole run; 0: 25 per kernel and layout; the best so far is stored when it is spent */
     int64_t seed;
     int max_threads;      /* 0: all */
     bool force;           /* measure again though the database has the answer */
