@@ -3,15 +3,15 @@
 #include <string.h>
 
 const at_math_form at_math_forms[] = {
-    {"wide", AT_MATH_WIDE, 0, "in f64"},
     {"fit16", AT_MATH_FIT, 16, "one table of 16 polynomials for a whole stretch"},
     {"fit32", AT_MATH_FIT, 32, "one table of 32 polynomials for a whole stretch"},
     {"fit8", AT_MATH_FIT, 8, "one table of 8 polynomials for a whole stretch"},
-    {"poly", AT_MATH_CALLS, 0, "polynomials and a division"},
     {"exp32", AT_MATH_CALLS, 0, "exp by a table of 32"},
     {"exp16", AT_MATH_CALLS, 0, "exp by a table of 16"},
+    {"poly", AT_MATH_CALLS, 0, "polynomials and a division"},
     {"accurate", AT_MATH_CALLS, 0, "polynomials and a compensated division"},
     {"exp32rcp", AT_MATH_CALLS, 0, "exp by a table of 32, reciprocal estimate"},
+    {"wide", AT_MATH_WIDE, 0, "in f64"},
 };
 const int at_math_form_count = sizeof at_math_forms / sizeof *at_math_forms;
 

@@ -19,7 +19,7 @@ typedef struct at_math_form {
     const char *summary; /* for people */
 } at_math_form;
 
-extern const at_math_form at_math_forms[]; /* the knob's order, `wide` first */
+extern const at_math_form at_math_forms[]; /* the knob's order in templates/cpu/knobs.in: a default is the first that reaches the class */
 extern const int at_math_form_count;
 /* NULL when there is none. */
 const at_math_form *at_math_form_find(const char *name);
