@@ -148,9 +148,9 @@ static at_node_id fold_mul(at_rewriter *r, const at_node *node)
     if (at_is_constant(r, b, &c) && with_constant(r, a, AT_OP_MUL, &left, &inner) &&
         (is_power_of_two(c) || is_power_of_two(inner)) && isfinite(c * inner))
         return at_fold_2(r, AT_OP_MUL, left, at_fold_constant(r, c * inner));
-    if (with_constant(r, a, AT_OP_MUL, &left, &c) && with_constant(r, b, AT_OP_MUL, &right, &inner) && c * inner == 1 &&
-        is_power_of_two(c))
-        return at_fold_2(r, AT_OP_MUL, left, right);
+    if (with_constant(r, a, AT_OP_MUL, &left, &c) && with_constant(r, b, AT_OP_MUL, &right, &inner) &&
+        is_power_of_two(c) && is_power_of_two(inner) && (c * inner == 1 || fmin(fabs(c), fabs(inner)) >= 1))
+        return at_fold_2(r, AT_OP_MUL, at_fold_2(r, AT_OP_MUL, left, right), at_fold_constant(r, c * inner));
     return fold_product_sign(r, AT_OP_MUL, a, b);
 }
 
@@ -195,6 +195,19 @@ static at_node_id fold_abs(at_rewriter *r, const at_node *node)
     if (inner->op == AT_OP_NEG || inner->op == AT_OP_COPYSIGN)
         return at_fold_1(r, AT_OP_ABS, inner->arg[0]);
     return is_positive(r, node->arg[0]) ? node->arg[0] : AT_NO_NODE;
+}
+
+/* f(-u) = -f(u), f(-u) = f(u). */
+static at_node_id fold_odd(at_rewriter *r, const at_node *node)
+{
+    at_node_id inside;
+    return is_negated(r, node->arg[0], &inside) ? negate(r, at_fold_1(r, node->op, inside)) : AT_NO_NODE;
+}
+
+static at_node_id fold_even(at_rewriter *r, const at_node *node)
+{
+    at_node_id inside;
+    return is_negated(r, node->arg[0], &inside) ? at_fold_1(r, node->op, inside) : AT_NO_NODE;
 }
 
 static at_node_id fold_copysign(at_rewriter *r, const at_node *node)
@@ -334,7 +347,10 @@ static fold_rule *const rules[AT_OP_COUNT] = {
     [AT_OP_MAX] = fold_bound,     [AT_OP_FLOOR] = fold_integer,     [AT_OP_CEIL] = fold_integer,
     [AT_OP_TRUNC] = fold_integer, [AT_OP_POW] = fold_pow,           [AT_OP_NOT] = fold_not,
     [AT_OP_AND] = fold_and_or,    [AT_OP_OR] = fold_and_or,         [AT_OP_SELECT] = fold_select,
-    [AT_OP_ROUND] = fold_round,
+    [AT_OP_ROUND] = fold_round,   [AT_OP_TANH] = fold_odd,          [AT_OP_ERF] = fold_odd,
+    [AT_OP_SIN] = fold_odd,       [AT_OP_TAN] = fold_odd,           [AT_OP_ATAN] = fold_odd,
+    [AT_OP_SINH] = fold_odd,      [AT_OP_ASINH] = fold_odd,         [AT_OP_COS] = fold_even,
+    [AT_OP_COSH] = fold_even,
 };
 
 /* A real op of constants, computed in long double and rounded once to double. */
