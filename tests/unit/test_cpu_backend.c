@@ -717,14 +717,36 @@ static void check_code(void)
     at_cache_close(cache);
 }
 
+/* At x86-64-v4, a 64-byte vector is one register: half the instructions of x86-64-v3. */
+static void check_width(void)
+{
+#ifdef __x86_64__
+    static const char source[] = "typedef float v16 __attribute__((vector_size(64)));\n"
+                                 "__attribute__((visibility(\"default\"))) void wide(v16 *p)\n"
+                                 "{ p[4] = p[0] * p[1] + p[2] * p[3] - p[0] * p[3] + p[1]; }\n";
+    at_cache *cache = open_cache();
+    size_t size[2];
+    for (int i = 0; i < 2; i++) {
+        at_binary *binary;
+        CHECK(at_binary_build(cache, source, i ? "x86-64-v4" : "x86-64-v3", false, &binary, NULL) == ACTUNE_OK);
+        size[i] = at_binary_code(binary, "wide", NULL);
+        at_binary_release(binary);
+    }
+    CHECK(size[1] * 4 < size[0] * 3, "%zu bytes at v3, %zu at v4", size[0], size[1]);
+    at_cache_close(cache);
+#endif
+}
+
 static void check_code_gcc(void)
 {
     setenv("ACTUNE_CC", "gcc", 1);
     check_code();
+    check_width();
 }
 
 Test(cpu_backend, code, .init = setup, .fini = teardown)
 {
     in_child("code", check_code);
+    in_child("width", check_width);
     in_child("code by gcc", check_code_gcc);
 }
