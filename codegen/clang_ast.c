@@ -144,6 +144,8 @@ static const struct {
     {AT_CX_CHARACTER, "characters are not supported: write the number"},
     {AT_CX_STRING, "strings are not supported in a function of numbers"},
     {AT_CX_IMAGINARY, "complex numbers are not supported"},
+    {AT_CX_UNEXPOSED_EXPR,
+     "this kind of expression is not supported: write it with ?: (three operands) and arithmetic"},
     {AT_CX_BLOCK_EXPR, "blocks are not supported: write a static function"},
 };
 

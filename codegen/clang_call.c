@@ -109,15 +109,14 @@ static actune_status call_own(at_lowering *l, at_cx_cursor call, const char *nam
     return at_lower_function(l, function, a.value, a.count, value);
 }
 
-static actune_status refuse_unknown(at_lowering *l, at_cx_cursor call, const char *name)
+static actune_status refuse_unknown(at_lowering *l, at_cx_cursor call, at_cx_cursor function, const char *name)
 {
     at_strbuf hint = {0};
+    at_cx_type type = l->api->getCanonicalType(l->api->getCursorType(function));
+    if (type.kind == AT_CX_FUNCTION_PROTO && l->api->isFunctionTypeVariadic(type)) /* without a prototype: undeclared */
+        return at_ast_refuse(l, call, "'%s' is variadic: such functions are not supported", name);
     at_clang_function_suggest(name, &hint);
-    actune_status status = at_ast_refuse(l, call,
-                                         "unknown function '%s'%s (known: functions of this file, those of "
-                                         "<math.h> that have a derivative, actune_max, actune_min, "
-                                         "actune_sigmoid, actune_softplus)",
-                                         name, at_strbuf_text(&hint));
+    actune_status status = at_ast_refuse(l, call, "unknown function '%s'%s", name, at_strbuf_text(&hint));
     at_strbuf_clear(&hint);
     return status;
 }
@@ -130,12 +129,10 @@ actune_status at_lower_call(at_lowering *l, at_cx_cursor cursor, at_value *value
     if (api->Cursor_isNull(function) || api->getCursorKind(function) != AT_CX_FUNCTION)
         return at_ast_refuse(l, cursor, "only functions may be called, by their name: no function pointers");
     at_ast_string(api, api->getCursorSpelling(function), name, sizeof name);
-    if (api->isFunctionTypeVariadic(api->getCursorType(function)) && name[0] != '_')
-        return at_ast_refuse(l, cursor, "'%s' is variadic: such functions are not supported", name);
     at_cx_cursor definition = api->getCursorDefinition(function);
     if (!api->Cursor_isNull(definition))
         return call_own(l, cursor, name, definition, value);
     bool is_float;
     const at_clang_function *known = at_clang_function_find(name, &is_float);
-    return known ? call_math(l, cursor, name, known, is_float, value) : refuse_unknown(l, cursor, name);
+    return known ? call_math(l, cursor, name, known, is_float, value) : refuse_unknown(l, cursor, function, name);
 }

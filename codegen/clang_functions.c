@@ -107,6 +107,11 @@ void at_clang_function_suggest(const char *name, at_strbuf *out)
     for (int i = 0; i < COUNT(tests); i++)
         at_nearest_consider(&nearest, tests[i].name);
     at_nearest_print(&nearest, out);
+    at_strbuf_append(out, " (known: functions of this file, actune_max, actune_min, actune_sigmoid, actune_softplus, "
+                          "and of <math.h>");
+    for (int i = 0; i < COUNT(math_functions); i++)
+        at_strbuf_printf(out, " %s", math_functions[i].name);
+    at_strbuf_append(out, ", with or without f)");
 }
 
 static void declare(const char *result, const char *type, const char *name, const char *suffix, int arguments,

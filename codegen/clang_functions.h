@@ -26,7 +26,7 @@ typedef struct at_clang_function {
 
 /* By C's name in either type ("exp", "expf", "__builtin_expf"); *is_float: it was the float form. NULL when unknown. */
 const at_clang_function *at_clang_function_find(const char *name, bool *is_float);
-/* "; did you mean 'expf'?" and its like. */
+/* "; did you mean 'expf'?" where a name is near, and the list of all. */
 void at_clang_function_suggest(const char *name, at_strbuf *out);
 /* C declarations of all of them. */
 void at_clang_functions_declare(at_strbuf *out);

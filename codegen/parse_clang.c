@@ -23,11 +23,11 @@ enum { NAME_BYTES = 128, LISTED_MAX = 8 };
 /* libclang sets signal handlers while it works and its clients share global state: one at a time. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
-/* A bare target and no include paths: nothing on this machine is looked at. */
+/* A target whose driver looks for no toolchain, CUDA or distribution on this machine, and no include paths. */
 static const char *const clang_arguments[] = {"-x",
                                               "c",
                                               "-std=gnu11",
-                                              "--target=x86_64-unknown-none-elf",
+                                              "--target=wasm32-unknown-unknown",
                                               "-ffreestanding",
                                               "-fno-builtin",
                                               "-nostdinc",

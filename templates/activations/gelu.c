@@ -1,8 +1,8 @@
 #include <float.h>
 #include <math.h>
 
-/* formula: 0.5 * x * erfc(-x / sqrt(2)) */
 /* x times the normal distribution's Phi(x); erfc keeps the tail that 1 + erf would cancel. */
+/* formula: 0.5 * x * erfc(-x / sqrt(2)) */
 float gelu(float x)
 {
     float finite = actune_max(x, -FLT_MAX); /* the limit at -inf is 0, and -inf * 0 is not */

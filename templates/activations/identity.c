@@ -1,4 +1,5 @@
 /* formula: x */
+/* actune: alias linear */
 float identity(float x)
 {
     return x;
