@@ -399,12 +399,12 @@ Test(lower, identity)
 {
     static const char *const equal[][2] = {
         {"RELU", "relu"},
-        {"swish", "silu"},
         {"swish(1)", "swish"},
         {"relu | grad_clip(1)", "relu"},
         {"clip(-inf, 1)", "clip( hi = 1., lo = -inf)"},
         {"leaky_relu(0.25)", "prelu"},
         {"add", "add()"},
+        {"swish(beta=2)", "SWISH(2.0)"},
         {"[accuracy=standard] gelu", "gelu"},
         {"[semantics=cudnn] gelu", "gelu"}, /* no NaN rule in it */
     };
@@ -422,6 +422,13 @@ Test(lower, identity)
         cr_assert(same_kernel(equal[i][0], equal[i][1]), "%s and %s", equal[i][0], equal[i][1]);
     for (size_t i = 0; i < sizeof different / sizeof *different; i++)
         cr_assert(!same_kernel(different[i][0], different[i][1]), "%s and %s", different[i][0], different[i][1]);
+    for (int i = 0; i < at_activation_count(); i++) {
+        const at_activation *activation = at_activation_get(i);
+        char aliases[100];
+        snprintf(aliases, sizeof aliases, "%s", activation->aliases);
+        for (char *alias = strtok(aliases, " "); alias; alias = strtok(NULL, " "))
+            cr_assert(same_kernel(activation->name, alias), "%s and %s", activation->name, alias);
+    }
     at_hash hashes[] = {
         hash_of("bias | mul", ACTUNE_FORWARD, "", ACTUNE_F32, ACTUNE_F32),
         hash_of("bias | mul", ACTUNE_FORWARD, "", ACTUNE_F16, ACTUNE_F32),

@@ -271,3 +271,33 @@ Test(spec, user_function)
     remove("pipe.c");
     cr_assert_eq(rmdir(folder), 0);
 }
+
+/* The activation layers of real networks: every row is a spec, or names a stage that is still to come. */
+Test(spec, workloads)
+{
+    static const char *const names[] = {"bert_large", "darknet53", "efficientnet_b0",    "gemma2_9b", "gpt2_xl",
+                                        "llama3_8b",  "mobilenet_v2", "mobilenet_v3_large", "resnet152"};
+    int specs = 0, planned = 0;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char path[500], line[1000];
+        snprintf(path, sizeof path, "%s/bench/workloads/%s.jsonl", ACTUNE_SOURCE_DIR, names[i]);
+        FILE *file = fopen(path, "r");
+        cr_assert(file, "%s", path);
+        while (fgets(line, sizeof line, file)) {
+            char *text = strstr(line, "\"spec\": \"");
+            at_spec spec;
+            cr_assert(text, "%s", line);
+            text += strlen("\"spec\": \"");
+            text[strcspn(text, "\"")] = 0;
+            actune_status status = at_spec_parse(text, &spec);
+            cr_assert(status == ACTUNE_OK || status == ACTUNE_UNSUPPORTED, "%s: %s", path, actune_last_error());
+            specs += status == ACTUNE_OK;
+            planned += status == ACTUNE_UNSUPPORTED;
+            if (status == ACTUNE_OK)
+                at_spec_clear(&spec);
+        }
+        fclose(file);
+    }
+    cr_assert_gt(specs, 700);
+    cr_assert_lt(planned, 20);
+}
