@@ -7,7 +7,7 @@
 
 /* One way to run the kernel: a stored winner, or the default variant (no source hash to agree with). */
 typedef struct plan_attempt {
-    at_variant variant;
+    const char *variant;     /* NULL: the default */
     const at_hash *measured; /* source hash of the winner, NULL */
     const char *tier;
 } plan_attempt;
@@ -63,48 +63,45 @@ static actune_status lay_out(actune_plan *plan, const actune_plan_desc *desc, in
     return ACTUNE_OK;
 }
 
-static actune_status generate(actune_plan *plan, const plan_attempt *attempt, const at_target *target, char *symbol, size_t capacity)
+/* How many slices the variant wants, capped by what the plan may use. */
+static int threads_of(const at_generated *generated, int most)
 {
-    at_generate_item item = {.kernel = &plan->kernel, .layout = plan->launch.layout, .variant = &attempt->variant};
-    AT_TRY(at_generate_batch(&item, 1, target, &plan->source));
-    AT_TRY(item.status);
-    AT_TRY(at_strbuf_status(&plan->source));
-    if (attempt->measured != NULL && strcmp(attempt->measured->hex, item.source_hash.hex) != 0)
-        return at_fail(ACTUNE_NOT_FOUND, "it was measured with other source text (the templates have changed since); tune again");
-    memcpy(symbol, item.symbol, sizeof item.symbol < capacity ? sizeof item.symbol : capacity);
-    return ACTUNE_OK;
+    at_arena arena = {0};
+    at_variant variant;
+    long threads = 1;
+    if (at_variant_parse(at_strbuf_text(&generated->variant), &arena, &variant) == ACTUNE_OK)
+        threads = strtol(at_variant_knob(&variant, "threads", "1"), NULL, 10);
+    at_arena_clear(&arena);
+    return threads < 1 ? 1 : threads > most ? most : (int)threads;
 }
 
-/* How many slices the variant wants, capped by what the plan may use. */
-static int threads_of(const at_variant *variant, int most)
+static actune_status load(actune_plan *plan, const at_generated *generated)
 {
-    long threads = strtol(at_variant_knob(variant, "threads", "1"), NULL, 10);
-    return threads < 1 ? 1 : threads > most ? most : (int)threads;
+    const actune_context *context = plan->context;
+    AT_TRY(at_binary_build(context->cache, at_strbuf_text(&generated->source), at_isa_name(context->device.isa),
+                           context->no_compile, &plan->binary, &plan->build));
+    plan->launch.function = at_binary_symbol(plan->binary, generated->symbol);
+    if (plan->launch.function != NULL)
+        return ACTUNE_OK;
+    at_binary_release(plan->binary);
+    plan->binary = NULL;
+    return at_fail(ACTUNE_INTERNAL, "%s has no symbol %s; please report it", plan->build.path, generated->symbol);
 }
 
 /* Variant -> source -> binary -> function. */
 static actune_status prepare(actune_plan *plan, const plan_attempt *attempt, int threads)
 {
-    const at_device *device = &plan->context->device;
-    const at_target target = {.isa = device->isa};
-    char symbol[32];
-    at_strbuf_clear(&plan->source);
-    at_strbuf_clear(&plan->variant);
-    at_variant_print(&attempt->variant, &plan->variant);
-    AT_TRY(generate(plan, attempt, &target, symbol, sizeof symbol));
-    AT_TRY(at_binary_build(plan->context->cache, at_strbuf_text(&plan->source), at_isa_name(device->isa),
-                           plan->context->no_compile, &plan->binary, &plan->build));
-    actune_kernel_fn function = at_binary_symbol(plan->binary, symbol);
-    if (function == NULL) {
-        at_binary_release(plan->binary);
-        plan->binary = NULL;
-        return at_fail(ACTUNE_INTERNAL, "%s has no symbol %s; please report it", plan->build.path, symbol);
-    }
     at_launch *launch = &plan->launch;
-    AT_TRY(at_launch_init(launch, launch->signature, launch->layout, launch->shape, threads_of(&attempt->variant, threads)));
-    launch->function = function;
+    const at_target target = {.isa = plan->context->device.isa};
+    at_generated *generated = &plan->generated;
+    at_generated_clear(generated);
+    AT_TRY(at_generated_get(plan->context->cache, &plan->kernel, launch->layout, &target, attempt->variant, generated));
+    if (attempt->measured != NULL && strcmp(attempt->measured->hex, generated->source_hash.hex) != 0)
+        return at_fail(ACTUNE_NOT_FOUND, "it was measured with other source text (the templates have changed since); tune again");
+    AT_TRY(at_launch_init(launch, launch->signature, launch->layout, launch->shape, threads_of(generated, threads)));
+    AT_TRY(load(plan, generated));
     plan->tier = attempt->tier;
-    return at_strbuf_status(&plan->variant);
+    return ACTUNE_OK;
 }
 
 /* The first line of the last error: notes are one paragraph. */
@@ -127,10 +124,8 @@ static actune_status try_winners(actune_plan *plan, bool in_place, int threads)
     at_table_key key = at_table_key_of(&plan->kernel.hash, plan->launch.layout, plan->launch.shape, in_place);
     int count = at_dispatch_find(plan->context->dispatch, &key, candidates);
     for (int i = 0; i < count; i++) {
-        plan_attempt attempt = {.measured = &candidates[i].source_hash, .tier = candidates[i].tier};
-        actune_status status = at_variant_parse(candidates[i].variant, &plan->arena, &attempt.variant);
-        if (status == ACTUNE_OK)
-            status = prepare(plan, &attempt, threads);
+        plan_attempt attempt = {candidates[i].variant, &candidates[i].source_hash, candidates[i].tier};
+        actune_status status = prepare(plan, &attempt, threads);
         if (status == ACTUNE_OK)
             return ACTUNE_OK;
         add_note(plan, "a stored winner was not used");
@@ -142,11 +137,7 @@ static actune_status try_winners(actune_plan *plan, bool in_place, int threads)
 
 static actune_status try_default(actune_plan *plan, int threads)
 {
-    const at_target target = {.isa = plan->context->device.isa};
-    plan_attempt attempt = {.tier = "default"};
-    actune_status status = at_variant_default(&plan->kernel, plan->launch.layout, &target, &attempt.variant);
-    if (status == ACTUNE_OK)
-        status = prepare(plan, &attempt, threads);
+    actune_status status = prepare(plan, &(plan_attempt){.tier = "default"}, threads);
     if (status != ACTUNE_OK)
         add_note(plan, "interpreted");
     return status;
@@ -162,10 +153,9 @@ static actune_status interpret(actune_plan *plan, int threads)
     launch->interpret = at_interpret;
     launch->interpret_kernel = &plan->kernel;
     plan->tier = "interpreter";
-    at_strbuf_clear(&plan->source);
-    at_strbuf_clear(&plan->variant);
-    at_strbuf_append(&plan->variant, "interpreter");
-    return ACTUNE_OK;
+    at_generated_clear(&plan->generated);
+    at_strbuf_append(&plan->generated.variant, "interpreter");
+    return at_strbuf_status(&plan->generated.variant);
 }
 
 static bool interpreter_forced(void)
@@ -244,12 +234,10 @@ void actune_plan_destroy(actune_plan *plan)
     at_workspaces_clear(&plan->workspaces);
     if (plan->binary != NULL)
         at_binary_release(plan->binary);
-    at_strbuf_clear(&plan->source);
-    at_strbuf_clear(&plan->variant);
+    at_generated_clear(&plan->generated);
     at_strbuf_clear(&plan->note);
     at_kernel_clear(&plan->kernel);
     at_spec_clear(&plan->spec);
-    at_arena_clear(&plan->arena);
     actune_context_close(plan->context);
     free(plan);
 }
@@ -272,7 +260,7 @@ void actune_plan_describe(const actune_plan *plan, actune_plan_info *info)
 {
     *info = (actune_plan_info){.spec = plan->kernel.spec,
                                .kernel = plan->kernel.hash.hex,
-                               .variant = at_strbuf_text(&plan->variant),
+                               .variant = at_strbuf_text(&plan->generated.variant),
                                .tier = plan->tier,
                                .binary = plan->binary != NULL ? plan->build.path : "",
                                .note = at_strbuf_text(&plan->note),
@@ -282,5 +270,5 @@ void actune_plan_describe(const actune_plan *plan, actune_plan_info *info)
 
 const char *actune_plan_source(const actune_plan *plan)
 {
-    return at_strbuf_text(&plan->source);
+    return at_strbuf_text(&plan->generated.source);
 }

@@ -3,6 +3,7 @@
 #define AT_RUNTIME_PLAN_H
 
 #include "context.h"
+#include "generated.h"
 #include "base/dtype.h"
 #include "launch.h"
 #include "workspace.h"
@@ -27,11 +28,11 @@ struct actune_plan {
     int in_place_input, in_place_output; /* the ports that may be one buffer; -1: none */
     at_workspaces workspaces;
     /* Why this kernel */
-    at_arena arena;
     at_binary *binary;
     at_build_info build;
     const char *tier;
-    at_strbuf source, variant, note;
+    at_generated generated; /* source and variant */
+    at_strbuf note;
 };
 
 #endif

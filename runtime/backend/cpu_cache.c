@@ -34,7 +34,13 @@ static bool is_cache_file(const char *name)
         return false;
     const char *identity = name + key + 1;
     size_t length = strspn(identity, "0123456789abcdef");
-    return length == AT_IDENTITY_LENGTH && (!strcmp(identity + length, ".so") || !strcmp(identity + length, ".c"));
+    if (length != AT_IDENTITY_LENGTH)
+        return false;
+    static const char *const suffixes[] = {".so", ".c", ".gen"};
+    for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++)
+        if (!strcmp(identity + length, suffixes[i]))
+            return true;
+    return false;
 }
 
 static actune_status choose_folder(const char *folder, char out[FOLDER_MAX])

@@ -109,3 +109,8 @@ bool at_file_sealed(const at_bytes *bytes)
     make_seal(bytes->data, bytes->size - SEAL_BYTES, seal);
     return memcmp(bytes->data + bytes->size - SEAL_BYTES, seal, SEAL_BYTES) == 0;
 }
+
+size_t at_file_unsealed_size(const at_bytes *bytes)
+{
+    return bytes->size - SEAL_BYTES;
+}

@@ -81,6 +81,7 @@ actune_status at_file_read(const char *path, at_bytes *bytes);
 actune_status at_file_write(const char *path, const void *data, size_t size);
 actune_status at_file_seal(const char *path);
 bool at_file_sealed(const at_bytes *bytes);
+size_t at_file_unsealed_size(const at_bytes *bytes); /* of a sealed file: without the seal */
 
 /* cpu_elf.c */
 size_t at_elf_code(const at_bytes *file, const char *symbol, at_hash *hash);
