@@ -290,7 +290,35 @@ Test(lower, rounding_between_stages)
     at_kernel_clear(&kernel);
 }
 
-/* Gradients of every pipeline against central differences of its forward kernel, for x and every operand. */
+/* The gradients of x and of the named operands against central differences of the forward kernel. */
+static void check_gradients(const char *text, const char *gradients)
+{
+    static const long double xs[] = {-5.3L, -1.7L, -0.4L, 0.3L, 0.9L, 2.2L, 7.1L};
+    const long double h = 1e-7L, dy = 0.8L;
+    at_kernel forward = lower(text, ACTUNE_FORWARD, ""), backward = lower(text, ACTUNE_BACKWARD, gradients);
+    for (size_t p = 0; p < sizeof xs / sizeof *xs; p++) {
+        value values[] = {{"x", xs[p]},     {"dy", dy},     {"bias", 0.15L}, {"bias2", -0.35L}, {"scale", 1.3L}, {"shift", -0.2L},
+                          {"add", 0.45L},   {"mul", 0.7L},  {"mul2", -1.2L}, {"alpha", 0.3L},   {"beta", 1.1L},  {0}};
+        for (int k = 0; k < backward.graph.outputs; k++) {
+            const char *name = backward.signature.port[backward.signature.inputs + k].name + 1;
+            value *moved = values;
+            while (strcmp(moved->name, name))
+                moved++;
+            long double at = moved->value;
+            moved->value = at + h;
+            long double above = evaluate(&forward, values, 0);
+            moved->value = at - h;
+            long double below = evaluate(&forward, values, 0);
+            moved->value = at;
+            long double expected = (above - below) / (2 * h) * dy, got = evaluate(&backward, values, k);
+            cr_assert_lt(fabsl(got - expected), 1e-9L * fmaxl(1, fabsl(expected)), "%s, d%s at %Lg: %Lg, not %Lg", text, name,
+                         xs[p], got, expected);
+        }
+    }
+    at_kernel_clear(&forward);
+    at_kernel_clear(&backward);
+}
+
 Test(lower, gradients)
 {
     static const char *const cases[][2] = {
@@ -308,32 +336,12 @@ Test(lower, gradients)
         {"[semantics=cudnn] bias | relu | clip(-1, 1)", "bias"},
         {"clip(-inf, 1) | clip(-2, inf) | swish(0.5)", ""},
     };
-    static const long double xs[] = {-5.3L, -1.7L, -0.4L, 0.3L, 0.9L, 2.2L, 7.1L};
-    const long double h = 1e-7L, dy = 0.8L;
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        at_kernel forward = lower(cases[i][0], ACTUNE_FORWARD, ""), backward = lower(cases[i][0], ACTUNE_BACKWARD, cases[i][1]);
-        for (size_t p = 0; p < sizeof xs / sizeof *xs; p++) {
-            value values[] = {{"x", xs[p]},     {"dy", dy},         {"bias", 0.15L}, {"bias2", -0.35L}, {"scale", 1.3L},
-                              {"shift", -0.2L}, {"add", 0.45L},     {"mul", 0.7L},   {"mul2", -1.2L},   {"alpha", 0.3L},
-                              {"beta", 1.1L},   {0}};
-            for (int k = 0; k < backward.graph.outputs; k++) {
-                const char *name = backward.signature.port[backward.signature.inputs + k].name + 1;
-                value *moved = values;
-                while (strcmp(moved->name, name))
-                    moved++;
-                long double at = moved->value;
-                moved->value = at + h;
-                long double above = evaluate(&forward, values, 0);
-                moved->value = at - h;
-                long double below = evaluate(&forward, values, 0);
-                moved->value = at;
-                long double expected = (above - below) / (2 * h) * dy, got = evaluate(&backward, values, k);
-                cr_assert_lt(fabsl(got - expected), 1e-9L * fmaxl(1, fabsl(expected)), "%s, d%s at %Lg: %Lg, not %Lg",
-                             cases[i][0], name, xs[p], got, expected);
-            }
-        }
-        at_kernel_clear(&forward);
-        at_kernel_clear(&backward);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        check_gradients(cases[i][0], cases[i][1]);
+    for (int i = 0; i < at_activation_count(); i++) {
+        char text[200];
+        snprintf(text, sizeof text, "bias | %s | scale_shift | tanh", at_activation_get(i)->name);
+        check_gradients(text, "bias scale shift");
     }
 }
 
