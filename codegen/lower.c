@@ -52,8 +52,9 @@ static actune_status collect_operands(at_lowering *l)
             AT_TRY(add_operand(l, form->operand[i].name, form->operand[i].access));
         for (int i = 0; !form && i < stage->arguments; i++)
             if (stage->argument[i].learn != AT_LEARN_NO)
-                AT_TRY(add_operand(l, stage->argument[i].name,
-                                   stage->argument[i].learn == AT_LEARN_CHANNEL ? AT_ACCESS_CHANNEL : AT_ACCESS_SCALAR));
+                AT_TRY(
+                    add_operand(l, stage->argument[i].name,
+                                stage->argument[i].learn == AT_LEARN_CHANNEL ? AT_ACCESS_CHANNEL : AT_ACCESS_SCALAR));
     }
     return ACTUNE_OK;
 }
@@ -64,8 +65,8 @@ static actune_status add_port(at_kernel *kernel, at_port port)
 {
     at_signature *signature = &kernel->signature;
     if (signature->ports == AT_PORTS_MAX)
-        return at_fail(ACTUNE_UNSUPPORTED, "'%s' has more operands and gradients than a kernel takes (%d)", kernel->spec,
-                       AT_PORTS_MAX);
+        return at_fail(ACTUNE_UNSUPPORTED, "'%s' has more operands and gradients than a kernel takes (%d)",
+                       kernel->spec, AT_PORTS_MAX);
     signature->port[signature->ports++] = port;
     signature->inputs += !port.is_output;
     signature->sums += port.is_sum;
@@ -78,9 +79,11 @@ actune_status at_lower_input_port(at_kernel *kernel, const char *name, at_access
     return add_port(kernel, (at_port){.name = name, .access = access, .dtype = dtype});
 }
 
-actune_status at_lower_output_port(at_kernel *kernel, const char *name, at_access access, actune_dtype dtype, bool is_sum)
+actune_status at_lower_output_port(at_kernel *kernel, const char *name, at_access access, actune_dtype dtype,
+                                   bool is_sum)
 {
-    return add_port(kernel, (at_port){.name = name, .access = access, .dtype = dtype, .is_output = true, .is_sum = is_sum});
+    return add_port(kernel,
+                    (at_port){.name = name, .access = access, .dtype = dtype, .is_output = true, .is_sum = is_sum});
 }
 
 actune_dtype at_lower_operand_dtype(const at_lowering *l, const at_operand *operand)
@@ -110,7 +113,7 @@ static actune_status build_activation(const at_stage_input *in, at_node_id *y)
     inputs[0] = drop_nan(in);
     for (int i = 0; i < stage->arguments; i++)
         inputs[1 + i] = stage->argument[i].learn == AT_LEARN_NO ? at_graph_constant(in->graph, stage->argument[i].value)
-                                                                 : in->operand[operand++];
+                                                                : in->operand[operand++];
     return at_graph_inline(in->graph, &stage->activation->graph, inputs, 1 + stage->arguments, y);
 }
 
@@ -124,8 +127,8 @@ static int operands_of(const at_stage *stage, const at_stage_form *form)
     return count;
 }
 
-/* Every stage works on the rounded value of the stage before (as a pipeline of separate kernels in the compute type would);
-   the last one's value is rounded by the store. */
+/* Every stage works on the rounded value of the stage before (as a pipeline of separate kernels in the compute type
+   would); the last one's value is rounded by the store. */
 static actune_status build_stages(const at_lowering *l, at_graph *graph, at_node_id x, const at_node_id *operand)
 {
     bool rounded = true; /* x is just as it was loaded */
@@ -137,8 +140,12 @@ static actune_status build_stages(const at_lowering *l, at_graph *graph, at_node
             x = at_graph_1(graph, AT_OP_ROUND, x);
             rounded = true;
         }
-        at_stage_input in = {.graph = graph, .stage = stage, .semantics = l->spec->semantics,
-                             .direction = l->request->direction, .x = x, .operand = operand};
+        at_stage_input in = {.graph = graph,
+                             .stage = stage,
+                             .semantics = l->spec->semantics,
+                             .direction = l->request->direction,
+                             .x = x,
+                             .operand = operand};
         if (form)
             x = form->build(&in);
         else
@@ -178,7 +185,8 @@ static actune_status lower_forward(at_lowering *l)
     AT_TRY(at_lower_stages(l));
     AT_TRY(at_lower_input_port(kernel, "x", AT_ACCESS_ELEMENT, kernel->signature.dtype_in));
     for (int i = 0; i < l->operands; i++)
-        AT_TRY(at_lower_input_port(kernel, l->operand[i].name, l->operand[i].access, at_lower_operand_dtype(l, &l->operand[i])));
+        AT_TRY(at_lower_input_port(kernel, l->operand[i].name, l->operand[i].access,
+                                   at_lower_operand_dtype(l, &l->operand[i])));
     return at_lower_output_port(kernel, "y", AT_ACCESS_ELEMENT, kernel->signature.dtype_out, false);
 }
 
@@ -190,7 +198,8 @@ static actune_status identify(at_kernel *kernel)
     static const char *const access_names[] = {"element", "channel", "scalar"};
     const at_signature *signature = &kernel->signature;
     at_strbuf text = {0};
-    at_strbuf_printf(&text, "actune kernel 1\n%s %s %s %s\n", signature->direction == ACTUNE_FORWARD ? "forward" : "backward",
+    at_strbuf_printf(&text, "actune kernel 1\n%s %s %s %s\n",
+                     signature->direction == ACTUNE_FORWARD ? "forward" : "backward",
                      at_dtype_get(signature->dtype_in)->name, at_dtype_get(signature->dtype_out)->name,
                      at_accuracy_name(kernel->accuracy));
     for (int i = 0; i < signature->ports; i++) {
@@ -215,7 +224,8 @@ static void mark_transcendental(at_kernel *kernel)
 static actune_status check_request(const at_kernel_request *request)
 {
     if (request->direction != ACTUNE_FORWARD && request->direction != ACTUNE_BACKWARD)
-        return at_fail(ACTUNE_INVALID_ARGUMENT, "direction %d is neither forward nor backward", (int)request->direction);
+        return at_fail(ACTUNE_INVALID_ARGUMENT, "direction %d is neither forward nor backward",
+                       (int)request->direction);
     if (!at_dtype_get(request->dtype_in) || !at_dtype_get(request->dtype_out))
         return at_fail(ACTUNE_INVALID_ARGUMENT, "unknown element type (%d in, %d out)", (int)request->dtype_in,
                        (int)request->dtype_out);

@@ -58,8 +58,8 @@ static actune_status differentiate(const at_lowering *l, const bool *wanted)
     return at_lower_simplify(graph);
 }
 
-/* Operands that no gradient depends on are no ports: nobody has to have kept them. x and dy always are, so that they are
-   ports 0 and 1 of every backward kernel. */
+/* Operands that no gradient depends on are no ports: nobody has to have kept them. x and dy always are, so that they
+   are ports 0 and 1 of every backward kernel. */
 static void drop_inputs(const at_lowering *l, bool used[AT_PORTS_MAX])
 {
     at_graph *graph = &l->kernel->graph;
@@ -82,7 +82,8 @@ static actune_status add_ports(const at_lowering *l, const bool *used, const boo
     AT_TRY(at_lower_input_port(kernel, "dy", AT_ACCESS_ELEMENT, kernel->signature.dtype_out));
     for (int i = 0; i < l->operands; i++)
         if (used[i])
-            AT_TRY(at_lower_input_port(kernel, l->operand[i].name, l->operand[i].access, at_lower_operand_dtype(l, &l->operand[i])));
+            AT_TRY(at_lower_input_port(kernel, l->operand[i].name, l->operand[i].access,
+                                       at_lower_operand_dtype(l, &l->operand[i])));
     AT_TRY(at_lower_output_port(kernel, "dx", AT_ACCESS_ELEMENT, kernel->signature.dtype_in, false));
     for (int i = 0; i < l->operands; i++) {
         const at_operand *operand = &l->operand[i];
@@ -92,7 +93,7 @@ static actune_status add_ports(const at_lowering *l, const bool *used, const boo
         if (!name)
             return at_fail(ACTUNE_NO_MEMORY, "out of memory while lowering a spec");
         AT_TRY(at_lower_output_port(kernel, name, operand->access, at_lower_operand_dtype(l, operand),
-                               operand->access != AT_ACCESS_ELEMENT));
+                                    operand->access != AT_ACCESS_ELEMENT));
     }
     return ACTUNE_OK;
 }

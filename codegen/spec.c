@@ -20,7 +20,8 @@ static actune_status fail_unknown(const at_scan *scan, size_t at, at_slice writt
 {
     at_strbuf suggestion = {0};
     at_stage_suggest(name, &suggestion);
-    at_scan_fail(scan, at, ACTUNE_SYNTAX, "unknown stage '%.*s'%s", AT_SLICE_SHOWN(written), at_strbuf_text(&suggestion));
+    at_scan_fail(scan, at, ACTUNE_SYNTAX, "unknown stage '%.*s'%s", AT_SLICE_SHOWN(written),
+                 at_strbuf_text(&suggestion));
     at_strbuf_clear(&suggestion);
     return ACTUNE_SYNTAX;
 }
@@ -123,7 +124,8 @@ static void print_activation_arguments(const at_stage *stage, at_strbuf *out)
     for (int i = 0; i < stage->arguments; i++) {
         const at_argument *argument = &stage->argument[i];
         const at_parameter *parameter = &stage->activation->parameter[i];
-        if (argument->learn == AT_LEARN_NO && parameter->has_default && same_number(argument->value, parameter->default_value))
+        if (argument->learn == AT_LEARN_NO && parameter->has_default &&
+            same_number(argument->value, parameter->default_value))
             continue;
         at_strbuf_printf(out, "%s%s=", separator, argument->name);
         if (argument->learn == AT_LEARN_NO)

@@ -86,8 +86,8 @@ static actune_status fail_listing(const binding *b, size_t at, const char *what,
 {
     at_strbuf takes = {0};
     list_parameters(b, &takes);
-    at_scan_fail(b->scan, at, ACTUNE_SYNTAX, "%s%s%.*s%s; %s takes %s", what, name.length ? " '" : "", AT_SLICE_SHOWN(name),
-                 name.length ? "'" : "", b->stage_name, at_strbuf_text(&takes));
+    at_scan_fail(b->scan, at, ACTUNE_SYNTAX, "%s%s%.*s%s; %s takes %s", what, name.length ? " '" : "",
+                 AT_SLICE_SHOWN(name), name.length ? "'" : "", b->stage_name, at_strbuf_text(&takes));
     at_strbuf_clear(&takes);
     return ACTUNE_SYNTAX;
 }
@@ -112,15 +112,15 @@ static actune_status bind_value(const binding *b, const raw_argument *raw, const
         argument->learn = channel ? AT_LEARN_CHANNEL : AT_LEARN_SCALAR;
         if (to->learnable)
             return ACTUNE_OK;
-        return at_scan_fail(b->scan, raw->value_at, ACTUNE_SYNTAX, "'%s' of %s is a constant, it cannot be learned", to->name,
-                            b->stage_name);
+        return at_scan_fail(b->scan, raw->value_at, ACTUNE_SYNTAX, "'%s' of %s is a constant, it cannot be learned",
+                            to->name, b->stage_name);
     }
     switch (at_number_parse(raw->value.text, raw->value.length, &argument->value)) {
     case AT_NUMBER_OK:
         break;
     case AT_NUMBER_BAD:
-        return at_scan_fail(b->scan, raw->value_at, ACTUNE_SYNTAX, "'%.*s' is not a number%s", AT_SLICE_SHOWN(raw->value),
-                            to->learnable ? ", 'learn' or 'channel'" : "");
+        return at_scan_fail(b->scan, raw->value_at, ACTUNE_SYNTAX, "'%.*s' is not a number%s",
+                            AT_SLICE_SHOWN(raw->value), to->learnable ? ", 'learn' or 'channel'" : "");
     case AT_NUMBER_TOO_LARGE:
         return at_scan_fail(b->scan, raw->value_at, ACTUNE_SYNTAX, "'%.*s' is too large for a number%s",
                             AT_SLICE_SHOWN(raw->value), to->infinite ? "; write inf for no bound" : "");
@@ -128,7 +128,8 @@ static actune_status bind_value(const binding *b, const raw_argument *raw, const
     if (isnan(argument->value))
         return at_scan_fail(b->scan, raw->value_at, ACTUNE_SYNTAX, "'%s' of %s cannot be NaN", to->name, b->stage_name);
     if (isinf(argument->value) && !to->infinite)
-        return at_scan_fail(b->scan, raw->value_at, ACTUNE_SYNTAX, "'%s' of %s must be finite", to->name, b->stage_name);
+        return at_scan_fail(b->scan, raw->value_at, ACTUNE_SYNTAX, "'%s' of %s must be finite", to->name,
+                            b->stage_name);
     return ACTUNE_OK;
 }
 
@@ -144,12 +145,13 @@ static actune_status bind(binding *b, const raw_argument *raw, int count, at_sta
             if (index < 0)
                 return fail_listing(b, raw[i].name_at, "unknown argument", raw[i].name);
         } else if (named)
-            return at_scan_fail(b->scan, raw[i].value_at, ACTUNE_SYNTAX, "a value without a name cannot follow a named one");
+            return at_scan_fail(b->scan, raw[i].value_at, ACTUNE_SYNTAX,
+                                "a value without a name cannot follow a named one");
         else if (index >= b->parameters)
             return fail_listing(b, raw[i].value_at, "too many arguments", none);
         if (b->bound[index])
-            return at_scan_fail(b->scan, raw[i].name_at, ACTUNE_SYNTAX, "'%s' of %s is given twice", b->parameter[index].name,
-                                b->stage_name);
+            return at_scan_fail(b->scan, raw[i].name_at, ACTUNE_SYNTAX, "'%s' of %s is given twice",
+                                b->parameter[index].name, b->stage_name);
         AT_TRY(bind_value(b, &raw[i], &b->parameter[index], &stage->argument[index]));
         b->bound[index] = true;
         b->bound_at[index] = raw[i].value_at;
@@ -188,7 +190,8 @@ static void describe(binding *b, const at_stage_form *form, const at_activation 
     }
 }
 
-actune_status at_spec_parse_arguments(at_scan *scan, size_t at, const char *name, const at_stage_form *form, at_stage *stage)
+actune_status at_spec_parse_arguments(at_scan *scan, size_t at, const char *name, const at_stage_form *form,
+                                      at_stage *stage)
 {
     raw_argument raw[RAW_MAX];
     binding b = {.scan = scan, .at = at, .stage_name = name};

@@ -5,9 +5,10 @@
 #include "spec_scan.h"
 #include "stages.h"
 
-/* "(1, beta=learn)" or nothing, after a stage's name: fills stage->argument, one for each parameter, in their order. `at` is
-   where the stage's name stands, `name` what to call it. */
-actune_status at_spec_parse_arguments(at_scan *scan, size_t at, const char *name, const at_stage_form *form, at_stage *stage);
+/* "(1, beta=learn)" or nothing, after a stage's name: fills stage->argument, one for each parameter, in their order.
+   `at` is where the stage's name stands, `name` what to call it. */
+actune_status at_spec_parse_arguments(at_scan *scan, size_t at, const char *name, const at_stage_form *form,
+                                      at_stage *stage);
 
 /* "@file.c:function", the scan standing on the '@': reads the file and turns the function into stage->activation. */
 actune_status at_spec_parse_user(at_scan *scan, at_arena *arena, at_stage *stage);

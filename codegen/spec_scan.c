@@ -115,7 +115,8 @@ at_slice at_scan_value(at_scan *scan)
     for (; scan->at + length < scan->length; length++) {
         char c = scan->text[scan->at + length];
         bool is_sign = c == '+' || c == '-';
-        if (is_sign ? length > 0 && (is_word || (before != 'e' && before != 'E')) : !is_letter(c) && !is_digit(c) && c != '.')
+        if (is_sign ? length > 0 && (is_word || (before != 'e' && before != 'E'))
+                    : !is_letter(c) && !is_digit(c) && c != '.')
             break;
         before = c;
     }

@@ -31,8 +31,8 @@ static at_node_id build_scale_shift(const at_stage_input *in)
     return at_graph_add(in->graph, AT_OP_FMA, in->x, in->operand[0], in->operand[1]);
 }
 
-/* Written as selects of x, so that x equal to a bound keeps x (and its -0), its gradient passes there, and NaN stays NaN.
-   cuDNN's NOT_PROPAGATE_NAN: NaN becomes the lower bound. */
+/* Written as selects of x, so that x equal to a bound keeps x (and its -0), its gradient passes there, and NaN stays
+   NaN. cuDNN's NOT_PROPAGATE_NAN: NaN becomes the lower bound. */
 static at_node_id build_clip(const at_stage_input *in)
 {
     double lo = in->stage->argument[0].value, hi = in->stage->argument[1].value;
@@ -61,26 +61,48 @@ static at_node_id build_grad_clip(const at_stage_input *in)
 }
 
 static const at_stage_form forms[] = {
-    {.name = "bias", .kind = AT_STAGE_BIAS, .operand = {{"bias", AT_ACCESS_CHANNEL}}, .operands = 1, .build = build_add},
-    {.name = "add", .kind = AT_STAGE_ADD, .operand = {{"add", AT_ACCESS_ELEMENT}}, .operands = 1,
-     .planned_argument = "channel", .build = build_add},
-    {.name = "mul", .kind = AT_STAGE_MUL, .operand = {{"mul", AT_ACCESS_ELEMENT}}, .operands = 1,
-     .planned_argument = "channel", .build = build_mul},
-    {.name = "scale_shift", .kind = AT_STAGE_SCALE_SHIFT,
-     .operand = {{"scale", AT_ACCESS_CHANNEL}, {"shift", AT_ACCESS_CHANNEL}}, .operands = 2, .build = build_scale_shift},
-    {.name = "clip", .kind = AT_STAGE_CLIP, .parameter = {{"lo", true}, {"hi", true}}, .parameters = 2,
-     .check = check_clip, .build = build_clip},
-    {.name = "grad_clip", .kind = AT_STAGE_GRAD_CLIP, .parameter = {{"v", false}}, .parameters = 1,
-     .check = check_grad_clip, .build = build_grad_clip},
+    {.name = "bias",
+     .kind = AT_STAGE_BIAS,
+     .operand = {{"bias", AT_ACCESS_CHANNEL}},
+     .operands = 1,
+     .build = build_add},
+    {.name = "add",
+     .kind = AT_STAGE_ADD,
+     .operand = {{"add", AT_ACCESS_ELEMENT}},
+     .operands = 1,
+     .planned_argument = "channel",
+     .build = build_add},
+    {.name = "mul",
+     .kind = AT_STAGE_MUL,
+     .operand = {{"mul", AT_ACCESS_ELEMENT}},
+     .operands = 1,
+     .planned_argument = "channel",
+     .build = build_mul},
+    {.name = "scale_shift",
+     .kind = AT_STAGE_SCALE_SHIFT,
+     .operand = {{"scale", AT_ACCESS_CHANNEL}, {"shift", AT_ACCESS_CHANNEL}},
+     .operands = 2,
+     .build = build_scale_shift},
+    {.name = "clip",
+     .kind = AT_STAGE_CLIP,
+     .parameter = {{"lo", true}, {"hi", true}},
+     .parameters = 2,
+     .check = check_clip,
+     .build = build_clip},
+    {.name = "grad_clip",
+     .kind = AT_STAGE_GRAD_CLIP,
+     .parameter = {{"v", false}},
+     .parameters = 1,
+     .check = check_grad_clip,
+     .build = build_grad_clip},
 };
 enum { FORMS = sizeof forms / sizeof *forms };
 
 /* Named by the design, not in this version: a network's rows that use them are skipped, not wrong. */
 static const char *const planned[] = {
-    "halves",       "quantize",    "dequantize", "cast",      "dropout",      "stats",      "grad_norm",
-    "topk",         "standardize", "glu",        "reglu",     "geglu",        "swiglu",     "rrelu",
-    "log_sigmoid",  "tanhshrink",  "threshold",  "hardshrink", "softshrink",  "relu_squared", "softmax",
-    "log_softmax",
+    "halves",      "quantize",   "dequantize", "cast",         "dropout", "stats",       "grad_norm",   "topk",
+    "standardize", "glu",        "reglu",      "geglu",        "swiglu",  "rrelu",       "log_sigmoid", "tanhshrink",
+    "threshold",   "hardshrink", "softshrink", "relu_squared", "softmax", "log_softmax",
 };
 
 int at_stage_form_count(void)

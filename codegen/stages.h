@@ -1,5 +1,5 @@
-/* The stages that are no activations: name, arguments, operands, meaning. One table serves the parser, the canonical text
-   and the lowering. */
+/* The stages that are no activations: name, arguments, operands, meaning. One table serves the parser, the canonical
+   text and the lowering. */
 #ifndef AT_CODEGEN_STAGES_H
 #define AT_CODEGEN_STAGES_H
 
@@ -48,8 +48,8 @@ const at_stage_form *at_stage_form_of(at_stage_kind kind);
 /* Whether ARCHITECTURE or NUMERICS name such a stage that this version does not have. */
 bool at_stage_is_planned(const char *name);
 
-/* Appends "; did you mean 'a' or 'b'?" with the names of stages and activations that are a slip or two away, else where to
-   find the list. */
+/* Appends "; did you mean 'a' or 'b'?" with the names of stages and activations that are a slip or two away, else where
+   to find the list. */
 void at_stage_suggest(const char *name, at_strbuf *out);
 
 #endif

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* strtod and printf follow the locale only in the decimal point. So numbers go through them as whole digits and an exponent,
-   "1.25e3" as "125e1": no point, no locale. */
+/* strtod and printf follow the locale only in the decimal point. So numbers go through them as whole digits and an
+   exponent, "1.25e3" as "125e1": no point, no locale. */
 
 enum { EXPONENT_MAX = 99999, DIGITS_MAX = 17, PLAIN_EXPONENT_MAX = 14 };
 
@@ -111,7 +111,8 @@ static void layout(const char *sign, const char *digits, int exponent, char text
 {
     int count = (int)strlen(digits);
     if (exponent < -4 || exponent > PLAIN_EXPONENT_MAX)
-        snprintf(text, AT_NUMBER_BYTES, "%s%c%s%.16se%+03d", sign, digits[0], count > 1 ? "." : "", digits + 1, exponent);
+        snprintf(text, AT_NUMBER_BYTES, "%s%c%s%.16se%+03d", sign, digits[0], count > 1 ? "." : "", digits + 1,
+                 exponent);
     else if (exponent < 0)
         snprintf(text, AT_NUMBER_BYTES, "%s0.%.*s%.17s", sign, -exponent - 1, "000", digits);
     else if (count <= exponent + 1)

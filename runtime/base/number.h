@@ -8,9 +8,9 @@ typedef enum at_number_result { AT_NUMBER_OK, AT_NUMBER_BAD, AT_NUMBER_TOO_LARGE
 
 enum { AT_NUMBER_LENGTH_MAX = 256, AT_NUMBER_BYTES = 40 };
 
-/* All of text[0 .. length) is one number: [+-] digits [. digits] [e [+-] digits], [+-] inf, infinity or nan (any case). BAD
-   for anything else or more than AT_NUMBER_LENGTH_MAX characters, TOO_LARGE when digits overflow a double (what is too
-   small becomes 0). Correctly rounded. Thread-safe. */
+/* All of text[0 .. length) is one number: [+-] digits [. digits] [e [+-] digits], [+-] inf, infinity or nan (any case).
+   BAD for anything else or more than AT_NUMBER_LENGTH_MAX characters, TOO_LARGE when digits overflow a double (what is
+   too small becomes 0). Correctly rounded. Thread-safe. */
 at_number_result at_number_parse(const char *text, size_t length, double *value);
 
 /* The shortest decimal text that reads back as the same double: "0.1", "-0", "1e+30", "inf", "-inf", "nan". */

@@ -1,5 +1,5 @@
-/* Mutational fuzzing of the spec parser and the lowering, for a bounded time: every text gives a kernel or a message, and the
-   canonical text of what parses is a fixed point. Arguments: seconds (3), seed (1). */
+/* Mutational fuzzing of the spec parser and the lowering, for a bounded time: every text gives a kernel or a message,
+   and the canonical text of what parses is a fixed point. Arguments: seconds (3), seed (1). */
 #include "codegen/kernel.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,11 +21,54 @@ static const char *const seeds[] = {
 };
 /* Pieces that mutations put in. */
 static const char *const pieces[] = {
-    "|", "(", ")", "[", "]", ",", "=", " | ", "@", ":", "\n", "-", "+", ".", "e", "inf", "nan", "1e308", "1e999", "-0", "0",
-    "4.9e-324", "learn", "channel", "relu", "bias", "clip(", "clip(0, 1)", "grad_clip(1)", "lo=", "hi=", "alpha=", "accuracy=",
-    "semantics=cudnn", "exact", "\x01", "\xff", "swish(learn)", "mul", "scale_shift", "gleu", "0000000000000000000000",
+    "|",
+    "(",
+    ")",
+    "[",
+    "]",
+    ",",
+    "=",
+    " | ",
+    "@",
+    ":",
+    "\n",
+    "-",
+    "+",
+    ".",
+    "e",
+    "inf",
+    "nan",
+    "1e308",
+    "1e999",
+    "-0",
+    "0",
+    "4.9e-324",
+    "learn",
+    "channel",
+    "relu",
+    "bias",
+    "clip(",
+    "clip(0, 1)",
+    "grad_clip(1)",
+    "lo=",
+    "hi=",
+    "alpha=",
+    "accuracy=",
+    "semantics=cudnn",
+    "exact",
+    "\x01",
+    "\xff",
+    "swish(learn)",
+    "mul",
+    "scale_shift",
+    "gleu",
+    "0000000000000000000000",
 };
-enum { SEEDS = sizeof seeds / sizeof *seeds, PIECES = sizeof pieces / sizeof *pieces, TEXT_BYTES = AT_SPEC_LENGTH_MAX + 64 };
+enum {
+    SEEDS = sizeof seeds / sizeof *seeds,
+    PIECES = sizeof pieces / sizeof *pieces,
+    TEXT_BYTES = AT_SPEC_LENGTH_MAX + 64
+};
 
 static uint64_t random_state;
 
@@ -77,13 +120,13 @@ static void mutate(char *text)
     }
 }
 
-#define CHECK(condition, text)                                                                   \
-    do {                                                                                         \
-        if (!(condition)) {                                                                      \
-            fprintf(stderr, "%s:%d: %s\nspec: <%s>\nlast error: %s\n", __FILE__, __LINE__, #condition, (text), \
-                    actune_last_error());                                                        \
-            exit(1);                                                                             \
-        }                                                                                        \
+#define CHECK(condition, text)                                                                                         \
+    do {                                                                                                               \
+        if (!(condition)) {                                                                                            \
+            fprintf(stderr, "%s:%d: %s\nspec: <%s>\nlast error: %s\n", __FILE__, __LINE__, #condition, (text),         \
+                    actune_last_error());                                                                              \
+            exit(1);                                                                                                   \
+        }                                                                                                              \
     } while (0)
 
 /* All gradients of a forward kernel's operands, backward. */
@@ -91,7 +134,8 @@ static void check_lowering(const at_spec *spec)
 {
     const char *gradients[AT_PORTS_MAX];
     at_kernel forward, backward;
-    at_kernel_request request = {.direction = ACTUNE_FORWARD, .dtype_in = (actune_dtype)random_below(4),
+    at_kernel_request request = {.direction = ACTUNE_FORWARD,
+                                 .dtype_in = (actune_dtype)random_below(4),
                                  .dtype_out = (actune_dtype)random_below(4)};
     actune_status status = at_kernel_lower(spec, &request, &forward);
     CHECK(status == ACTUNE_OK || status == ACTUNE_UNSUPPORTED, spec->canonical);
@@ -117,7 +161,9 @@ static bool check_text(const char *text, bool lower)
     at_spec spec, again;
     actune_status status = at_spec_parse(text, &spec);
     if (status != ACTUNE_OK) {
-        CHECK(status == ACTUNE_SYNTAX || status == ACTUNE_UNSUPPORTED || status == ACTUNE_NOT_FOUND || status == ACTUNE_IO, text);
+        CHECK(status == ACTUNE_SYNTAX || status == ACTUNE_UNSUPPORTED || status == ACTUNE_NOT_FOUND ||
+                  status == ACTUNE_IO,
+              text);
         CHECK(!strncmp(actune_last_error(), "spec:", 5), text);
         CHECK(strchr(actune_last_error(), '^') || strlen(text) > AT_SPEC_LENGTH_MAX, text);
         return false;

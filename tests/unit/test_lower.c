@@ -8,7 +8,8 @@
 
 enum { GRADIENTS_MAX = 8, INPUTS_MAX = AT_PORTS_MAX };
 
-static at_kernel lower_typed(const char *text, actune_direction direction, const char *gradients, actune_dtype in, actune_dtype out)
+static at_kernel lower_typed(const char *text, actune_direction direction, const char *gradients, actune_dtype in,
+                             actune_dtype out)
 {
     at_spec spec;
     at_kernel kernel;
@@ -62,15 +63,19 @@ static long double evaluate(const at_kernel *kernel, const value *values, int ou
 /* "x:element:f32 bias:channel:f32 | y:element:f32", with ":sum" behind sums. */
 static void check_ports(const at_kernel *kernel, const char *expected)
 {
-    static const char *const access[] = {"element", "channel", "scalar"}, *const dtype[] = {"f32", "f64", "f16", "bf16"};
+    static const char *const access[] = {"element", "channel", "scalar"}, *const dtype[] = {"f32", "f64", "f16",
+                                                                                            "bf16"};
     const at_signature *signature = &kernel->signature;
     at_strbuf text = {0};
     int sums = 0;
     bool has_channel = false;
     for (int i = 0; i < signature->ports; i++) {
         const at_port *port = &signature->port[i];
-        at_strbuf_printf(&text, "%s%s:%s:%s%s", i == signature->inputs ? " | " : i ? " " : "", port->name, access[port->access],
-                         dtype[port->dtype], port->is_sum ? ":sum" : "");
+        at_strbuf_printf(&text, "%s%s:%s:%s%s",
+                         i == signature->inputs ? " | "
+                         : i                    ? " "
+                                                : "",
+                         port->name, access[port->access], dtype[port->dtype], port->is_sum ? ":sum" : "");
         cr_assert_eq(port->is_output, i >= signature->inputs);
         sums += port->is_sum;
         has_channel |= port->access == AT_ACCESS_CHANNEL;
@@ -100,8 +105,8 @@ Test(lower, forward_ports)
         {"bias | add | mul", "x:element:f32 bias:channel:f32 add:element:f32 mul:element:f32 | y:element:f32"},
         {"scale_shift | add | relu",
          "x:element:f32 scale:channel:f32 shift:channel:f32 add:element:f32 | y:element:f32"},
-        {"bias | relu | bias | bias | add | add",
-         "x:element:f32 bias:channel:f32 bias2:channel:f32 bias3:channel:f32 add:element:f32 add2:element:f32 | y:element:f32"},
+        {"bias | relu | bias | bias | add | add", "x:element:f32 bias:channel:f32 bias2:channel:f32 bias3:channel:f32 "
+                                                  "add:element:f32 add2:element:f32 | y:element:f32"},
         {"prelu(alpha=channel) | elu(learn) | swish(learn)",
          "x:element:f32 alpha:channel:f32 alpha2:scalar:f32 beta:scalar:f32 | y:element:f32"},
         {"grad_clip(1)", "x:element:f32 | y:element:f32"},
@@ -144,9 +149,11 @@ Test(lower, backward_ports)
          "x:element:f32 dy:element:f32 scale:channel:f32 shift:channel:f32 | "
          "dx:element:f32 dshift:channel:f32:sum dadd:element:f32"},
         {"scale_shift", "shift scale",
-         "x:element:f32 dy:element:f32 scale:channel:f32 | dx:element:f32 dscale:channel:f32:sum dshift:channel:f32:sum"},
+         "x:element:f32 dy:element:f32 scale:channel:f32 | dx:element:f32 dscale:channel:f32:sum "
+         "dshift:channel:f32:sum"},
         {"add | mul | add", "mul add2",
-         "x:element:f32 dy:element:f32 add:element:f32 mul:element:f32 | dx:element:f32 dmul:element:f32 dadd2:element:f32"},
+         "x:element:f32 dy:element:f32 add:element:f32 mul:element:f32 | dx:element:f32 dmul:element:f32 "
+         "dadd2:element:f32"},
         {"prelu(channel)", "alpha",
          "x:element:f32 dy:element:f32 alpha:channel:f32 | dx:element:f32 dalpha:channel:f32:sum"},
     };
@@ -158,7 +165,8 @@ Test(lower, backward_ports)
     }
 }
 
-static const long double points[] = {-INFINITY, -30, -6.5L, -6, -1.5L, -1, -0.25L, -0.0L, 0, 1e-3L, 0.5L, 1, 2, 6, 6.5L, 30, INFINITY};
+static const long double points[] = {-INFINITY, -30,  -6.5L, -6, -1.5L, -1,   -0.25L, -0.0L,   0,
+                                     1e-3L,     0.5L, 1,     2,  6,     6.5L, 30,     INFINITY};
 enum { POINTS = sizeof points / sizeof *points };
 
 static bool same(long double a, long double b)
@@ -211,15 +219,19 @@ static long double f_add_twice(long double x)
 
 Test(lower, forward_values)
 {
-    static const value operands[] = {{"bias", 0.75L}, {"scale", 1.5L}, {"shift", -0.25L},  {"add", 2},
-                                     {"add2", 0.5L},  {"mul", 3},      {"alpha", 0.125L}, {"beta", 0.3L}, {0}};
+    static const value operands[] = {{"bias", 0.75L}, {"scale", 1.5L},   {"shift", -0.25L}, {"add", 2}, {"add2", 0.5L},
+                                     {"mul", 3},      {"alpha", 0.125L}, {"beta", 0.3L},    {0}};
     static const struct {
         const char *spec;
         long double (*function)(long double x);
         bool finite; /* compared at finite points only */
     } cases[] = {
-        {"scale_shift", f_scale_shift, false}, {"bias | clip(-6, 6)", f_bias_clip, false}, {"clip(-1, inf)", f_half_open, false},
-        {"silu | mul", f_silu_mul, true},      {"swish(0.3)", f_swish, true},              {"prelu(learn)", f_prelu, false},
+        {"scale_shift", f_scale_shift, false},
+        {"bias | clip(-6, 6)", f_bias_clip, false},
+        {"clip(-1, inf)", f_half_open, false},
+        {"silu | mul", f_silu_mul, true},
+        {"swish(0.3)", f_swish, true},
+        {"prelu(learn)", f_prelu, false},
         {"scale_shift | clip(-2, 4) | add | leaky_relu", f_three, false},
         {"add | grad_clip(1) | add", f_add_twice, false},
     };
@@ -278,8 +290,13 @@ Test(lower, rounding_between_stages)
     static const struct {
         const char *spec;
         int rounds;
-    } cases[] = {{"silu", 0}, {"bias | silu", 1}, {"bias | silu | clip(-1, 1)", 2}, {"bias | grad_clip(1) | silu", 1},
-                 {"silu | grad_clip(1)", 0}, {"grad_clip(1) | silu", 0}, {"clip(-inf, inf) | silu", 0}};
+    } cases[] = {{"silu", 0},
+                 {"bias | silu", 1},
+                 {"bias | silu | clip(-1, 1)", 2},
+                 {"bias | grad_clip(1) | silu", 1},
+                 {"silu | grad_clip(1)", 0},
+                 {"grad_clip(1) | silu", 0},
+                 {"clip(-inf, inf) | silu", 0}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         at_kernel kernel = lower(cases[i].spec, ACTUNE_FORWARD, "");
         cr_assert_eq(count_ops(&kernel, AT_OP_ROUND), cases[i].rounds, "%s", cases[i].spec);
@@ -297,8 +314,9 @@ static void check_gradients(const char *text, const char *gradients)
     const long double h = 1e-7L, dy = 0.8L;
     at_kernel forward = lower(text, ACTUNE_FORWARD, ""), backward = lower(text, ACTUNE_BACKWARD, gradients);
     for (size_t p = 0; p < sizeof xs / sizeof *xs; p++) {
-        value values[] = {{"x", xs[p]},     {"dy", dy},     {"bias", 0.15L}, {"bias2", -0.35L}, {"scale", 1.3L}, {"shift", -0.2L},
-                          {"add", 0.45L},   {"mul", 0.7L},  {"mul2", -1.2L}, {"alpha", 0.3L},   {"beta", 1.1L},  {0}};
+        value values[] = {{"x", xs[p]},    {"dy", dy},       {"bias", 0.15L}, {"bias2", -0.35L},
+                          {"scale", 1.3L}, {"shift", -0.2L}, {"add", 0.45L},  {"mul", 0.7L},
+                          {"mul2", -1.2L}, {"alpha", 0.3L},  {"beta", 1.1L},  {0}};
         for (int k = 0; k < backward.graph.outputs; k++) {
             const char *name = backward.signature.port[backward.signature.inputs + k].name + 1;
             value *moved = values;
@@ -311,8 +329,8 @@ static void check_gradients(const char *text, const char *gradients)
             long double below = evaluate(&forward, values, 0);
             moved->value = at;
             long double expected = (above - below) / (2 * h) * dy, got = evaluate(&backward, values, k);
-            cr_assert_lt(fabsl(got - expected), 1e-9L * fmaxl(1, fabsl(expected)), "%s, d%s at %Lg: %Lg, not %Lg", text, name,
-                         xs[p], got, expected);
+            cr_assert_lt(fabsl(got - expected), 1e-9L * fmaxl(1, fabsl(expected)), "%s, d%s at %Lg: %Lg, not %Lg", text,
+                         name, xs[p], got, expected);
         }
     }
     at_kernel_clear(&forward);
@@ -331,7 +349,8 @@ Test(lower, gradients)
         {"mul | silu | mul | add", "mul mul2 add"},
         {"prelu(learn)", "alpha"},
         {"bias | prelu(channel) | swish(learn) | mul", "bias alpha beta mul"},
-        {"swish(beta=learn) | elu(alpha=channel) | scale_shift | leaky_relu(0.2) | clip(-4, 4)", "beta alpha scale shift"},
+        {"swish(beta=learn) | elu(alpha=channel) | scale_shift | leaky_relu(0.2) | clip(-4, 4)",
+         "beta alpha scale shift"},
         {"gelu | gelu | gelu", ""},
         {"[semantics=cudnn] bias | relu | clip(-1, 1)", "bias"},
         {"clip(-inf, 1) | clip(-2, inf) | swish(0.5)", ""},
@@ -389,7 +408,8 @@ Test(lower, kinks_and_grad_clip)
     at_kernel_clear(&kernel);
 }
 
-static at_hash hash_of(const char *text, actune_direction direction, const char *gradients, actune_dtype in, actune_dtype out)
+static at_hash hash_of(const char *text, actune_direction direction, const char *gradients, actune_dtype in,
+                       actune_dtype out)
 {
     at_kernel kernel = lower_typed(text, direction, gradients, in, out);
     at_hash hash = kernel.hash;

@@ -27,8 +27,8 @@ static void check_error(const char *text, actune_status status, const char *mess
     cr_assert_eq(spec.stages, 0);
     cr_assert_null(spec.canonical);
     cr_assert_null(spec.arena.head);
-    cr_assert(!strncmp(actune_last_error(), message, strlen(message)), "%s\ngave\n%s\nnot\n%s", text, actune_last_error(),
-              message);
+    cr_assert(!strncmp(actune_last_error(), message, strlen(message)), "%s\ngave\n%s\nnot\n%s", text,
+              actune_last_error(), message);
 }
 
 Test(spec, canonical)
@@ -80,7 +80,8 @@ Test(spec, canonical)
 Test(spec, stages)
 {
     at_spec spec;
-    cr_assert_eq(at_spec_parse("[accuracy=fast] bias | elu(alpha=channel) | clip(-1, 2.5) | grad_clip(3)", &spec), ACTUNE_OK);
+    cr_assert_eq(at_spec_parse("[accuracy=fast] bias | elu(alpha=channel) | clip(-1, 2.5) | grad_clip(3)", &spec),
+                 ACTUNE_OK);
     cr_assert_eq(spec.accuracy, AT_ACCURACY_FAST);
     cr_assert_eq(spec.semantics, AT_SEMANTICS_TORCH);
     cr_assert_eq(spec.stages, 4);
@@ -113,7 +114,8 @@ Test(spec, errors)
     } cases[] = {
         {"bias | gleu | clip(-6, 6)", ACTUNE_SYNTAX,
          "spec:1:8: unknown stage 'gleu'; did you mean 'gelu'?\n  bias | gleu | clip(-6, 6)\n         ^"},
-        {"bias |\n  cilp(0, 1)", ACTUNE_SYNTAX, "spec:2:3: unknown stage 'cilp'; did you mean 'clip'?\n    cilp(0, 1)\n    ^"},
+        {"bias |\n  cilp(0, 1)", ACTUNE_SYNTAX,
+         "spec:2:3: unknown stage 'cilp'; did you mean 'clip'?\n    cilp(0, 1)\n    ^"},
         {"xyzzy", ACTUNE_SYNTAX, "spec:1:1: unknown stage 'xyzzy'; `actune ops` lists all stages"},
         {"", ACTUNE_SYNTAX, "spec:1:1: a spec has at least one stage, for example 'relu'\n  \n  ^"},
         {" \t\n", ACTUNE_SYNTAX, "spec:2:1: a spec has at least one stage"},
@@ -176,7 +178,9 @@ Test(spec, errors)
         {"[accuracy=fast,] relu", ACTUNE_SYNTAX, "spec:1:16: expected an attribute here"},
         {"[accuracy=fast] [semantics=cudnn] relu", ACTUNE_SYNTAX, "spec:1:17: expected a stage here, not '['"},
         {"re\x01lu", ACTUNE_SYNTAX, "spec:1:3: control character 0x01\n  re?lu\n    ^"},
-        {"clip(\xe2\x88\x92""6, 6)", ACTUNE_SYNTAX, "spec:1:6: byte 0xe2 is no ASCII character"},
+        {"clip(\xe2\x88\x92"
+         "6, 6)",
+         ACTUNE_SYNTAX, "spec:1:6: byte 0xe2 is no ASCII character"},
         {"relu\x7f", ACTUNE_SYNTAX, "spec:1:5: byte 0x7f is no ASCII character"},
         {"@", ACTUNE_SYNTAX, "spec:1:1: a function of your own is written '@file.c:function'"},
         {"@file.c", ACTUNE_SYNTAX, "spec:1:1: a function of your own is written"},
@@ -196,9 +200,20 @@ Test(spec, errors)
 Test(spec, not_yet)
 {
     static const char *const cases[] = {
-        "halves | silu | mul", "relu | quantize(i8)", "dropout(p=0.1)",   "relu | stats", "grad_norm",  "add(channel)",
-        "mul(channel)",        "topk(8)",             "halves(second)",   "standardize",  "cast(bf16)", "[from=output] relu",
-        "quantize(i8, scale=tensor)", "log_sigmoid | halves",
+        "halves | silu | mul",
+        "relu | quantize(i8)",
+        "dropout(p=0.1)",
+        "relu | stats",
+        "grad_norm",
+        "add(channel)",
+        "mul(channel)",
+        "topk(8)",
+        "halves(second)",
+        "standardize",
+        "cast(bf16)",
+        "[from=output] relu",
+        "quantize(i8, scale=tensor)",
+        "log_sigmoid | halves",
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         check_error(cases[i], ACTUNE_UNSUPPORTED, "spec:1:");
@@ -227,7 +242,8 @@ Test(spec, limits)
     check_error(text, ACTUNE_SYNTAX, "spec: longer than 4096 characters");
     memset(text, 'a', AT_SPEC_LENGTH_MAX);
     text[AT_SPEC_LENGTH_MAX] = 0;
-    check_error(text, ACTUNE_SYNTAX, "spec:1:1: unknown stage 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa'; `actune ops`");
+    check_error(text, ACTUNE_SYNTAX,
+                "spec:1:1: unknown stage 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa'; `actune ops`");
 }
 
 static void write_file(const char *path, const char *text, size_t bytes)
@@ -259,7 +275,8 @@ Test(spec, user_function)
     at_spec_clear(&spec);
     check_canonical("@my:act.c:my_act(Alpha=1, beta=2)", "@my:act.c:my_act(Alpha=1, beta=2)");
     check_error("@my:act.c:my_act(1)", ACTUNE_SYNTAX, "spec:1:1: missing argument 'beta'; my_act takes Alpha, beta");
-    check_error("@my:act.c:my_act(1, gamma=2)", ACTUNE_SYNTAX, "spec:1:21: unknown argument 'gamma'; my_act takes Alpha, beta");
+    check_error("@my:act.c:my_act(1, gamma=2)", ACTUNE_SYNTAX,
+                "spec:1:21: unknown argument 'gamma'; my_act takes Alpha, beta");
     check_error("@my:act.c:your_act", ACTUNE_NOT_FOUND, "");
     check_error("@my:act.c:my_act(1, 2) | glu", ACTUNE_UNSUPPORTED, "spec:1:26:");
     check_error("@nul.c:f", ACTUNE_SYNTAX, "spec:1:1: cannot read 'nul.c': it holds a NUL byte");
@@ -275,7 +292,7 @@ Test(spec, user_function)
 /* The activation layers of real networks: every row is a spec, or names a stage that is still to come. */
 Test(spec, workloads)
 {
-    static const char *const names[] = {"bert_large", "darknet53", "efficientnet_b0",    "gemma2_9b", "gpt2_xl",
+    static const char *const names[] = {"bert_large", "darknet53",    "efficientnet_b0",    "gemma2_9b", "gpt2_xl",
                                         "llama3_8b",  "mobilenet_v2", "mobilenet_v3_large", "resnet152"};
     int specs = 0, planned = 0;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
