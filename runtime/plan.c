@@ -2,6 +2,7 @@
 
 #include "backend/interp.h"
 
+#include <fenv.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -218,7 +219,12 @@ actune_status actune_plan_create(actune_context *context, const actune_plan_desc
         return at_fail(ACTUNE_NO_MEMORY, "no memory for a plan");
     at_context_retain(context);
     new->context = context;
+    /* Coefficients are fitted here: in the default environment, whatever the host flushes or how it rounds. */
+    fenv_t environment;
+    fegetenv(&environment);
+    fesetenv(FE_DFL_ENV);
     actune_status status = open_plan(new, desc);
+    fesetenv(&environment);
     if (status != ACTUNE_OK) {
         actune_plan_destroy(new);
         return status;

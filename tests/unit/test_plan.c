@@ -284,6 +284,46 @@ Test(plan, threads_do_not_change_the_numbers)
     }
 }
 
+#if defined(__x86_64__)
+enum { FLUSH = 1 << 15 | 1 << 6, FLAGS = 0x3f }; /* flush to zero, denormals are zero; exception flags */
+#endif
+
+/* Plans are made alike under any rounding and flushing, and both plan and execute leave them as they are. */
+Test(plan, floating_point_environment_is_the_callers)
+{
+    unsetenv("ACTUNE_INTERPRET");
+    enum { N = 50000 };
+    static float x[N], y[2][N];
+    for (int i = 0; i < N; i++)
+        x[i] = (float)(i - N / 2) / 5000;
+    actune_context *context = open_context();
+    char *source[2] = {NULL, NULL};
+    for (int odd = 0; odd < 2; odd++) {
+        char command[256]; /* nothing remembered from the first */
+        snprintf(command, sizeof command, "rm -f '%s'/*.gen", cache_folder);
+        cr_assert_eq(system(command), 0);
+        fesetround(odd ? FE_UPWARD : FE_TONEAREST);
+#if defined(__x86_64__)
+        unsigned before = __builtin_ia32_stmxcsr() | (odd ? FLUSH : 0);
+        __builtin_ia32_ldmxcsr(before);
+#endif
+        actune_plan *plan = make_plan(context, (actune_plan_desc){.spec = "tanh", .shape = {1, 1, N}});
+        actune_buffer b[] = {{x, N, 0}, {y[odd], N, 0}};
+        cr_assert_eq(actune_execute(plan, b, 2), ACTUNE_OK);
+        cr_assert_eq(fegetround(), odd ? FE_UPWARD : FE_TONEAREST);
+#if defined(__x86_64__)
+        cr_assert_eq(__builtin_ia32_stmxcsr() & ~(unsigned)FLAGS, before & ~(unsigned)FLAGS);
+        __builtin_ia32_ldmxcsr(before & ~(unsigned)FLUSH);
+#endif
+        fesetround(FE_TONEAREST);
+        source[odd] = strdup(actune_plan_source(plan));
+        actune_plan_destroy(plan);
+    }
+    cr_assert_str_eq(source[0], source[1]);
+    free(source[0]), free(source[1]);
+    actune_context_close(context);
+}
+
 Test(plan, several_contexts_and_plans)
 {
     setenv("ACTUNE_INTERPRET", "1", 1);
