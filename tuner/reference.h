@@ -8,7 +8,7 @@
 typedef enum at_values {
     AT_VALUES_SPECIAL,   /* +-0, infinities, NaN, denormals, the graph's own constants and their neighbours, huge, random bits */
     AT_VALUES_NORMAL,    /* normal with sigma 2: what sums are compared on */
-    AT_VALUES_EXHAUSTIVE /* x: all 65,536 numbers of a 16-bit type */
+    AT_VALUES_EXHAUSTIVE /* x: all 65,536 numbers of a 16-bit type; forward */
 } at_values;
 
 typedef struct at_case {
