@@ -121,15 +121,23 @@ typedef struct role {
     const at_port *port;
     const specials *list;
     at_values values;
-    bool is_x, is_gradient;
+    bool is_x, is_gradient, divides;
 } role;
+
+static bool divides(const at_graph *graph)
+{
+    for (int32_t i = 0; i < graph->count; i++)
+        if (graph->nodes[i].op == AT_OP_DIV)
+            return true;
+    return false;
+}
 
 static double gradient_value(const role *of, int64_t i, at_random *random)
 {
     static const double values[] = {1, -1, 0, -0.0, 0.5, -3, 1e-4, NAN, 1000, INFINITY};
     int count = sizeof values / sizeof *values;
     /* An infinite gradient takes the sign of its factor, which near its zeros the class leaves open: only where factors are exact. */
-    if (of->kernel->transcendental)
+    if (of->kernel->transcendental || of->divides)
         count--;
     return i % 3 == 0 ? values[(i / 3) % count] : 2 * at_random_normal(random);
 }
@@ -166,7 +174,8 @@ static actune_status make_inputs(at_reference *reference, at_case *made, const s
         made->input[p] = at_arena_array(&reference->arena, (size_t)count + 1, (size_t)at_dtype_get(port->dtype)->bytes);
         if (!made->input[p])
             return at_fail(ACTUNE_NO_MEMORY, "no memory for reference inputs");
-        role of = {reference->kernel, port, list, made->values, p == 0, strcmp(port->name, "dy") == 0};
+        role of = {reference->kernel, port, list, made->values, p == 0, strcmp(port->name, "dy") == 0,
+                   divides(&reference->kernel->graph)};
         for (int64_t i = 0; i < count; i++)
             at_dtype_store(port->dtype, made->input[p], i, input_value(&of, i, count, random));
     }
