@@ -23,6 +23,7 @@ typedef struct oracle_op {
     void (*f)(mpfr_t y, const mpfr_t x);
     double kink[2], slope_at_kink[2]; /* where PyTorch's rule decides; NAN slope: not compared there */
     int kinks;
+    bool nan_at_infinity; /* as in PyTorch: infinity / infinity */
 } oracle_op;
 
 extern const oracle_op oracle_ops[];

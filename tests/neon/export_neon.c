@@ -24,7 +24,7 @@ static void interval(const oracle_op *op, actune_dtype dtype, bool backward, dou
         *low = *high = NAN;
         return;
     }
-    if (isnan((double)exact)) {
+    if (isnan((double)exact) || (isinf(x) && op->nan_at_infinity)) {
         *low = 1, *high = -1;
         return;
     }
