@@ -116,10 +116,11 @@ void at_emit_literal(at_strbuf *out, double value, bool f64)
     }
 }
 
-/* In vector code ROUND changes nothing: every value has the compute type. */
+/* ROUND changes nothing in vector code, where every value has the compute type, nor in a kernel that computes in f64. */
 static at_node_id resolve(const emitter *e, at_node_id id)
 {
-    while (e->graph->nodes[id].op == AT_OP_GRAD_CLIP || (!e->scalar && e->graph->nodes[id].op == AT_OP_ROUND))
+    bool narrowing = e->scalar && e->emit->kernel->signature.compute == ACTUNE_F32;
+    while (e->graph->nodes[id].op == AT_OP_GRAD_CLIP || (!narrowing && e->graph->nodes[id].op == AT_OP_ROUND))
         id = e->graph->nodes[id].arg[0];
     return id;
 }

@@ -1,8 +1,7 @@
 /* The graph as one scalar CUDA function: values used once are written where they are used, others get names. */
 #include "emit_cuda_expression.h"
 
-#include "../runtime/base/dtype.h"
-#include "../runtime/base/number.h"
+#include "emit_c.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -79,24 +78,6 @@ typedef struct printer {
     at_strbuf *out;
 } printer;
 
-/* The fewest digits that give the same number in the compute type. */
-static void print_shortest(const printer *p, double value, at_strbuf *text)
-{
-    for (int digits = 1; !p->f64 && digits <= 9; digits++) {
-        char decimal[40];
-        snprintf(decimal, sizeof decimal, "%.*g", digits, value);
-        double parsed;
-        for (char *c = decimal; *c; c++)
-            if (*c == ',')
-                *c = '.'; /* the host program's locale */
-        if (at_number_parse(decimal, strlen(decimal), &parsed) == AT_NUMBER_OK && (float)parsed == (float)value) {
-            at_strbuf_append(text, decimal);
-            return;
-        }
-    }
-    at_strbuf_double(text, value);
-}
-
 static void print_constant(const printer *p, double value)
 {
     if (isnan(value) || isinf(value)) {
@@ -110,13 +91,7 @@ static void print_constant(const printer *p, double value)
         print_constant(p, value < 0 ? -(double)INFINITY : (double)INFINITY);
         return;
     }
-    at_strbuf text = {0};
-    print_shortest(p, value, &text);
-    bool whole = !strpbrk(at_strbuf_text(&text), ".e");
-    at_strbuf_printf(p->out, value < 0 || signbit(value) ? "(%s%s%s)" : "%s%s%s", at_strbuf_text(&text), whole ? ".0" : "",
-                     p->f64 ? "" : "f");
-    p->out->failed |= text.failed;
-    at_strbuf_clear(&text);
+    at_emit_literal(p->out, value, p->f64);
 }
 
 static const char *spelling_of(const printer *p, at_op op)
