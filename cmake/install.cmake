@@ -1,9 +1,7 @@
 # Install: libraries, the header, a CMake package (actune::actune, actune::runtime) and pkg-config files.
 include(CMakePackageConfigHelpers)
 
-option(BUILD_SHARED_LIBS "What find_package(actune)'s plain target names stand for" OFF)
 set(libraries actune_static actune_shared actune_runtime_static actune_runtime_shared)
-set_target_properties(actune_static PROPERTIES EXPORT_NAME actune_static)
 install(TARGETS ${libraries} EXPORT actune-targets
   ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(DIRECTORY runtime/include/actune DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
@@ -15,6 +13,21 @@ configure_package_config_file(cmake/actune-config.cmake.in ${CMAKE_CURRENT_BINAR
 write_basic_package_version_file(${CMAKE_CURRENT_BINARY_DIR}/actune-config-version.cmake COMPATIBILITY SameMinorVersion)
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/actune-config.cmake ${CMAKE_CURRENT_BINARY_DIR}/actune-config-version.cmake
   DESTINATION ${package_folder})
+
+# `cmake --install --prefix` and packagers move the folder, so its place is told from where the .pc file lies; only folders that
+# were given as absolute paths stay where they are.
+set(PC_PREFIX ${CMAKE_INSTALL_PREFIX})
+if(NOT IS_ABSOLUTE "${CMAKE_INSTALL_LIBDIR}")
+  file(RELATIVE_PATH up /prefix/${CMAKE_INSTALL_LIBDIR}/pkgconfig /prefix)
+  string(REGEX REPLACE "/$" "" up "${up}")
+  set(PC_PREFIX "\${pcfiledir}/${up}")
+endif()
+foreach(kind LIBDIR INCLUDEDIR)
+  set(PC_${kind} ${CMAKE_INSTALL_${kind}})
+  if(NOT IS_ABSOLUTE "${PC_${kind}}")
+    set(PC_${kind} "\${prefix}/${PC_${kind}}")
+  endif()
+endforeach()
 
 foreach(name actune actune_runtime)
   set(PC_NAME ${name})
