@@ -56,6 +56,8 @@ void at_terms_add(at_derivation *d, at_terms *terms, at_term term);
 at_term at_term_of(at_derivation *d, at_node_id node);
 /* term *= scale * factor (AT_NO_NODE: 1). */
 void at_term_multiply(at_derivation *d, at_term *term, double scale, at_node_id factor);
+/* term *= other, masks included. */
+void at_term_times(at_derivation *d, at_term *term, const at_term *other);
 /* The term is 0 unless condition == when. */
 void at_term_mask(at_derivation *d, at_term *term, at_node_id condition, bool when);
 /* A term's value without its masks. */

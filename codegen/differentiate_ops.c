@@ -1,6 +1,7 @@
 /* The derivative of each op. Each is written so that it is accurate by construction: no 1 - t*t, no s*(1 - s). */
 #include "differentiate.h"
 
+#include <float.h>
 #include <math.h>
 
 /* A factor scale * node (AT_NO_NODE: 1). */
@@ -264,9 +265,21 @@ static void share_div(const share *s)
     s->sink(s->user, s->node.arg[1], term);
 }
 
+/* A bound at the end of f32 is there for infinity alone (max(x, -FLT_MAX) keeps silu(-inf) from being inf * 0): what it
+   is multiplied by has its limit there, and the gradient needs no mask. */
+static bool guards_infinity(const share *s)
+{
+    double bound;
+    return at_is_constant(&s->d->rewriter, s->node.arg[1], &bound) && fabs(bound) >= FLT_MAX;
+}
+
 /* All to the second argument at a tie; a NaN in the first lets the gradient through, as in torch's relu. */
 static void share_bound(const share *s)
 {
+    if (guards_infinity(s)) {
+        send(s, 0, 1, AT_NO_NODE);
+        return;
+    }
     at_derivation *d = s->d;
     bool is_max = s->node.op == AT_OP_MAX;
     at_node_id a = s->node.arg[0], b = s->node.arg[1];

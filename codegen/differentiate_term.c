@@ -101,6 +101,28 @@ void at_term_mask(at_derivation *d, at_term *term, at_node_id condition, bool wh
     term->mask[term->masks++] = (at_mask){condition, when};
 }
 
+void at_term_times(at_derivation *d, at_term *term, const at_term *other)
+{
+    at_term by = *other;
+    if (term->zeros + by.zeros > AT_TERM_ZEROS_MAX) {
+        at_node_id value = at_term_value(d, &by);
+        by = (at_term){.scale = 1, .other = AT_NO_NODE, .factor = AT_NO_NODE, .masks = other->masks};
+        at_term_multiply(d, term, 1, value);
+    }
+    term->scale *= by.scale;
+    term->factor = product(d, term->factor, by.factor);
+    term->other = product(d, term->other, by.other);
+    for (int k = 0; k < term->zeros; k++)
+        term->zero[k].wild |= by.wild;
+    for (int k = 0; k < by.zeros; k++) {
+        term->zero[term->zeros] = by.zero[k];
+        term->zero[term->zeros++].wild |= term->wild;
+    }
+    term->wild |= by.wild;
+    for (int k = 0; k < other->masks; k++)
+        at_term_mask(d, term, other->mask[k].condition, other->mask[k].when);
+}
+
 static at_node_id zero_where(at_derivation *d, at_node_id node, at_node_id value)
 {
     at_node_id zero = at_derive_constant(d, 0);

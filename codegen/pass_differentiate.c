@@ -1,13 +1,12 @@
-/* Reverse mode in two levels. Nodes that depend on one node alone (their base: an input, or where several inputs first
-   meet) make up a unary piece; its derivative is taken by itself, from a gradient of 1, and then multiplied by the
-   gradient that flows in. So dx comes out as dy * f'(x), with f'(x) a function of x alone: cheap, and ready to be
-   approximated as a whole. Selects stay outermost: select(c, dy * f', 0). */
+/* Nodes that depend on one node alone (their base: an input, or where several inputs first meet) make up unary pieces.
+   A piece's slope is found forward, node by node; between pieces the gradient goes in reverse. So dx comes out as dy *
+   f'(x), with f'(x) a function of x alone: few operations, and ready to be approximated as a whole. Selects stay
+   outermost: select(c, dy * f', 0). */
 #include "pass.h"
 
 #include "differentiate.h"
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 at_range at_derive_range(at_derivation *d, at_node_id id)
 {
@@ -49,85 +48,104 @@ at_node_id at_derive_constant(at_derivation *d, double value)
     return at_fold_constant(&d->rewriter, value);
 }
 
-/* One reverse sweep over nodes bottom .. top: what has arrived at each. */
 typedef struct sweep {
     at_derivation *d;
-    at_node_id *base;
-    const at_node_id *same; /* of an input the first node of that input, of others the node itself */
-    at_node_id bottom;
-    at_terms *arrived; /* [id - bottom] */
+    at_node_id *base;  /* of each node; AT_NO_NODE for what depends on no input */
+    at_node_id *same;  /* of an input the first node of that input, of others the node itself */
+    bool *needed;      /* some slope is wanted or known */
+    at_terms *arrived; /* the gradient so far, terms to be added */
+    at_terms *slope;   /* d(node)/d(base), once found; never empty then, but where it is 0 */
+    at_terms *local;   /* the slope being made */
 } sweep;
 
 static void arrive(void *user, at_node_id argument, at_term term)
 {
     const sweep *s = user;
-    at_terms_add(s->d, &s->arrived[s->same[argument] - s->bottom], term);
+    at_terms_add(s->d, &s->arrived[s->same[argument]], term);
 }
 
-static void sweep_clear(sweep *s, at_node_id top)
+/* Chain rule: the local derivative towards `argument` times the argument's own slope. */
+static void chain(void *user, at_node_id argument, at_term term)
 {
-    for (at_node_id i = s->bottom; s->arrived && i <= top; i++)
-        at_terms_clear(&s->arrived[i - s->bottom]);
-    free(s->arrived);
+    const sweep *s = user;
+    argument = s->same[argument];
+    if (s->base[argument] == argument) {
+        at_terms_add(s->d, s->local, term);
+        return;
+    }
+    for (int32_t k = 0; k < s->slope[argument].count; k++) {
+        at_term product = term;
+        at_term_times(s->d, &product, &s->slope[argument].term[k]);
+        at_terms_add(s->d, s->local, product);
+    }
 }
 
-static actune_status sweep_open(sweep *s, at_node_id top)
+/* Marks what the slope of `top` needs and is not known yet. */
+static void mark_needed(const sweep *s, at_node_id top, bool *wanted)
 {
-    s->arrived = calloc((size_t)(top - s->bottom) + 1, sizeof *s->arrived);
-    if (!s->arrived)
-        s->d->rewriter.graph.failed = true;
-    return at_graph_status(&s->d->rewriter.graph);
-}
-
-/* d(top)/d(base) of a unary piece, as terms. */
-static actune_status derive_piece(const sweep *outer, at_node_id top, at_terms *slope)
-{
-    at_derivation *d = outer->d;
-    sweep s = {d, outer->base, outer->same, outer->base[top], NULL};
-    actune_status status = sweep_open(&s, top);
-    if (status == ACTUNE_OK)
-        at_terms_add(d, &s.arrived[top - s.bottom], at_term_of(d, AT_NO_NODE));
-    for (at_node_id i = top; i > s.bottom && status == ACTUNE_OK; i--) {
-        if (s.arrived[i - s.bottom].count == 0)
+    const at_graph *graph = &s->d->rewriter.graph;
+    wanted[top] = true;
+    for (at_node_id i = top; i > s->base[top]; i--) {
+        const at_node *node = &graph->nodes[i];
+        if (!wanted[i])
             continue;
-        at_term term = at_terms_join(d, &s.arrived[i - s.bottom]);
-        status = at_derive_op(d, i, &term, arrive, &s);
-    }
-    if (status == ACTUNE_OK)
-        at_terms_reduce(d, &s.arrived[0], slope);
-    sweep_clear(&s, top);
-    return status == ACTUNE_OK ? at_graph_status(&d->rewriter.graph) : status;
-}
-
-/* term * each term of the slope. A slope's own factors are settled first, so that it stays a function of its base
- * alone. */
-static void multiply_slope(sweep *s, const at_term *term, const at_terms *slope, at_node_id to)
-{
-    for (int32_t k = 0; k < slope->count; k++) {
-        const at_term *part = &slope->term[k];
-        at_term result = *term;
-        at_node_id value = at_term_value(s->d, part);
-        at_term_multiply(s->d, &result, 1, value);
-        for (int m = 0; m < part->masks; m++)
-            at_term_mask(s->d, &result, part->mask[m].condition, part->mask[m].when);
-        arrive(s, to, result);
+        for (int k = node->op == AT_OP_SELECT; k < at_op_get(node->op)->arguments; k++) {
+            at_node_id argument = s->same[node->arg[k]];
+            if (s->base[argument] == s->base[top] && argument != s->base[top] && !s->needed[argument])
+                wanted[argument] = true;
+        }
     }
 }
 
-static actune_status pass_down(sweep *s, at_node_id id)
+static actune_status find_slope_of(sweep *s, at_node_id id)
 {
-    at_term term = at_terms_join(s->d, &s->arrived[id - s->bottom]);
-    if (s->base[id] == id)
-        return at_derive_op(s->d, id, &term, arrive, s);
-    at_terms slope = {0};
-    actune_status status = derive_piece(s, id, &slope);
+    at_terms local = {0};
+    at_term one = at_term_of(s->d, AT_NO_NODE);
+    s->local = &local;
+    actune_status status = at_derive_op(s->d, id, &one, chain, s);
     if (status == ACTUNE_OK)
-        multiply_slope(s, &term, &slope, s->base[id]);
-    at_terms_clear(&slope);
+        at_terms_reduce(s->d, &local, &s->slope[id]);
+    s->needed[id] = true;
+    at_terms_clear(&local);
     return status;
 }
 
-/* base: of each node; AT_NO_NODE for what depends on no input. */
+static actune_status find_slope(sweep *s, at_node_id top)
+{
+    if (s->needed[top])
+        return ACTUNE_OK;
+    bool *wanted = calloc((size_t)top + 1, sizeof *wanted);
+    actune_status status = ACTUNE_OK;
+    if (!wanted)
+        s->d->rewriter.graph.failed = true;
+    else
+        mark_needed(s, top, wanted);
+    for (at_node_id i = s->base[top] + 1; wanted && i <= top && status == ACTUNE_OK; i++)
+        if (wanted[i])
+            status = find_slope_of(s, i);
+    free(wanted);
+    return status == ACTUNE_OK ? at_graph_status(&s->d->rewriter.graph) : status;
+}
+
+/* The gradient times the slope. A slope's own guards are settled first, so that it stays a function of its base alone.
+ */
+static actune_status pass_down(sweep *s, at_node_id id)
+{
+    at_term term = at_terms_join(s->d, &s->arrived[id]);
+    if (s->base[id] == id)
+        return at_derive_op(s->d, id, &term, arrive, s);
+    AT_TRY(find_slope(s, id));
+    for (int32_t k = 0; k < s->slope[id].count; k++) {
+        const at_term *part = &s->slope[id].term[k];
+        at_term result = term;
+        at_term_multiply(s->d, &result, 1, at_term_value(s->d, part));
+        for (int m = 0; m < part->masks; m++)
+            at_term_mask(s->d, &result, part->mask[m].condition, part->mask[m].when);
+        arrive(s, s->base[id], result);
+    }
+    return ACTUNE_OK;
+}
+
 static void find_bases(const at_graph *graph, at_node_id top, at_node_id *base, at_node_id *same)
 {
     for (at_node_id i = 0; i <= top; i++) {
@@ -170,11 +188,39 @@ static at_node_id gradient_of(sweep *s, at_node_id top, int32_t index)
     return at_derive_constant(s->d, 0);
 }
 
+static actune_status sweep_open(sweep *s, at_node_id top)
+{
+    size_t count = (size_t)top + 1;
+    s->base = malloc(count * sizeof *s->base);
+    s->same = malloc(count * sizeof *s->same);
+    s->needed = calloc(count, sizeof *s->needed);
+    s->arrived = calloc(count, sizeof *s->arrived);
+    s->slope = calloc(count, sizeof *s->slope);
+    if (!s->base || !s->same || !s->needed || !s->arrived || !s->slope)
+        s->d->rewriter.graph.failed = true;
+    return at_graph_status(&s->d->rewriter.graph);
+}
+
+static void sweep_clear(sweep *s, at_node_id top)
+{
+    for (at_node_id i = 0; i <= top; i++) {
+        if (s->arrived)
+            at_terms_clear(&s->arrived[i]);
+        if (s->slope)
+            at_terms_clear(&s->slope[i]);
+    }
+    free(s->base);
+    free(s->same);
+    free(s->needed);
+    free(s->arrived);
+    free(s->slope);
+}
+
 static actune_status differentiate(sweep *s, at_node_id from, at_node_id seed)
 {
     at_derivation *d = s->d;
     AT_TRY(sweep_open(s, from));
-    at_derive_range(d, from);
+    find_bases(&d->rewriter.graph, from, s->base, s->same);
     arrive(s, from, at_term_of(d, seed));
     for (at_node_id i = from; i >= 0; i--)
         if (s->arrived[i].count && d->rewriter.graph.nodes[i].op != AT_OP_INPUT && s->base[i] != AT_NO_NODE)
@@ -186,19 +232,12 @@ actune_status at_pass_differentiate(at_graph *graph, at_node_id from, at_node_id
                                     int32_t wanted_count, at_node_id *gradient)
 {
     AT_TRY(at_graph_status(graph));
-    size_t bytes = ((size_t)from + 1) * sizeof(at_node_id);
-    at_node_id *base = malloc(bytes), *same = malloc(bytes);
     at_derivation d = {0};
-    actune_status status;
+    sweep s = {.d = &d};
     at_rewriter_open(&d.rewriter, graph);
-    sweep s = {&d, base, same, 0, NULL};
-    if (!base || !same)
-        d.rewriter.graph.failed = true;
-    status = at_graph_status(&d.rewriter.graph);
-    if (status == ACTUNE_OK) {
-        find_bases(&d.rewriter.graph, from, base, same);
+    actune_status status = at_graph_status(&d.rewriter.graph);
+    if (status == ACTUNE_OK)
         status = differentiate(&s, from, seed);
-    }
     for (int32_t i = 0; i < wanted_count && status == ACTUNE_OK; i++) {
         gradient[i] = gradient_of(&s, from, wanted[i]);
         status = at_graph_status(&d.rewriter.graph);
@@ -206,7 +245,5 @@ actune_status at_pass_differentiate(at_graph *graph, at_node_id from, at_node_id
     sweep_clear(&s, from);
     at_rewriter_close(&d.rewriter, graph);
     free(d.range);
-    free(base);
-    free(same);
     return status;
 }

@@ -1,4 +1,5 @@
 /* Derivatives against central differences in long double, at special values, and as f32 would compute them. */
+#include "codegen/activation.h"
 #include "codegen/pass.h"
 #include "unit/graphs.h"
 
@@ -367,6 +368,8 @@ Test(differentiate, small_graphs_and_factored_seeds)
         {"(add x b)", "dy"},
         {"(mul x b)", "(mul b dy)"},
         {"(mul x (mul x x))", "(mul dy (mul (mul x x) 3))"},
+        {"(max x -3.4028234663852886e+38)", "dy"},
+        {"(min (max x 0) inf)", "(select (le x 0) 0 dy)"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         at_graph got = derived(cases[i].function, X), wanted = graph_of(cases[i].gradient);
@@ -419,4 +422,55 @@ Test(differentiate, many_masks_and_unsupported)
     cr_assert_eq(at_pass_differentiate(&graph, y, dy, &by, 1, &gradient), ACTUNE_OK);
     cr_expect_eq(graph.nodes[gradient].op, AT_OP_CONSTANT);
     at_graph_clear(&graph);
+}
+
+/* An activation with its defaults as constants, and its derivative. */
+static at_graph derived_activation(const at_activation *activation)
+{
+    at_graph graph = {0};
+    at_node_id inputs[1 + AT_PARAMETERS_MAX] = {at_graph_input(&graph, X)}, gradient;
+    for (int i = 0; i < activation->parameters; i++)
+        inputs[1 + i] = at_graph_constant(&graph, activation->parameter[i].default_value);
+    cr_assert_eq(at_graph_inline(&graph, &activation->graph, inputs, 1 + activation->parameters, graph.output),
+                 ACTUNE_OK);
+    graph.outputs = 1;
+    cr_assert_eq(at_pass_fold(&graph), ACTUNE_OK);
+    cr_assert_eq(at_pass_stabilise(&graph), ACTUNE_OK);
+    at_node_id dy = at_graph_input(&graph, DY);
+    int32_t by = X;
+    cr_assert_eq(at_pass_differentiate(&graph, graph.output[0], dy, &by, 1, &gradient), ACTUNE_OK);
+    graph.output[graph.outputs++] = gradient;
+    cr_assert_eq(at_pass_fold(&graph), ACTUNE_OK);
+    cr_assert_eq(at_pass_stabilise(&graph), ACTUNE_OK);
+    return graph;
+}
+
+/* Whatever templates/activations holds: limits at the ends, NaN, differences, the derivative class in f32. */
+Test(differentiate, every_built_in)
+{
+    cr_assert_geq(at_activation_count(), 20);
+    for (int i = 0; i < at_activation_count(); i++) {
+        const char *name = at_activation_get(i)->name;
+        at_graph graph = derived_activation(at_activation_get(i));
+        cr_expect_leq(graph.count, 40, "%s: %d nodes", name, (int)graph.count);
+        for (int sign = -1; sign <= 1; sign += 2) {
+            float far = evaluate_f32(&graph, 1, sign * INFINITY, 0, 1),
+                  near = evaluate_f32(&graph, 1, sign * 1e30f, 0, 1);
+            cr_expect(fabsf(far - near) <= 1e-6f, "%s: %g at %g, %g at infinity", name, (double)near, sign * 1e30,
+                      (double)far);
+        }
+        float slope = evaluate_f32(&graph, 1, NAN, 0, 3), value = evaluate_f32(&graph, 0, NAN, 0, 3);
+        cr_expect(isnan(value), "%s(NaN) is %g", name, (double)value);
+        cr_expect(isnan(slope) || isfinite(slope), "%s'(NaN)", name);
+        for (int k = -900; k <= 900; k++) {
+            float x = (float)k * 0.037f + 1e-4f;
+            long double h = 1e-6L, exact = evaluate(&graph, 1, x, 0, 1);
+            long double wanted = (evaluate(&graph, 0, x + h, 0, 0) - evaluate(&graph, 0, x - h, 0, 0)) / (2 * h);
+            cr_expect(fabsl(exact - wanted) < 1e-8L, "%s'(%g): %Lg, differences %Lg", name, (double)x, exact, wanted);
+            long double error = fabsl(evaluate_f32(&graph, 1, x, 0, 1) - exact);
+            cr_expect(error <= fmaxl(4.8e-7L * fabsl(exact), 3e-7L), "%s'(%g) in f32: off by %Lg", name, (double)x,
+                      error);
+        }
+        at_graph_clear(&graph);
+    }
 }
