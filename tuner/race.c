@@ -12,6 +12,7 @@ enum { ROUNDS_MIN = 9, ROOF_RIVALS = 3, ROUNDS_MAX = 31, CORE_ELEMENTS = 16384, 
 /* In each of three rounds slower than the best by more than this: out. */
 #define FAR_BEHIND 1.15
 #define ROOF 0.98
+#define PLAIN_SLOW 3.0
 
 /* --- arms --- */
 
@@ -177,6 +178,14 @@ static bool is_settled(const at_race *race)
     return true;
 }
 
+/* The plain loop stands in a table only: a slow one is not waited for in every round. */
+static void release_plain(at_race *race)
+{
+    bool slow = race->plain >= 0 && race->best >= 0 && race->log_ratio[race->plain].median > race->log_ratio[race->best].median + log(PLAIN_SLOW);
+    if (race->plain >= 0 && (slow || race->rounds >= ROUNDS_MIN))
+        race->arm[race->plain].active = false;
+}
+
 /* Rounds until it is decided, the roof is reached, or the time is over. Always at least three. */
 static actune_status run_rounds(at_group *group, at_race *race, at_bench *bench, double until_ns)
 {
@@ -193,6 +202,7 @@ static actune_status run_rounds(at_group *group, at_race *race, at_bench *bench,
             continue;
         estimate(race);
         int rivals = drop_losers(race);
+        release_plain(race);
         if (race->best < 0)
             break;
         bool late = at_now_ns() > until_ns;
@@ -365,6 +375,19 @@ static bool is_better_tie(const at_group *group, const at_race *race, int arm, i
     return own != other ? own < other : variant[arm] < variant[than];
 }
 
+/* A winner that is not surely faster than what runs today (the incumbent, else the default), pair by pair, does not replace it. */
+static void require_gain(at_race *race)
+{
+    int today = race->incumbent >= 0 ? race->incumbent : race->first_default;
+    if (race->winner < 0 || today < 0 || race->winner == today || race->arm[today].samples != race->rounds)
+        return;
+    at_interval gain = at_paired_log_ratio(race->arm[today].samples_ns, race->arm[race->winner].samples_ns, race->rounds, (uint64_t)race->seed);
+    if (gain.low > 0 && gain.median > log1p(AT_TIE_MARGIN))
+        return;
+    race->winner = today;
+    race->tied[today] = true;
+}
+
 /* Tie set, then: incumbent, default, less code, order of the knobs. */
 static void decide(const at_group *group, at_race *race)
 {
@@ -379,6 +402,7 @@ static void decide(const at_group *group, at_race *race)
     for (int i = 0; i < race->count; i++)
         if (race->tied[i] && is_better_tie(group, race, i, race->winner))
             race->winner = i;
+    require_gain(race);
     free(of);
 }
 

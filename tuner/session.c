@@ -83,9 +83,18 @@ actune_status at_session_open(at_session *session, at_store *store, at_cache *ca
     session->threads = device->processors > 0 ? device->processors : 1;
     if (options->max_threads > 0 && options->max_threads < session->threads)
         session->threads = options->max_threads;
+    return ACTUNE_OK;
+}
+
+actune_status at_session_equip(at_session *session)
+{
+    if (session->id)
+        return ACTUNE_OK;
     AT_TRY(at_compiler_get(&session->compiler));
-    AT_TRY(at_pool_create(session->threads, &session->pool));
-    AT_TRY(make_copies(session));
+    if (!session->pool)
+        AT_TRY(at_pool_create(session->threads, &session->pool));
+    if (!session->copies)
+        AT_TRY(make_copies(session));
     return at_record_session(session);
 }
 

@@ -90,6 +90,8 @@ typedef struct at_group {
 
 /* session.c */
 actune_status at_session_open(at_session *session, at_store *store, at_cache *cache, const at_device *device, const at_tune_options *options);
+/* What measuring needs: compiler, threads, tuned copies, the session's row. Not before there is something to measure. */
+actune_status at_session_equip(at_session *session);
 void at_session_close(at_session *session);
 bool at_session_stopped(const at_session *session);
 void at_session_progress(at_session *session, const char *step);

@@ -182,6 +182,7 @@ static actune_status measure_group(at_group *group, const plan *of)
     AT_TRY(reuse_known(group)); /* the process that held the lock may have tuned the same */
     if (all_done(group))
         return ACTUNE_OK;
+    AT_TRY(at_session_equip(group->session));
     AT_TRY(at_group_enumerate(group));
     build_plain(group);
     AT_TRY(at_race_core(group));
