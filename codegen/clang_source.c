@@ -71,39 +71,76 @@ actune_status at_source_push(at_source *source, at_token token)
     return ACTUNE_OK;
 }
 
-/* Names that could make a compiler look at files or change how it reads what follows. */
+/* Tokens that could make a compiler look at files or change how it reads what follows. Digraphs would be brackets
+ * unseen. */
 static bool is_forbidden(const at_token *token)
 {
+    static const char *const marks[] = {"#", "##", "%:", "<:", ":>", "<%", "%>"};
+    for (size_t i = 0; token->kind == AT_TOKEN_MARK && i < sizeof marks / sizeof *marks; i++)
+        if (at_token_is(token, marks[i]))
+            return true;
     return token->kind == AT_TOKEN_NAME && (at_token_is(token, "_Pragma") || at_token_is(token, "__pragma") ||
                                             (token->length > 6 && !memcmp(token->text, "__has_", 6)));
 }
 
-/* Bounds the depth of the syntax tree before anybody builds it. */
-static actune_status check_shape(const at_source *source)
+/* What is open at one token. */
+typedef struct shape {
+    const at_token *open[AT_SOURCE_NESTING_MAX];
+    int nesting, statement, elses;
+} shape;
+
+static actune_status check_bracket(const at_source *source, shape *s, const at_token *t)
 {
-    int nesting = 0, round = 0, statement = 0, elses = 0;
-    for (int i = 0; i < source->count; i++) {
-        const at_token *t = &source->tokens[i];
-        char mark = t->kind == AT_TOKEN_MARK && t->length == 1 ? t->text[0] : 0;
-        if (is_forbidden(t) || at_token_is(t, "#") || at_token_is(t, "##") || at_token_is(t, "%:"))
-            return at_source_fail(source, ACTUNE_UNSUPPORTED, t->offset, "'%.*s' is not supported in a definition",
-                                  (int)t->length, t->text);
-        round += (mark == '(') - (mark == ')');
-        nesting += (mark && strchr("([{", mark)) - (mark && strchr(")]}", mark));
-        elses += at_token_is(t, "else");
-        statement = round <= 0 && mark && strchr(";{}", mark) ? 0 : statement + 1;
-        if (nesting <= 0 && mark == '}')
-            nesting = round = elses = 0;
-        if (nesting > AT_SOURCE_NESTING_MAX)
+    static const char opening[] = "([{", closing[] = ")]}";
+    char mark = t->kind == AT_TOKEN_MARK && t->length == 1 ? t->text[0] : ' ';
+    const char *closes = strchr(closing, mark);
+    if (strchr(opening, mark)) {
+        if (s->nesting == AT_SOURCE_NESTING_MAX)
             return at_source_fail(source, ACTUNE_UNSUPPORTED, t->offset, "more than %d brackets are open here",
                                   AT_SOURCE_NESTING_MAX);
-        if (statement > AT_SOURCE_STATEMENT_MAX)
+        s->open[s->nesting++] = t;
+    } else if (closes) {
+        if (!s->nesting || s->open[s->nesting - 1]->text[0] != opening[closes - closing])
+            return at_source_fail(source, ACTUNE_SYNTAX, t->offset, "this '%c' closes no '%c'", mark,
+                                  opening[closes - closing]);
+        s->nesting--;
+    }
+    return ACTUNE_OK;
+}
+
+static bool ends_statement(const shape *s, const at_token *t)
+{
+    for (int i = 0; i < s->nesting; i++)
+        if (s->open[i]->text[0] != '{')
+            return false;
+    return t->kind == AT_TOKEN_MARK && t->length == 1 && strchr(";{}", t->text[0]);
+}
+
+/* Bounds the depth of the syntax tree before anybody builds it. Brackets must match: compilers lose their way
+ * otherwise. */
+static actune_status check_shape(const at_source *source)
+{
+    shape s = {.nesting = 0};
+    for (int i = 0; i < source->count; i++) {
+        const at_token *t = &source->tokens[i];
+        if (is_forbidden(t))
+            return at_source_fail(source, ACTUNE_UNSUPPORTED, t->offset, "'%.*s' is not supported in a definition",
+                                  (int)t->length, t->text);
+        if (at_token_is(t, "...") && (!i || !at_token_is(&t[-1], ","))) /* libclang 14 crashes on `f(g(x)...)` */
+            return at_source_fail(source, ACTUNE_SYNTAX, t->offset, "'...' may only follow a ',' between parameters");
+        AT_TRY(check_bracket(source, &s, t));
+        s.elses = s.nesting ? s.elses + at_token_is(t, "else") : 0;
+        s.statement = ends_statement(&s, t) ? 0 : s.statement + 1;
+        if (s.statement > AT_SOURCE_STATEMENT_MAX)
             return at_source_fail(source, ACTUNE_UNSUPPORTED, t->offset,
                                   "this statement has more than %d tokens: split it", AT_SOURCE_STATEMENT_MAX);
-        if (elses > AT_SOURCE_ELSE_MAX)
+        if (s.elses > AT_SOURCE_ELSE_MAX)
             return at_source_fail(source, ACTUNE_UNSUPPORTED, t->offset, "more than %d 'else' in one function",
                                   AT_SOURCE_ELSE_MAX);
     }
+    if (s.nesting)
+        return at_source_fail(source, ACTUNE_SYNTAX, s.open[s.nesting - 1]->offset, "this '%c' is never closed",
+                              s.open[s.nesting - 1]->text[0]);
     return ACTUNE_OK;
 }
 

@@ -83,9 +83,9 @@ static actune_status open_unit(parsed *p)
         return at_fail(ACTUNE_INTERNAL, "libclang %s gives no index", p->api->version);
     int error = p->api->parseTranslationUnit2(p->index, name, clang_arguments,
                                               sizeof clang_arguments / sizeof *clang_arguments, &file, 1, 0, &p->unit);
-    if (error || !p->unit)
-        return at_fail(ACTUNE_INTERNAL, "%s: libclang %s fails on this text (error %d)", p->source.path,
-                       p->api->version, error);
+    if (error || !p->unit) /* it catches its own crashes; they happen on broken C only, as far as a fuzzer could find */
+        return at_fail(ACTUNE_SYNTAX, "%s:1:1: libclang %s gives up on this text (error %d): is it valid C?",
+                       p->source.path, p->api->version, error);
     AT_TRY(check_diagnostics(p));
     return list_functions(p);
 }

@@ -151,7 +151,12 @@ static const struct refusal {
     /* Errors of C: clang's words. */
     {"float f(float x) { return x + ; }", "my.c:1:31: expected expression", ACTUNE_SYNTAX},
     {"float f(float x) { return y; }", "my.c:1:27: use of undeclared identifier 'y'", ACTUNE_SYNTAX},
-    {"float f(float x)\n{\n    return x\n", "my.c:3:12: expected ';'", ACTUNE_SYNTAX},
+    {"float f(float x)\n{\n    return x\n}", "my.c:3:12: expected ';'", ACTUNE_SYNTAX},
+    {"float f(float x)\n{\n    return x;\n", "my.c:2:1: this '{' is never closed", ACTUNE_SYNTAX},
+    {"float f(float x) { return x); }", "my.c:1:28: this ')' closes no '('", ACTUNE_SYNTAX},
+    {"float f(float x) { return x; }}", "my.c:1:31: this '}' closes no '{'", ACTUNE_SYNTAX},
+    {"float f(float *x, f(x)...) { return x; }", "my.c:1:23: '...' may only follow a ','", ACTUNE_SYNTAX},
+    {"float f(float x) <% return x; %>", "my.c:1:18: '<%' is not supported", 0},
     {"float f(float x) { return x % 2; }", "my.c:1:29: invalid operands", ACTUNE_SYNTAX},
     {"float f(float x) { return x @ 1; }", "my.c:1:29: unexpected character '@'", ACTUNE_SYNTAX},
     {"float f(float x) { return x \xc3\xa4; }", "my.c:1:29: unexpected byte 0xc3", ACTUNE_SYNTAX},
