@@ -15,7 +15,7 @@
 
 typedef struct at_verify_report {
     bool passed, exhaustive;   /* exhaustive: every x of a 16-bit type */
-    double max_error_ulp;      /* of the output's type, where the exact value is a normal number */
+    double max_error_ulp;      /* of the output's type, where the class bounds the error relative to the result (at most 64 ULP) */
     double max_error_absolute; /* where it is finite; sums are in neither */
     double max_share;          /* largest error / error allowed */
     int64_t compared;          /* values */
