@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* A program without a home (a daemon, a container) compiles to a folder of its user in the temporary folder; at_cache_open
-   refuses one that somebody else made there. */
+/* A program without a home (a daemon, a container) compiles to a folder of its user in the temporary folder;
+   at_cache_open refuses one that somebody else made there. */
 static actune_status open_temporary_cache(at_cache **cache)
 {
     const char *folder = getenv("TMPDIR");

@@ -14,7 +14,7 @@ struct actune_context {
     _Atomic int references; /* the opener and every plan: closed early, it lives until the last plan is destroyed */
     at_device device;
     at_dispatch *dispatch;
-    at_cache *cache;        /* NULL: no folder can be used, cache_note says why, everything is interpreted */
+    at_cache *cache; /* NULL: no folder can be used, cache_note says why, everything is interpreted */
     char cache_note[512];
     int max_threads;
     bool no_compile;

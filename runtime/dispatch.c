@@ -46,8 +46,8 @@ static bool find_layout(const char *name, at_layout *layout)
     return false;
 }
 
-/* Of a cold and a warm winner for one size the one measured as the tensor will be met: cold beyond the cache (MEASURING:
-   the default regime of a size). */
+/* Of a cold and a warm winner for one size the one measured as the tensor will be met: cold beyond the cache
+   (MEASURING: the default regime of a size). */
 static bool is_regime_of_size(const at_device *device, const at_store_workload *workload)
 {
     int64_t cache = device->l3_bytes > 0 ? device->l3_bytes : device->l2_bytes;
@@ -76,8 +76,10 @@ static actune_status add_choice(void *user, const at_store_choice *choice)
 {
     loading_state *loading = user;
     const at_store_workload *workload = &choice->workload;
-    at_table_row row = {.key = {.size_bucket = workload->size_bucket, .channel_bucket = workload->channel_bucket,
-                                .inner_bucket = workload->inner_bucket, .in_place = workload->in_place}};
+    at_table_row row = {.key = {.size_bucket = workload->size_bucket,
+                                .channel_bucket = workload->channel_bucket,
+                                .inner_bucket = workload->inner_bucket,
+                                .in_place = workload->in_place}};
     if (!is_hash(choice->kernel) || !is_hash(choice->source_hash) || !find_layout(workload->layout, &row.key.layout))
         return ACTUNE_OK;
     memcpy(row.key.kernel.hex, choice->kernel, sizeof row.key.kernel.hex);
@@ -202,7 +204,8 @@ int at_dispatch_find(const at_dispatch *dispatch, const at_table_key *key, at_ca
         int found = at_table_find(&dispatch->table[kin], key, match, MATCHES_PER_TABLE);
         for (int i = 0; i < found && count < AT_CANDIDATES_MAX; i++)
             if (!known(candidates, count, &match[i]))
-                candidates[count++] = (at_candidate){match[i].variant, match[i].source_hash, tier_of((kinship)kin, match[i].fit)};
+                candidates[count++] =
+                    (at_candidate){match[i].variant, match[i].source_hash, tier_of((kinship)kin, match[i].fit)};
     }
     return count;
 }

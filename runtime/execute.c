@@ -4,7 +4,8 @@
 
 static actune_status refuse(const actune_plan *plan, int port, const char *what)
 {
-    return at_fail(ACTUNE_INVALID_ARGUMENT, "actune_execute: buffer %d (%s) %s", port, plan->kernel.signature.port[port].name, what);
+    return at_fail(ACTUNE_INVALID_ARGUMENT, "actune_execute: buffer %d (%s) %s", port,
+                   plan->kernel.signature.port[port].name, what);
 }
 
 /* The slow path of check_buffer: says what is wrong. */
@@ -18,8 +19,8 @@ static actune_status explain(const actune_plan *plan, const actune_buffer *buffe
                        got != NULL ? got->name : "of no known element type", at_dtype_get(need->dtype)->name);
     }
     if (buffer->count < need->count)
-        return at_fail(ACTUNE_INVALID_ARGUMENT, "actune_execute: buffer %d (%s) has %lld elements, the plan wants %lld", port, name,
-                       (long long)buffer->count, (long long)need->count);
+        return at_fail(ACTUNE_INVALID_ARGUMENT, "actune_execute: buffer %d (%s) has %lld elements, the plan wants %lld",
+                       port, name, (long long)buffer->count, (long long)need->count);
     if (buffer->data == NULL)
         return refuse(plan, port, "is NULL");
     return refuse(plan, port, "is not aligned to its element type");
@@ -42,7 +43,8 @@ static bool overlap(const actune_plan *plan, const actune_buffer *buffers, int a
 /* y = x (dx = dy) exactly, in a plan made for it; they have one element type, as plan_create checked. */
 static bool is_in_place(const actune_plan *plan, const actune_buffer *buffers, int output, int other)
 {
-    return output == plan->in_place_output && other == plan->in_place_input && buffers[output].data == buffers[other].data;
+    return output == plan->in_place_output && other == plan->in_place_input &&
+           buffers[output].data == buffers[other].data;
 }
 
 /* Inputs may share memory with inputs; an output shares with nothing. */
@@ -51,9 +53,11 @@ static actune_status check_output(const actune_plan *plan, const actune_buffer *
     for (int other = 0; other < output; other++)
         if (overlap(plan, buffers, output, other) && !is_in_place(plan, buffers, output, other)) {
             const at_port *port = plan->kernel.signature.port;
-            return at_fail(ACTUNE_INVALID_ARGUMENT, "actune_execute: buffers %d (%s) and %d (%s) overlap%s", other, port[other].name, output,
-                           port[output].name,
-                           buffers[output].data == buffers[other].data ? "; make the plan with in_place if y is to replace x (dx: dy)" : "");
+            return at_fail(ACTUNE_INVALID_ARGUMENT, "actune_execute: buffers %d (%s) and %d (%s) overlap%s", other,
+                           port[other].name, output, port[output].name,
+                           buffers[output].data == buffers[other].data
+                               ? "; make the plan with in_place if y is to replace x (dx: dy)"
+                               : "");
         }
     return ACTUNE_OK;
 }
@@ -86,7 +90,8 @@ actune_status actune_execute(const actune_plan *plan, const actune_buffer *buffe
     if (plan == NULL || buffers == NULL)
         return at_fail(ACTUNE_INVALID_ARGUMENT, "actune_execute: the plan or the list of buffers is NULL");
     if (count != plan->ports)
-        return at_fail(ACTUNE_INVALID_ARGUMENT, "actune_execute: %d buffers, the plan has %d ports", count, plan->ports);
+        return at_fail(ACTUNE_INVALID_ARGUMENT, "actune_execute: %d buffers, the plan has %d ports", count,
+                       plan->ports);
     AT_TRY(check_buffers(plan, buffers));
     void *ports[AT_PORTS_MAX];
     for (int i = 0; i < count; i++)

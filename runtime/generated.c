@@ -35,16 +35,18 @@ static void identify_build(void)
     dl_iterate_phdr(find_self, &path);
     if (path == NULL || stat(path, &file) != 0)
         return;
-    const int64_t facts[] = {(int64_t)file.st_dev, (int64_t)file.st_ino, file.st_size, file.st_mtim.tv_sec, file.st_mtim.tv_nsec};
+    const int64_t facts[] = {(int64_t)file.st_dev, (int64_t)file.st_ino, file.st_size, file.st_mtim.tv_sec,
+                             file.st_mtim.tv_nsec};
     memcpy(build_identity, at_hash_bytes(facts, sizeof facts).hex, IDENTITY_DIGITS);
 }
 
-/* All that decides the text. The hash of the kernel leaves the spec's wording out, the first comment of the source does not. */
+/* All that decides the text. The hash of the kernel leaves the spec's wording out, the first comment of the source does
+   not. */
 static at_hash key_of(const at_kernel *kernel, at_layout layout, const at_target *target, const char *variant)
 {
     at_strbuf text = {0};
-    at_strbuf_printf(&text, "%s\n%s\n%s %s\n%s", kernel->hash.hex, kernel->spec, at_layout_name(layout), at_isa_name(target->isa),
-                     variant != NULL ? variant : "default");
+    at_strbuf_printf(&text, "%s\n%s\n%s %s\n%s", kernel->hash.hex, kernel->spec, at_layout_name(layout),
+                     at_isa_name(target->isa), variant != NULL ? variant : "default");
     at_hash key = at_hash_text(at_strbuf_text(&text));
     at_strbuf_clear(&text);
     return key;
@@ -87,15 +89,16 @@ static bool recall(const at_cache *cache, const at_hash *key, at_generated *gene
 static void remember(at_cache *cache, const at_hash *key, const at_generated *generated)
 {
     at_strbuf record = {0};
-    at_strbuf_printf(&record, "%s\n%s\n%s\n", generated->symbol, generated->source_hash.hex, at_strbuf_text(&generated->variant));
+    at_strbuf_printf(&record, "%s\n%s\n%s\n", generated->symbol, generated->source_hash.hex,
+                     at_strbuf_text(&generated->variant));
     at_strbuf_append(&record, at_strbuf_text(&generated->source));
     if (build_identity[0] != '\0' && at_strbuf_status(&record) == ACTUNE_OK)
         at_cache_put(cache, key, build_identity, at_strbuf_text(&record), record.length);
     at_strbuf_clear(&record);
 }
 
-static actune_status generate(const at_kernel *kernel, at_layout layout, const at_target *target, const at_variant *variant,
-                              at_generated *generated)
+static actune_status generate(const at_kernel *kernel, at_layout layout, const at_target *target,
+                              const at_variant *variant, at_generated *generated)
 {
     at_generate_item item = {.kernel = kernel, .layout = layout, .variant = variant};
     AT_TRY(at_generate_batch(&item, 1, target, &generated->source));
@@ -107,8 +110,8 @@ static actune_status generate(const at_kernel *kernel, at_layout layout, const a
     return at_strbuf_status(&generated->source);
 }
 
-actune_status at_generated_get(at_cache *cache, const at_kernel *kernel, at_layout layout, const at_target *target, const char *text,
-                               at_generated *generated)
+actune_status at_generated_get(at_cache *cache, const at_kernel *kernel, at_layout layout, const at_target *target,
+                               const char *text, at_generated *generated)
 {
     *generated = (at_generated){0};
     pthread_once(&once, identify_build);

@@ -3,7 +3,7 @@
 #include <stddef.h>
 
 enum {
-    PIECE_ALIGN = 64,         /* elements; a cut never shares a cache line between threads when the base is aligned */
+    PIECE_ALIGN = 64,          /* elements; a cut never shares a cache line between threads when the base is aligned */
     THREAD_ELEMENTS_MIN = 4096 /* fewer are done sooner than a second thread joins */
 };
 
@@ -77,7 +77,8 @@ static void store_sum(const at_port *port, void *array, int64_t index, double va
         ((float *)array)[index] = (float)value; /* sums have the compute type */
 }
 
-/* FLAT and CHANNEL_INNER: every chunk has the same slots, so whole rows of slots are added into the first, in chunk order. */
+/* FLAT and CHANNEL_INNER: every chunk has the same slots, so whole rows of slots are added into the first, in chunk
+   order. */
 static void fold_chunks(const at_chunk_plan *plan, double *partial)
 {
     for (int64_t chunk = 1; chunk < plan->chunks; chunk++)
@@ -166,8 +167,12 @@ static void run_piece(void *user, int piece)
 void at_launch_run(const at_launch *launch, at_pool *pool, void *const *ports, void *workspace)
 {
     launch_cut cut = {.launch = launch,
-               .whole = {.port = ports, .outer = launch->shape.outer, .channels = launch->shape.channels,
-                         .inner = launch->shape.inner, .end = launch->total, .partial = workspace}};
+                      .whole = {.port = ports,
+                                .outer = launch->shape.outer,
+                                .channels = launch->shape.channels,
+                                .inner = launch->shape.inner,
+                                .end = launch->total,
+                                .partial = workspace}};
     if (launch->total > 0 && launch->threads == 1) {
         call(launch, &cut.whole);
     } else if (launch->total > 0) {

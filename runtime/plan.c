@@ -41,12 +41,16 @@ static actune_status check_desc(const actune_plan_desc *desc)
 static actune_status lower(actune_plan *plan, const actune_plan_desc *desc)
 {
     AT_TRY(at_spec_parse(desc->spec, &plan->spec));
-    at_kernel_request request = {.direction = desc->direction, .dtype_in = desc->dtype_in, .dtype_out = desc->dtype_out,
-                                 .gradients = desc->gradients, .gradient_count = desc->gradient_count};
+    at_kernel_request request = {.direction = desc->direction,
+                                 .dtype_in = desc->dtype_in,
+                                 .dtype_out = desc->dtype_out,
+                                 .gradients = desc->gradients,
+                                 .gradient_count = desc->gradient_count};
     return at_kernel_lower(&plan->spec, &request, &plan->kernel);
 }
 
-/* The shape: layout, chunks, and what every buffer must hold. The launch is the interpreter's until something better loads. */
+/* The shape: layout, chunks, and what every buffer must hold. The launch is the interpreter's until something better
+   loads. */
 static actune_status lay_out(actune_plan *plan, const actune_plan_desc *desc, int threads)
 {
     const at_signature *signature = &plan->kernel.signature;
@@ -56,8 +60,11 @@ static actune_status lay_out(actune_plan *plan, const actune_plan_desc *desc, in
         const at_port *port = &signature->port[i];
         size_t bytes = (size_t)at_dtype_get(port->dtype)->bytes;
         int64_t count = at_port_count(port, desc->shape);
-        plan->need[i] = (at_port_need){.count = count, .bytes = (size_t)count * bytes, .align_mask = bytes - 1,
-                                       .dtype = port->dtype, .is_output = port->is_output};
+        plan->need[i] = (at_port_need){.count = count,
+                                       .bytes = (size_t)count * bytes,
+                                       .align_mask = bytes - 1,
+                                       .dtype = port->dtype,
+                                       .is_output = port->is_output};
     }
     plan->in_place_input = desc->in_place ? (int)(desc->direction == ACTUNE_BACKWARD) : -1; /* x, or dy behind it */
     plan->in_place_output = desc->in_place ? signature->inputs : -1;                        /* y, or dx */
@@ -98,7 +105,8 @@ static actune_status prepare(actune_plan *plan, const plan_attempt *attempt, int
     at_generated_clear(generated);
     AT_TRY(at_generated_get(plan->context->cache, &plan->kernel, launch->layout, &target, attempt->variant, generated));
     if (attempt->measured != NULL && strcmp(attempt->measured->hex, generated->source_hash.hex) != 0)
-        return at_fail(ACTUNE_NOT_FOUND, "it was measured with other source text (the templates have changed since); tune again");
+        return at_fail(ACTUNE_NOT_FOUND,
+                       "it was measured with other source text (the templates have changed since); tune again");
     AT_TRY(at_launch_init(launch, launch->signature, launch->layout, launch->shape, threads_of(generated, threads)));
     AT_TRY(load(plan, generated));
     plan->tier = attempt->tier;
@@ -109,7 +117,8 @@ static actune_status prepare(actune_plan *plan, const plan_attempt *attempt, int
 static void add_note(actune_plan *plan, const char *lead)
 {
     const char *message = actune_last_error();
-    at_strbuf_printf(&plan->note, "%s%s: %.*s", plan->note.length > 0 ? "; " : "", lead, (int)strcspn(message, "\n"), message);
+    at_strbuf_printf(&plan->note, "%s%s: %.*s", plan->note.length > 0 ? "; " : "", lead, (int)strcspn(message, "\n"),
+                     message);
 }
 
 /* False when nothing can be compiled or loaded at all, so that further candidates are not worth their time. */
@@ -147,7 +156,8 @@ static actune_status try_default(actune_plan *plan, int threads)
 static actune_status interpret(actune_plan *plan, int threads)
 {
     if (plan->kernel.graph.count > AT_INTERPRET_NODES_MAX)
-        return at_fail(ACTUNE_UNSUPPORTED, "the graph has %d operations, more than the interpreter takes (%d), and nothing compiles: %s",
+        return at_fail(ACTUNE_UNSUPPORTED,
+                       "the graph has %d operations, more than the interpreter takes (%d), and nothing compiles: %s",
                        plan->kernel.graph.count, AT_INTERPRET_NODES_MAX, at_strbuf_text(&plan->note));
     at_launch *launch = &plan->launch;
     AT_TRY(at_launch_init(launch, launch->signature, launch->layout, launch->shape, threads));
@@ -258,7 +268,8 @@ actune_status actune_plan_port(const actune_plan *plan, int index, actune_port_i
     if (index < 0 || index >= plan->ports)
         return at_fail(ACTUNE_INVALID_ARGUMENT, "port %d does not exist: the plan has %d", index, plan->ports);
     const at_port *port = &plan->kernel.signature.port[index];
-    *info = (actune_port_info){.name = port->name, .dtype = port->dtype, .count = plan->need[index].count, .is_output = port->is_output};
+    *info = (actune_port_info){
+        .name = port->name, .dtype = port->dtype, .count = plan->need[index].count, .is_output = port->is_output};
     return ACTUNE_OK;
 }
 

@@ -2,9 +2,9 @@
 #ifndef AT_RUNTIME_PLAN_H
 #define AT_RUNTIME_PLAN_H
 
+#include "base/dtype.h"
 #include "context.h"
 #include "generated.h"
-#include "base/dtype.h"
 #include "launch.h"
 #include "workspace.h"
 

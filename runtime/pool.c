@@ -13,9 +13,9 @@
 #include <unistd.h>
 
 enum {
-    SPIN_NS = 30000,         /* a waking worker costs 40-100 us, so spinning for about as long loses at most a factor of two */
-    SPIN_CROWDED_NS = 2000,  /* when the process has more workers than processors somebody else needs this one */
-    PAUSES_PER_LOOK = 32,    /* between two readings of the clock */
+    SPIN_NS = 30000, /* a waking worker costs 40-100 us, so spinning for about as long loses at most a factor of two */
+    SPIN_CROWDED_NS = 2000, /* when the process has more workers than processors somebody else needs this one */
+    PAUSES_PER_LOOK = 32,   /* between two readings of the clock */
     CACHE_LINE = 64,
     THREADS_MAX = 1024
 };
@@ -37,18 +37,19 @@ typedef struct pool_job {
 } pool_job;
 
 struct at_pool {
-    _Alignas(CACHE_LINE) _Atomic uint32_t pending; /* workers that have not finished the job; the futex the caller sleeps on */
+    _Alignas(CACHE_LINE) _Atomic uint32_t
+        pending; /* workers that have not finished the job; the futex the caller sleeps on */
     _Atomic uint32_t caller_asleep;
     _Alignas(CACHE_LINE) atomic_flag busy;
     _Atomic bool stop;
     pool_job job; /* written while busy is held, before the tickets */
     int max_threads, started;
-    unsigned fork_count; /* of the process that owns the workers */
-    pool_worker *workers;     /* max_threads - 1, of which `started` run */
+    unsigned fork_count;  /* of the process that owns the workers */
+    pool_worker *workers; /* max_threads - 1, of which `started` run */
 };
 
-static _Atomic unsigned fork_count;   /* how often this process and its ancestors forked, as seen from the child */
-static _Atomic int workers_alive;     /* of all pools of the process */
+static _Atomic unsigned fork_count; /* how often this process and its ancestors forked, as seen from the child */
+static _Atomic int workers_alive;   /* of all pools of the process */
 static int processors = 1;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
@@ -189,7 +190,7 @@ actune_status at_pool_create(int max_threads, at_pool **pool)
     *new = (at_pool){.max_threads = max_threads, .busy = ATOMIC_FLAG_INIT};
     new->fork_count = atomic_load_explicit(&fork_count, memory_order_relaxed);
     if (max_threads > 1) {
-        new->workers = aligned_alloc(CACHE_LINE, sizeof *new->workers * (size_t)(max_threads - 1));
+        new->workers = aligned_alloc(CACHE_LINE, sizeof *new->workers *(size_t)(max_threads - 1));
         if (new->workers == NULL) {
             free(new);
             return at_fail(ACTUNE_NO_MEMORY, "no memory for a pool of %d threads", max_threads);

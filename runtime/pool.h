@@ -10,8 +10,9 @@ typedef struct at_pool at_pool;
 actune_status at_pool_create(int max_threads, at_pool **pool);
 void at_pool_destroy(at_pool *pool);
 int at_pool_threads(const at_pool *pool);
-/* Runs work(user, i) for i in [0, pieces) on up to `pieces` threads, the caller being one of them; returns when all are done. When
-   the pool is busy with another caller's work, or after fork, the caller does it all by itself. Never fails, never allocates. */
+/* Runs work(user, i) for i in [0, pieces) on up to `pieces` threads, the caller being one of them; returns when all are
+   done. When the pool is busy with another caller's work, or after fork, the caller does it all by itself. Never fails,
+   never allocates. */
 void at_pool_run(at_pool *pool, int pieces, void (*work)(void *user, int piece), void *user);
 
 #endif

@@ -40,8 +40,8 @@ static int take_slot(at_workspaces *workspaces)
         int slot = ~taken == 0 ? AT_WORKSPACES_MAX : __builtin_ctzll(~taken);
         if (slot >= workspaces->count)
             return -1;
-        if (atomic_compare_exchange_weak_explicit(&workspaces->taken, &taken, taken | UINT64_C(1) << slot, memory_order_acquire,
-                                                  memory_order_relaxed))
+        if (atomic_compare_exchange_weak_explicit(&workspaces->taken, &taken, taken | UINT64_C(1) << slot,
+                                                  memory_order_acquire, memory_order_relaxed))
             return slot;
     }
 }

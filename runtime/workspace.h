@@ -11,12 +11,12 @@ enum { AT_WORKSPACES_MAX = 64 };
 typedef struct at_workspaces {
     size_t bytes; /* of each; 0: none are needed */
     int count;
-    _Atomic uint64_t taken;         /* one bit each */
+    _Atomic uint64_t taken;          /* one bit each */
     void *memory[AT_WORKSPACES_MAX]; /* NULL until first needed; written by whoever holds the bit */
 } at_workspaces;
 
-/* Room for `concurrent` executions at once. All are allocated now when they are small; of large ones the first, the others when they are
-   first needed, and then kept. */
+/* Room for `concurrent` executions at once. All are allocated now when they are small; of large ones the first, the
+   others when they are first needed, and then kept. */
 actune_status at_workspaces_init(at_workspaces *workspaces, size_t bytes, int concurrent);
 void at_workspaces_clear(at_workspaces *workspaces);
 

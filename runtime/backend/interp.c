@@ -4,6 +4,7 @@
 #include "../base/dtype.h"
 
 #include <math.h>
+#include <string.h>
 
 enum {
     BLOCK_MAX = 256,
@@ -18,8 +19,8 @@ enum {
 /* One op on a block: out[i] = op(a[i], b[i], c[i]). Truth values are 0 and 1. */
 typedef void (*block_op)(double *out, const double *a, const double *b, const double *c, int count);
 
-/* NaN of either argument comes through (a comparison alone would lose that of b); at a tie the first argument, as ops.def
-   says. */
+/* NaN of either argument comes through (a comparison alone would lose that of b); at a tie the first argument, as
+   ops.def says. */
 static double minimum(double a, double b)
 {
     return ((b < a) | (b != b)) ? b : a;
@@ -42,81 +43,84 @@ static double softplus(double x)
     return maximum(x, 0) + log1p(exp(-fabs(x)));
 }
 
-#define BLOCK_OP(name, value)                                                                        \
-    static void block_##name(double *out, const double *a, const double *b, const double *c, int count) \
-    {                                                                                                \
-        (void)a, (void)b, (void)c;                                                                   \
-        for (int i = 0; i < count; i++)                                                              \
-            out[i] = (value);                                                                        \
+/* clang-format off */
+#define BLOCK_OP(NAME, value)                                                                           \
+    static void block_##NAME(double *out, const double *a, const double *b, const double *c, int count) \
+    {                                                                                                   \
+        (void)a, (void)b, (void)c;                                                                      \
+        for (int i = 0; i < count; i++)                                                                 \
+            out[i] = (value);                                                                           \
     }
 #define A a[i]
 #define B b[i]
 #define C c[i]
-BLOCK_OP(add, A + B)
-BLOCK_OP(sub, A - B)
-BLOCK_OP(mul, A * B)
-BLOCK_OP(div, A / B)
-BLOCK_OP(neg, -A)
-BLOCK_OP(abs, fabs(A))
-BLOCK_OP(fma, fma(A, B, C))
-BLOCK_OP(min, minimum(A, B))
-BLOCK_OP(max, maximum(A, B))
-BLOCK_OP(copysign, copysign(A, B))
-BLOCK_OP(sqrt, sqrt(A))
-BLOCK_OP(floor, floor(A))
-BLOCK_OP(ceil, ceil(A))
-BLOCK_OP(trunc, trunc(A))
-BLOCK_OP(exp, exp(A))
-BLOCK_OP(exp2, exp2(A))
-BLOCK_OP(expm1, expm1(A))
-BLOCK_OP(log, log(A))
-BLOCK_OP(log2, log2(A))
-BLOCK_OP(log1p, log1p(A))
-BLOCK_OP(sin, sin(A))
-BLOCK_OP(cos, cos(A))
-BLOCK_OP(tan, tan(A))
-BLOCK_OP(atan, atan(A))
-BLOCK_OP(sinh, sinh(A))
-BLOCK_OP(cosh, cosh(A))
-BLOCK_OP(tanh, tanh(A))
-BLOCK_OP(asinh, asinh(A))
-BLOCK_OP(erf, erf(A))
-BLOCK_OP(erfc, erfc(A))
-BLOCK_OP(pow, pow(A, B))
-BLOCK_OP(sigmoid, sigmoid(A))
-BLOCK_OP(softplus, softplus(A))
-BLOCK_OP(lt, A < B)
-BLOCK_OP(le, A <= B)
-BLOCK_OP(gt, A > B)
-BLOCK_OP(ge, A >= B)
-BLOCK_OP(eq, A == B)
-BLOCK_OP(ne, A != B)
-BLOCK_OP(and, A != 0 && B != 0)
-BLOCK_OP(or, A != 0 || B != 0)
-BLOCK_OP(not, A == 0)
-BLOCK_OP(select, A != 0 ? B : C)
-BLOCK_OP(identity, A)
-BLOCK_OP(to_f32, (float)A)
-BLOCK_OP(nan, (double)NAN)
+BLOCK_OP(ADD, A + B)
+BLOCK_OP(SUB, A - B)
+BLOCK_OP(MUL, A * B)
+BLOCK_OP(DIV, A / B)
+BLOCK_OP(NEG, -A)
+BLOCK_OP(ABS, fabs(A))
+BLOCK_OP(FMA, fma(A, B, C))
+BLOCK_OP(MIN, minimum(A, B))
+BLOCK_OP(MAX, maximum(A, B))
+BLOCK_OP(COPYSIGN, copysign(A, B))
+BLOCK_OP(SQRT, sqrt(A))
+BLOCK_OP(FLOOR, floor(A))
+BLOCK_OP(CEIL, ceil(A))
+BLOCK_OP(TRUNC, trunc(A))
+BLOCK_OP(EXP, exp(A))
+BLOCK_OP(EXP2, exp2(A))
+BLOCK_OP(EXPM1, expm1(A))
+BLOCK_OP(LOG, log(A))
+BLOCK_OP(LOG2, log2(A))
+BLOCK_OP(LOG1P, log1p(A))
+BLOCK_OP(SIN, sin(A))
+BLOCK_OP(COS, cos(A))
+BLOCK_OP(TAN, tan(A))
+BLOCK_OP(ATAN, atan(A))
+BLOCK_OP(SINH, sinh(A))
+BLOCK_OP(COSH, cosh(A))
+BLOCK_OP(TANH, tanh(A))
+BLOCK_OP(ASINH, asinh(A))
+BLOCK_OP(ERF, erf(A))
+BLOCK_OP(ERFC, erfc(A))
+BLOCK_OP(POW, pow(A, B))
+BLOCK_OP(SIGMOID, sigmoid(A))
+BLOCK_OP(SOFTPLUS, softplus(A))
+BLOCK_OP(LT, A < B)
+BLOCK_OP(LE, A <= B)
+BLOCK_OP(GT, A > B)
+BLOCK_OP(GE, A >= B)
+BLOCK_OP(EQ, A == B)
+BLOCK_OP(NE, A != B)
+BLOCK_OP(AND, A != 0 && B != 0)
+BLOCK_OP(OR, A != 0 || B != 0)
+BLOCK_OP(NOT, A == 0)
+BLOCK_OP(SELECT, A != 0 ? B : C)
+BLOCK_OP(ROUND, (float)A) /* f64 kernels skip it */
+BLOCK_OP(GRAD_CLIP, A)
+/* Never called: constants and inputs are filled in; stretches come with approximation, which is not for the
+   interpreter. */
+BLOCK_OP(CONSTANT, (double)NAN)
+BLOCK_OP(INPUT, (double)NAN)
+BLOCK_OP(STRETCH, (double)NAN)
 #undef A
 #undef B
 #undef C
+/* clang-format on */
 
 static const block_op block_ops[AT_OP_COUNT] = {
-    [AT_OP_ADD] = block_add, [AT_OP_SUB] = block_sub, [AT_OP_MUL] = block_mul, [AT_OP_DIV] = block_div,
-    [AT_OP_NEG] = block_neg, [AT_OP_ABS] = block_abs, [AT_OP_FMA] = block_fma, [AT_OP_MIN] = block_min,
-    [AT_OP_MAX] = block_max, [AT_OP_COPYSIGN] = block_copysign, [AT_OP_SQRT] = block_sqrt,
-    [AT_OP_FLOOR] = block_floor, [AT_OP_CEIL] = block_ceil, [AT_OP_TRUNC] = block_trunc, [AT_OP_EXP] = block_exp,
-    [AT_OP_EXP2] = block_exp2, [AT_OP_EXPM1] = block_expm1, [AT_OP_LOG] = block_log, [AT_OP_LOG2] = block_log2,
-    [AT_OP_LOG1P] = block_log1p, [AT_OP_SIN] = block_sin, [AT_OP_COS] = block_cos, [AT_OP_TAN] = block_tan,
-    [AT_OP_ATAN] = block_atan, [AT_OP_SINH] = block_sinh, [AT_OP_COSH] = block_cosh, [AT_OP_TANH] = block_tanh,
-    [AT_OP_ASINH] = block_asinh, [AT_OP_ERF] = block_erf, [AT_OP_ERFC] = block_erfc, [AT_OP_POW] = block_pow,
-    [AT_OP_SIGMOID] = block_sigmoid, [AT_OP_SOFTPLUS] = block_softplus, [AT_OP_LT] = block_lt, [AT_OP_LE] = block_le,
-    [AT_OP_GT] = block_gt, [AT_OP_GE] = block_ge, [AT_OP_EQ] = block_eq, [AT_OP_NE] = block_ne,
-    [AT_OP_AND] = block_and, [AT_OP_OR] = block_or, [AT_OP_NOT] = block_not, [AT_OP_SELECT] = block_select,
-    [AT_OP_ROUND] = block_identity, [AT_OP_GRAD_CLIP] = block_identity,
-    [AT_OP_STRETCH] = block_nan /* only after approximation, and then the kernel is not for the interpreter */
+#define AT_OP(NAME, ...) [AT_OP_##NAME] = block_##NAME,
+#include "../../codegen/ops.def"
+#undef AT_OP
 };
+
+/* Of f64 kernels. */
+static void block_copy(double *out, const double *a, const double *b, const double *c, int count)
+{
+    (void)b, (void)c;
+    memcpy(out, a, sizeof *out * (size_t)count);
+}
 
 typedef struct interp_run {
     const at_kernel *kernel;
@@ -221,7 +225,7 @@ static void evaluate(const interp_run *run, int64_t first, int count)
         const double *argument[3];
         for (int i = 0; i < 3; i++)
             argument[i] = node->arg[i] == AT_NO_NODE ? NULL : value_of(run, node->arg[i]);
-        block_op op = node->op == AT_OP_ROUND && narrow ? block_to_f32 : block_ops[node->op];
+        block_op op = node->op == AT_OP_ROUND && !narrow ? block_copy : block_ops[node->op];
         op(out, argument[0], argument[1], argument[2], count);
     }
 }
@@ -321,7 +325,8 @@ void at_interpret(const void *kernel, at_layout layout, const actune_slice *slic
         run_elements(&run, slice->begin, slice->end, NULL);
         return;
     }
-    at_chunk_plan plan = at_chunk_plan_of(signature, layout, (actune_shape){slice->outer, slice->channels, slice->inner});
+    actune_shape shape = {slice->outer, slice->channels, slice->inner};
+    at_chunk_plan plan = at_chunk_plan_of(signature, layout, shape);
     for (int64_t chunk = slice->begin; chunk < slice->end; chunk++)
         run_chunk(&run, &plan, chunk);
 }

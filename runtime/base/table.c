@@ -116,7 +116,8 @@ static actune_status check_rows(const at_table_row *rows, int count)
     for (int i = 0; i < count; i++) {
         const at_table_key *key = &rows[i].key;
         if (!pack_hash(&key->kernel, hash) || !pack_hash(&rows[i].source_hash, hash))
-            return at_fail(ACTUNE_INVALID_ARGUMENT, "row %d of the dispatch table: a hash is not 32 lower-case hex digits", i);
+            return at_fail(ACTUNE_INVALID_ARGUMENT,
+                           "row %d of the dispatch table: a hash is not 32 lower-case hex digits", i);
         if (!is_bucket(key->size_bucket) || !is_bucket(key->channel_bucket) || !is_bucket(key->inner_bucket) ||
             (unsigned)key->layout > AT_LAYOUT_CHANNEL_OUTER)
             return at_fail(ACTUNE_INVALID_ARGUMENT, "row %d of the dispatch table: bucket or layout out of range", i);
@@ -223,7 +224,8 @@ static actune_status check_header(const unsigned char *block, size_t size)
     if (size < HEADER_BYTES || memcmp(block, magic, sizeof magic) != 0)
         return at_fail(ACTUNE_INVALID_ARGUMENT, "this is no dispatch table of actune");
     if (get32(block + H_VERSION) != AT_TABLE_VERSION)
-        return at_fail(ACTUNE_INVALID_ARGUMENT, "the dispatch table has version %u, this library reads version %d; write it again",
+        return at_fail(ACTUNE_INVALID_ARGUMENT,
+                       "the dispatch table has version %u, this library reads version %d; write it again",
                        get32(block + H_VERSION), AT_TABLE_VERSION);
     if (get32(block + H_VERSION + 4) != 0)
         return damaged("a reserved field is set");
@@ -260,8 +262,9 @@ static actune_status check_contents(const at_table *table)
         return damaged("entries belong to no kernel");
     for (uint32_t i = 0; i < table->entry_count; i++) {
         const unsigned char *entry = entry_at(table, i);
-        if (get32(entry + E_VARIANT) >= table->text_bytes || entry[E_LAYOUT] > AT_LAYOUT_CHANNEL_OUTER || entry[E_IN_PLACE] > 1 ||
-            entry[E_SIZE] >= BUCKETS || entry[E_CHANNEL] >= BUCKETS || entry[E_INNER] >= BUCKETS)
+        if (get32(entry + E_VARIANT) >= table->text_bytes || entry[E_LAYOUT] > AT_LAYOUT_CHANNEL_OUTER ||
+            entry[E_IN_PLACE] > 1 || entry[E_SIZE] >= BUCKETS || entry[E_CHANNEL] >= BUCKETS ||
+            entry[E_INNER] >= BUCKETS)
             return damaged("an entry is out of range");
     }
     if (table->text_bytes > 0 && table->text[table->text_bytes - 1] != '\0')
@@ -274,8 +277,10 @@ actune_status at_table_open(const void *bytes, size_t size, at_table *table)
     const unsigned char *block = bytes;
     *table = (at_table){0};
     AT_TRY(check_header(block, size));
-    at_table view = {.kernels = block + HEADER_BYTES, .kernel_count = get32(block + H_KERNELS),
-                     .entry_count = get32(block + H_ENTRIES), .text_bytes = get32(block + H_TEXT)};
+    at_table view = {.kernels = block + HEADER_BYTES,
+                     .kernel_count = get32(block + H_KERNELS),
+                     .entry_count = get32(block + H_ENTRIES),
+                     .text_bytes = get32(block + H_TEXT)};
     /* Three products below 2^37 each: no overflow. */
     uint64_t kernels = (uint64_t)view.kernel_count * KERNEL_BYTES, entries = (uint64_t)view.entry_count * ENTRY_BYTES;
     if (HEADER_BYTES + kernels + entries + view.text_bytes != size)
@@ -376,7 +381,8 @@ int at_table_find(const at_table *table, const at_table_key *key, at_table_match
         memmove(best + place + 1, best + place, sizeof *best * (size_t)(found - 1 - place));
         memmove(matches + place + 1, matches + place, sizeof *matches * (size_t)(found - 1 - place));
         best[place] = far;
-        matches[place] = (at_table_match){.variant = table->text + get32(entry + E_VARIANT), .source_hash = unpack_hash(entry), .fit = fit_of(far)};
+        matches[place] = (at_table_match){
+            .variant = table->text + get32(entry + E_VARIANT), .source_hash = unpack_hash(entry), .fit = fit_of(far)};
     }
     return found;
 }

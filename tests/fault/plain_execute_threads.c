@@ -1,5 +1,6 @@
-/* Many threads execute one plan at once, on their own buffers: elementwise, with sums, small and large enough for the pool, interpreted
-   and compiled, while other threads make and destroy plans of the same context. A plain main, so that ThreadSanitizer can watch. */
+/* Many threads execute one plan at once, on their own buffers: elementwise, with sums, small and large enough for the
+   pool, interpreted and compiled, while other threads make and destroy plans of the same context. A plain main, so that
+   ThreadSanitizer can watch. */
 #include <actune/actune.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -56,7 +57,8 @@ static void *run_backward(void *argument)
 {
     job *j = argument;
     int64_t n = j->rows * CHANNELS;
-    float *x = malloc(sizeof *x * (size_t)n), *dy = malloc(sizeof *dy * (size_t)n), *dx = malloc(sizeof *dx * (size_t)n);
+    float *x = malloc(sizeof *x * (size_t)n), *dy = malloc(sizeof *dy * (size_t)n),
+          *dx = malloc(sizeof *dx * (size_t)n);
     float bias[CHANNELS] = {0}, dbias[CHANNELS];
     double want[CHANNELS] = {0};
     actune_buffer buffers[] = {{x, n, 0}, {dy, n, 0}, {bias, CHANNELS, 0}, {dx, n, 0}, {dbias, CHANNELS, 0}};
@@ -98,8 +100,11 @@ static int run_together(const actune_plan *plan, int64_t rows, void *(*run)(void
 static actune_plan *make_plan(actune_context *context, int64_t rows, actune_direction direction)
 {
     bool back = direction == ACTUNE_BACKWARD;
-    actune_plan_desc desc = {.spec = back ? "bias | clip(-1, 1)" : "clip(-1, 1)", .direction = direction, .shape = {rows, CHANNELS, 1},
-                             .gradients = gradients, .gradient_count = back};
+    actune_plan_desc desc = {.spec = back ? "bias | clip(-1, 1)" : "clip(-1, 1)",
+                             .direction = direction,
+                             .shape = {rows, CHANNELS, 1},
+                             .gradients = gradients,
+                             .gradient_count = back};
     actune_plan *plan;
     return check("plan", actune_plan_create(context, &desc, &plan)) ? NULL : plan;
 }
@@ -165,7 +170,8 @@ static int run_context(const char *interpret, const char *folder)
     actune_plan *plan = make_plan(context, ROWS_MAX, ACTUNE_FORWARD);
     if (plan == NULL)
         return failures + 1;
-    failures += run_together(plan, ROWS_MAX, run_forward) + run_in_child(plan) + run_together(plan, ROWS_MAX, run_forward);
+    failures +=
+        run_together(plan, ROWS_MAX, run_forward) + run_in_child(plan) + run_together(plan, ROWS_MAX, run_forward);
     actune_plan_destroy(plan);
     actune_context_close(context);
     return failures;

@@ -54,10 +54,22 @@ static void put_winner(at_store *store, const winner *w)
     OK(at_store_put_kernel(store, &kernel));
     OK(at_store_put_session(store, &run, &session));
     OK(at_store_put_variant(store, &text, &variant));
-    at_store_choice choice = {.device = w->device, .kernel = w->kernel, .variant = variant, .session = session, .median_ns = 100,
-                              .ratio_to_copy = 1, .gain_over_default = 1, .pct_roof = 1, .tie_set = "", .origin = "measured"};
-    choice.workload = (at_store_workload){.layout = w->layout, .size_bucket = w->size, .channel_bucket = w->channel,
-                                          .inner_bucket = w->inner, .in_place = w->in_place, .regime = w->regime ? w->regime : "warm"};
+    at_store_choice choice = {.device = w->device,
+                              .kernel = w->kernel,
+                              .variant = variant,
+                              .session = session,
+                              .median_ns = 100,
+                              .ratio_to_copy = 1,
+                              .gain_over_default = 1,
+                              .pct_roof = 1,
+                              .tie_set = "",
+                              .origin = "measured"};
+    choice.workload = (at_store_workload){.layout = w->layout,
+                                          .size_bucket = w->size,
+                                          .channel_bucket = w->channel,
+                                          .inner_bucket = w->inner,
+                                          .in_place = w->in_place,
+                                          .regime = w->regime ? w->regime : "warm"};
     OK(at_store_put_choice(store, &choice));
 }
 
@@ -68,14 +80,16 @@ static at_hash hash(const char *text)
 
 Test(dispatch, tiers_from_the_database)
 {
-    at_device device = {.id = "cpu-self", .kind = "cpu", .model = "Model A", .capability = "x86-64-v4", .l3_bytes = 1 << 25};
+    at_device device = {
+        .id = "cpu-self", .kind = "cpu", .model = "Model A", .capability = "x86-64-v4", .l3_bytes = 1 << 25};
     at_store *store;
     OK(at_store_open(database, AT_STORE_WRITE, &store));
     put_device(store, "cpu-self", "Model A", "x86-64-v4");
     put_device(store, "cpu-twin", "Model A", "x86-64-v4");
     put_device(store, "cpu-cousin", "Model B", "x86-64-v4");
     put_device(store, "cpu-stranger", "Model A", "x86-64-v2");
-    at_hash k = hash("kernel"), lonely = hash("lonely"), foreign = hash("foreign"), s1 = hash("1"), s2 = hash("2"), s3 = hash("3");
+    at_hash k = hash("kernel"), lonely = hash("lonely"), foreign = hash("foreign"), s1 = hash("1"), s2 = hash("2"),
+            s3 = hash("3");
     const winner winners[] = {
         {"cpu-self", k.hex, "own 14", s1.hex, "flat", 14, 0, 0, false, NULL},
         {"cpu-self", k.hex, "own 24 cold", s2.hex, "flat", 24, 0, 0, false, "cold"},
@@ -97,11 +111,14 @@ Test(dispatch, tiers_from_the_database)
     OK(at_dispatch_load(database, &device, &dispatch));
     at_table_key key = {.kernel = k, .size_bucket = 14};
     int count = at_dispatch_find(dispatch, &key, c);
-    static const char *const want[][2] = {
-        {"own 14", "exact"}, {"own 10 warm", "nearest size"}, {"own 24 cold", "nearest size"}, {"twin 14", "same model"}};
+    static const char *const want[][2] = {{"own 14", "exact"},
+                                          {"own 10 warm", "nearest size"},
+                                          {"own 24 cold", "nearest size"},
+                                          {"twin 14", "same model"}};
     cr_assert_eq(count, 4, "%d: the cousin's equals our own", count);
     for (int i = 0; i < count; i++)
-        cr_assert(!strcmp(c[i].variant, want[i][0]) && !strcmp(c[i].tier, want[i][1]), "%d: %s, %s", i, c[i].variant, c[i].tier);
+        cr_assert(!strcmp(c[i].variant, want[i][0]) && !strcmp(c[i].tier, want[i][1]), "%d: %s, %s", i, c[i].variant,
+                  c[i].tier);
     cr_assert_str_eq(c[0].source_hash.hex, s1.hex);
     key = (at_table_key){.kernel = k, .layout = AT_LAYOUT_CHANNEL_INNER, .size_bucket = 20, .channel_bucket = 11};
     cr_assert_eq(at_dispatch_find(dispatch, &key, c), 1);

@@ -51,7 +51,8 @@ Test(generated, remembered_and_never_believed_when_damaged)
     at_generated first, again;
     char path[512];
     cr_assert(!find_record(path));
-    cr_assert_eq(at_generated_get(cache, &kernel, AT_LAYOUT_FLAT, &target, NULL, &first), ACTUNE_OK, "%s", actune_last_error());
+    cr_assert_eq(at_generated_get(cache, &kernel, AT_LAYOUT_FLAT, &target, NULL, &first), ACTUNE_OK, "%s",
+                 actune_last_error());
     cr_assert(find_record(path));
     cr_assert_neq(strstr(at_strbuf_text(&first.source), first.symbol), NULL);
     struct stat file;
@@ -78,7 +79,8 @@ Test(generated, remembered_and_never_believed_when_damaged)
     cr_assert_str_eq(at_strbuf_text(&again.source), "source text\n");
     cr_assert_str_eq(again.symbol, "sym");
     at_generated_clear(&again);
-    static const char *const broken[] = {"", "sym\n", "sym\nshort\nvariant\nsource", "a symbol of far more than thirty-one characters\n"};
+    static const char *const broken[] = {"", "sym\n", "sym\nshort\nvariant\nsource",
+                                         "a symbol of far more than thirty-one characters\n"};
     for (int i = 0; i < 4; i++) {
         cr_assert_eq(at_cache_put(cache, &key, name + 33, broken[i], strlen(broken[i])), ACTUNE_OK);
         cr_assert_eq(at_generated_get(cache, &kernel, AT_LAYOUT_FLAT, &target, NULL, &again), ACTUNE_OK);

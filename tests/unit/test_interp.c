@@ -19,7 +19,8 @@ static void add_port(at_kernel *kernel, const char *name, at_access access, actu
 static void add_output(at_kernel *kernel, at_node_id node, at_access access, actune_dtype dtype, bool is_sum)
 {
     at_signature *s = &kernel->signature;
-    s->port[s->ports++] = (at_port){.name = "out", .access = access, .dtype = dtype, .is_output = true, .is_sum = is_sum};
+    s->port[s->ports++] =
+        (at_port){.name = "out", .access = access, .dtype = dtype, .is_output = true, .is_sum = is_sum};
     s->sums += is_sum;
     s->has_channel |= access == AT_ACCESS_CHANNEL;
     kernel->graph.output[kernel->graph.outputs++] = node;
@@ -30,8 +31,8 @@ static bool same(double a, double b)
     return (isnan(a) && isnan(b)) || (a == b && signbit(a) == signbit(b));
 }
 
-static const double specials[] = {0.0,  -0.0,  1.0,   -1.0,    0.5,  -0.5, 3.0,      -3.0,      20.0,   -20.0,   88.5,
-                                  -104, 710.0, -710.0, 1e-310, 1e30, -1e30, INFINITY, -INFINITY, NAN, 0.1, -1e-8};
+static const double specials[] = {0.0,  -0.0,  1.0,    -1.0,   0.5,  -0.5,  3.0,      -3.0,      20.0, -20.0, 88.5,
+                                  -104, 710.0, -710.0, 1e-310, 1e30, -1e30, INFINITY, -INFINITY, NAN,  0.1,   -1e-8};
 enum { SPECIALS = sizeof specials / sizeof *specials };
 
 /* Every op on every pair of special values, against long double arithmetic, in f64 so that nothing is rounded away. */
@@ -87,7 +88,8 @@ static void make_affine(at_kernel *kernel, actune_dtype in, actune_dtype out)
     add_port(kernel, "alpha", AT_ACCESS_SCALAR, kernel->signature.compute);
     at_graph *g = &kernel->graph;
     at_node_id x = at_graph_input(g, 0), scale = at_graph_input(g, 1), alpha = at_graph_input(g, 2);
-    add_output(kernel, at_graph_1(g, AT_OP_ROUND, at_graph_add(g, AT_OP_FMA, x, scale, alpha)), AT_ACCESS_ELEMENT, out, false);
+    add_output(kernel, at_graph_1(g, AT_OP_ROUND, at_graph_add(g, AT_OP_FMA, x, scale, alpha)), AT_ACCESS_ELEMENT, out,
+               false);
 }
 
 static int64_t channel_of(actune_shape shape, int64_t element)
@@ -114,12 +116,13 @@ static void check_affine(actune_dtype in, actune_dtype out, actune_shape shape, 
     char cell[8], untouched[8];
     memset(untouched, 0x5a, 8);
     for (int64_t i = 0; i < n; i++) {
-        double want = fma(at_dtype_load(in, x, i), at_dtype_load(compute, scale, channel_of(shape, i)), at_dtype_load(compute, alpha, 0));
+        double want = fma(at_dtype_load(in, x, i), at_dtype_load(compute, scale, channel_of(shape, i)),
+                          at_dtype_load(compute, alpha, 0));
         at_dtype_store(out, cell, 0, compute == ACTUNE_F64 ? want : (double)(float)want);
         size_t bytes = (size_t)at_dtype_get(out)->bytes;
         cr_assert_eq(memcmp(y + (size_t)i * bytes, i >= begin && i < end ? cell : untouched, bytes), 0,
-                     "%s to %s, element %lld of [%lld, %lld, %lld]", at_dtype_get(in)->name, at_dtype_get(out)->name, (long long)i,
-                     (long long)shape.outer, (long long)shape.channels, (long long)shape.inner);
+                     "%s to %s, element %lld of [%lld, %lld, %lld]", at_dtype_get(in)->name, at_dtype_get(out)->name,
+                     (long long)i, (long long)shape.outer, (long long)shape.channels, (long long)shape.inner);
     }
     free(x), free(y), free(scale);
     at_graph_clear(&kernel.graph);
@@ -168,13 +171,15 @@ static void check_sums(actune_shape shape)
     at_chunk_plan plan = at_chunk_plan_of(&kernel.signature, layout, shape);
     int64_t n = shape.outer * shape.channels * shape.inner;
     float *in = malloc(sizeof *in * (size_t)n), *out = malloc(sizeof *out * (size_t)n);
-    double *partial = malloc(sizeof *partial * (size_t)(plan.chunks * plan.slots)), *want = calloc((size_t)(2 * shape.channels), 8);
+    double *partial = malloc(sizeof *partial * (size_t)(plan.chunks * plan.slots)),
+           *want = calloc((size_t)(2 * shape.channels), 8);
     memset(partial, 0xff, sizeof *partial * (size_t)(plan.chunks * plan.slots));
     for (int64_t i = 0; i < n; i++)
         in[i] = (float)(i % 101 - 37); /* small integers: sums are exact in any order */
     void *ports[] = {in, out, NULL, NULL};
     int64_t middle = plan.chunks / 2;
-    at_interpret(&kernel, layout, &(actune_slice){ports, shape.outer, shape.channels, shape.inner, middle, plan.chunks, partial});
+    at_interpret(&kernel, layout,
+                 &(actune_slice){ports, shape.outer, shape.channels, shape.inner, middle, plan.chunks, partial});
     at_interpret(&kernel, layout, &(actune_slice){ports, shape.outer, shape.channels, shape.inner, 0, middle, partial});
     for (int64_t i = 0; i < n; i++) {
         int64_t channel = channel_of(shape, i);
@@ -199,7 +204,8 @@ static void check_sums(actune_shape shape)
 
 Test(interp, sums_by_chunks)
 {
-    static const actune_shape shapes[] = {{1, 1, 40000}, {1, 1, 5}, {100, 300, 1}, {9000, 3, 1}, {3, 4, 49}, {2, 3, 20000}};
+    static const actune_shape shapes[] = {{1, 1, 40000}, {1, 1, 5},  {100, 300, 1},
+                                          {9000, 3, 1},  {3, 4, 49}, {2, 3, 20000}};
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         check_sums(shapes[i]);
 }

@@ -50,12 +50,14 @@ Test(launch, every_element_once)
         for (int threads = -1; threads < 9; threads++) {
             int64_t n = sizes[s];
             at_launch launch;
-            cr_assert_eq(at_launch_init(&launch, &signature, AT_LAYOUT_FLAT, (actune_shape){1, 1, n}, threads), ACTUNE_OK);
+            cr_assert_eq(at_launch_init(&launch, &signature, AT_LAYOUT_FLAT, (actune_shape){1, 1, n}, threads),
+                         ACTUNE_OK);
             launch.function = touch_aligned;
             cr_assert_eq(launch.total, n);
             cr_assert_eq(launch.workspace_bytes, 0);
             cr_assert_geq(launch.threads, 1);
-            cr_assert(launch.threads == 1 || launch.threads * 4096 <= n, "%d threads for %lld", launch.threads, (long long)n);
+            cr_assert(launch.threads == 1 || launch.threads * 4096 <= n, "%d threads for %lld", launch.threads,
+                      (long long)n);
             cr_assert(launch.threads == threads || threads < 1 || threads * 4096 > n);
             memset(y, 0, sizeof *y << 20);
             void *ports[] = {NULL, y};
@@ -88,7 +90,8 @@ Test(launch, refuses_insane_shapes)
     at_signature plain = plain_signature();
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         at_launch launch;
-        cr_assert_eq(at_launch_init(&launch, &plain, AT_LAYOUT_FLAT, cases[i].shape, 2), cases[i].status, "case %zu", i);
+        cr_assert_eq(at_launch_init(&launch, &plain, AT_LAYOUT_FLAT, cases[i].shape, 2), cases[i].status, "case %zu",
+                     i);
     }
     /* Partials grow with channels: 16 rows of 2^54 channels are one chunk, a million such rows too many bytes. */
     at_signature sums = sum_signature();
@@ -188,9 +191,9 @@ static void check_sums(at_pool *pool, actune_shape shape, int threads)
 
 Test(launch, sums_in_chunk_order)
 {
-    static const actune_shape shapes[] = {{1, 1, 0},   {1, 1, 5},     {1, 1, 100000}, {70000, 1, 1}, {100, 300, 1}, {9000, 2, 1},
-                                          {0, 300, 1}, {5, 0, 1},     {3, 4, 49},     {3, 4, 40000}, {0, 4, 9},     {2, 0, 9},
-                                          {2, 3, 0},   {17, 20000, 1}};
+    static const actune_shape shapes[] = {{1, 1, 0},    {1, 1, 5},   {1, 1, 100000}, {70000, 1, 1}, {100, 300, 1},
+                                          {9000, 2, 1}, {0, 300, 1}, {5, 0, 1},      {3, 4, 49},    {3, 4, 40000},
+                                          {0, 4, 9},    {2, 0, 9},   {2, 3, 0},      {17, 20000, 1}};
     at_pool *pool;
     cr_assert_eq(at_pool_create(0, &pool), ACTUNE_OK);
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)

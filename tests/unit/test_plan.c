@@ -66,15 +66,24 @@ Test(plan, descriptions_that_make_no_sense)
         {{.spec = "clip(-1, 1)", .shape = {1, 1, 4}, .dtype_in = 99}, ACTUNE_INVALID_ARGUMENT, "dtype_in"},
         {{.spec = "clip(-1, 1)", .shape = {1, 1, 4}, .dtype_out = 99}, ACTUNE_INVALID_ARGUMENT, "dtype_out"},
         {{.spec = "clip(-1, 1)", .shape = {1, 1, 4}, .max_threads = -1}, ACTUNE_INVALID_ARGUMENT, "max_threads"},
-        {{.spec = "clip(-1, 1)", .shape = {1, 1, 4}, .dtype_in = ACTUNE_F16, .in_place = true}, ACTUNE_INVALID_ARGUMENT, "in place"},
-        {{.spec = "bias", .shape = {1, 1, 4}, .gradients = gradients, .gradient_count = 1}, ACTUNE_INVALID_ARGUMENT, "backward"},
-        {{.spec = "bias", .shape = {1, 1, 4}, .direction = 1, .gradients = gradients, .gradient_count = 2}, ACTUNE_INVALID_ARGUMENT, "gradient 1"},
+        {{.spec = "clip(-1, 1)", .shape = {1, 1, 4}, .dtype_in = ACTUNE_F16, .in_place = true},
+         ACTUNE_INVALID_ARGUMENT,
+         "in place"},
+        {{.spec = "bias", .shape = {1, 1, 4}, .gradients = gradients, .gradient_count = 1},
+         ACTUNE_INVALID_ARGUMENT,
+         "backward"},
+        {{.spec = "bias", .shape = {1, 1, 4}, .direction = 1, .gradients = gradients, .gradient_count = 2},
+         ACTUNE_INVALID_ARGUMENT,
+         "gradient 1"},
         {{.spec = "bias", .shape = {1, 1, 4}, .direction = 1, .gradient_count = 1}, ACTUNE_INVALID_ARGUMENT, "names"},
-        {{.spec = "clip(0, 1)", .shape = {1, 1, 4}, .direction = 1, .gradients = gradients, .gradient_count = 1}, ACTUNE_INVALID_ARGUMENT, "bias"},
+        {{.spec = "clip(0, 1)", .shape = {1, 1, 4}, .direction = 1, .gradients = gradients, .gradient_count = 1},
+         ACTUNE_INVALID_ARGUMENT,
+         "bias"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         actune_plan *plan = (actune_plan *)context;
-        cr_assert_eq(actune_plan_create(context, &cases[i].desc, &plan), cases[i].status, "case %zu: %s", i, actune_last_error());
+        cr_assert_eq(actune_plan_create(context, &cases[i].desc, &plan), cases[i].status, "case %zu: %s", i,
+                     actune_last_error());
         cr_assert_null(plan);
         cr_assert(mentions(cases[i].says), "case %zu: %s", i, actune_last_error());
     }
@@ -93,16 +102,25 @@ Test(plan, ports_and_what_the_plan_tells)
     setenv("ACTUNE_INTERPRET", "1", 1);
     actune_context *context = open_context();
     static const char *const gradients[] = {"bias"};
-    actune_plan *plan = make_plan(context, (actune_plan_desc){.spec = "bias|clip( -1,1 )", .direction = ACTUNE_BACKWARD, .dtype_in = ACTUNE_F16,
-                                                              .dtype_out = ACTUNE_BF16, .shape = {3, 5, 7}, .gradients = gradients, .gradient_count = 1});
-    static const actune_port_info want[] = {{"x", ACTUNE_F16, 105, false}, {"dy", ACTUNE_BF16, 105, false}, {"bias", ACTUNE_F32, 5, false},
-                                            {"dx", ACTUNE_F16, 105, true}, {"dbias", ACTUNE_F32, 5, true}};
+    actune_plan *plan = make_plan(context, (actune_plan_desc){.spec = "bias|clip( -1,1 )",
+                                                              .direction = ACTUNE_BACKWARD,
+                                                              .dtype_in = ACTUNE_F16,
+                                                              .dtype_out = ACTUNE_BF16,
+                                                              .shape = {3, 5, 7},
+                                                              .gradients = gradients,
+                                                              .gradient_count = 1});
+    static const actune_port_info want[] = {{"x", ACTUNE_F16, 105, false},
+                                            {"dy", ACTUNE_BF16, 105, false},
+                                            {"bias", ACTUNE_F32, 5, false},
+                                            {"dx", ACTUNE_F16, 105, true},
+                                            {"dbias", ACTUNE_F32, 5, true}};
     cr_assert_eq(actune_plan_port_count(plan), 5);
     actune_port_info port;
     for (int i = 0; i < 5; i++) {
         cr_assert_eq(actune_plan_port(plan, i, &port), ACTUNE_OK);
         cr_assert_str_eq(port.name, want[i].name);
-        cr_assert(port.dtype == want[i].dtype && port.count == want[i].count && port.is_output == want[i].is_output, "%s", port.name);
+        cr_assert(port.dtype == want[i].dtype && port.count == want[i].count && port.is_output == want[i].is_output,
+                  "%s", port.name);
     }
     cr_assert_eq(actune_plan_port(plan, 5, &port), ACTUNE_INVALID_ARGUMENT);
     cr_assert_eq(actune_plan_port(plan, -1, &port), ACTUNE_INVALID_ARGUMENT);
@@ -147,7 +165,8 @@ Test(plan, buffers_that_make_no_sense)
     float *x = memory, *mul = memory + N, *add = memory + 2 * N, *y = memory + 3 * N, *spare = memory + 6 * N;
     actune_context *context = open_context();
     actune_plan *plan = make_plan(context, (actune_plan_desc){.spec = "mul | add", .shape = {1, 1, N}});
-    const actune_buffer good[] = {{x, N, ACTUNE_F32}, {mul, N, ACTUNE_F32}, {add, N + 1, ACTUNE_F32}, {y, N, ACTUNE_F32}};
+    const actune_buffer good[] = {
+        {x, N, ACTUNE_F32}, {mul, N, ACTUNE_F32}, {add, N + 1, ACTUNE_F32}, {y, N, ACTUNE_F32}};
     actune_buffer b[5];
     memcpy(b, good, sizeof good);
     cr_assert_eq(actune_execute(plan, b, 4), ACTUNE_OK);
@@ -195,7 +214,8 @@ Test(plan, in_place_only_where_it_was_asked_for)
     enum { N = 40 };
     float x[N + 1], add[N], dy[N], dbias[2], bias[2] = {0, 0};
     actune_context *context = open_context();
-    actune_plan *plan = make_plan(context, (actune_plan_desc){.spec = "add | clip(-1, 1)", .shape = {1, 1, N}, .in_place = true});
+    actune_plan *plan =
+        make_plan(context, (actune_plan_desc){.spec = "add | clip(-1, 1)", .shape = {1, 1, N}, .in_place = true});
     for (int i = 0; i < N; i++)
         x[i] = (float)i, add[i] = -10;
     actune_buffer b[] = {{x, N, ACTUNE_F32}, {add, N, ACTUNE_F32}, {x, N, ACTUNE_F32}};
@@ -211,11 +231,16 @@ Test(plan, in_place_only_where_it_was_asked_for)
     actune_plan_destroy(plan);
 
     static const char *const gradients[] = {"bias"};
-    plan = make_plan(context, (actune_plan_desc){.spec = "bias | clip(-1, 1)", .direction = ACTUNE_BACKWARD, .shape = {N / 2, 2, 1}, .in_place = true,
-                                                 .gradients = gradients, .gradient_count = 1});
+    plan = make_plan(context, (actune_plan_desc){.spec = "bias | clip(-1, 1)",
+                                                 .direction = ACTUNE_BACKWARD,
+                                                 .shape = {N / 2, 2, 1},
+                                                 .in_place = true,
+                                                 .gradients = gradients,
+                                                 .gradient_count = 1});
     for (int i = 0; i < N; i++)
         x[i] = i % 4 < 2 ? 0 : 5, dy[i] = 1 + (float)(i % 2);
-    actune_buffer back[] = {{x, N, ACTUNE_F32}, {dy, N, ACTUNE_F32}, {bias, 2, ACTUNE_F32}, {dy, N, ACTUNE_F32}, {dbias, 2, ACTUNE_F32}};
+    actune_buffer back[] = {
+        {x, N, ACTUNE_F32}, {dy, N, ACTUNE_F32}, {bias, 2, ACTUNE_F32}, {dy, N, ACTUNE_F32}, {dbias, 2, ACTUNE_F32}};
     cr_assert_eq(actune_execute(plan, back, 5), ACTUNE_OK, "%s", actune_last_error());
     for (int i = 0; i < N; i++)
         cr_assert_eq(dy[i], i % 4 < 2 ? 1 + (float)(i % 2) : 0);
@@ -236,8 +261,11 @@ Test(plan, empty_tensors)
     static const char *const gradients[] = {"bias"};
     actune_context *context = open_context();
     for (int s = 0; s < 3; s++) {
-        actune_plan *plan = make_plan(context, (actune_plan_desc){.spec = "bias | clip(-1, 1)", .direction = ACTUNE_BACKWARD, .shape = shapes[s],
-                                                                  .gradients = gradients, .gradient_count = 1});
+        actune_plan *plan = make_plan(context, (actune_plan_desc){.spec = "bias | clip(-1, 1)",
+                                                                  .direction = ACTUNE_BACKWARD,
+                                                                  .shape = shapes[s],
+                                                                  .gradients = gradients,
+                                                                  .gradient_count = 1});
         float bias[3] = {1, 2, 3}, dbias[4] = {7, 7, 7, 7};
         actune_buffer b[] = {{NULL, 0, 0}, {NULL, 0, 0}, {bias, 3, 0}, {NULL, 0, 0}, {dbias, 3, 0}};
         cr_assert_eq(actune_execute(plan, b, 5), ACTUNE_OK, "%s", actune_last_error());
@@ -248,7 +276,8 @@ Test(plan, empty_tensors)
     actune_context_close(context);
 }
 
-/* The same results, to the bit where nothing is summed, from one and from many threads, with the caller's rounding left alone. */
+/* The same results, to the bit where nothing is summed, from one and from many threads, with the caller's rounding left
+   alone. */
 Test(plan, threads_do_not_change_the_numbers)
 {
     enum { ROWS = 3000, CHANNELS = 100, N = ROWS * CHANNELS };
@@ -260,10 +289,14 @@ Test(plan, threads_do_not_change_the_numbers)
         setenv("ACTUNE_INTERPRET", interpreted ? "1" : "0", 1);
         actune_context *context = open_context();
         for (int threads = 0; threads < 2; threads++) {
-            actune_plan *plan = make_plan(context, (actune_plan_desc){.spec = "bias | clip(-1, 1)", .direction = ACTUNE_BACKWARD,
-                                                                      .shape = {ROWS, CHANNELS, 1}, .gradients = gradients, .gradient_count = 1,
+            actune_plan *plan = make_plan(context, (actune_plan_desc){.spec = "bias | clip(-1, 1)",
+                                                                      .direction = ACTUNE_BACKWARD,
+                                                                      .shape = {ROWS, CHANNELS, 1},
+                                                                      .gradients = gradients,
+                                                                      .gradient_count = 1,
                                                                       .max_threads = 1 - threads});
-            actune_buffer b[] = {{x, N, 0}, {dy, N, 0}, {bias, CHANNELS, 0}, {dx[threads], N, 0}, {dbias[threads], CHANNELS, 0}};
+            actune_buffer b[] = {
+                {x, N, 0}, {dy, N, 0}, {bias, CHANNELS, 0}, {dx[threads], N, 0}, {dbias[threads], CHANNELS, 0}};
             fesetround(FE_TONEAREST);
             feclearexcept(FE_ALL_EXCEPT);
             cr_assert_eq(actune_execute(plan, b, 5), ACTUNE_OK, "%s", actune_last_error());

@@ -14,8 +14,13 @@ static at_hash hash_of(int number)
 
 static at_table_row row_of(int kernel, at_layout layout, int size, int channel, int inner, const char *variant)
 {
-    return (at_table_row){.key = {.kernel = hash_of(kernel), .layout = layout, .size_bucket = size, .channel_bucket = channel, .inner_bucket = inner},
-                          .variant = variant, .source_hash = at_hash_text(variant)};
+    return (at_table_row){.key = {.kernel = hash_of(kernel),
+                                  .layout = layout,
+                                  .size_bucket = size,
+                                  .channel_bucket = channel,
+                                  .inner_bucket = inner},
+                          .variant = variant,
+                          .source_hash = at_hash_text(variant)};
 }
 
 static void build(at_table_row *rows, int count, unsigned char **bytes, at_table *table, size_t *size)
@@ -67,10 +72,14 @@ Test(table, empty_and_full_tables_read_back)
 Test(table, nearest_first)
 {
     at_table_row rows[] = {
-        row_of(1, AT_LAYOUT_FLAT, 10, 0, 0, "f10"),          row_of(1, AT_LAYOUT_FLAT, 14, 0, 0, "f14"),
-        row_of(1, AT_LAYOUT_FLAT, 20, 0, 0, "f20"),          row_of(1, AT_LAYOUT_CHANNEL_INNER, 16, 8, 0, "i16c8"),
-        row_of(1, AT_LAYOUT_CHANNEL_INNER, 20, 10, 0, "i20c10"), row_of(1, AT_LAYOUT_CHANNEL_INNER, 22, 10, 0, "i22c10"),
-        row_of(1, AT_LAYOUT_CHANNEL_OUTER, 20, 6, 12, "o20c6i12"), row_of(2, AT_LAYOUT_FLAT, 10, 0, 0, "other"),
+        row_of(1, AT_LAYOUT_FLAT, 10, 0, 0, "f10"),
+        row_of(1, AT_LAYOUT_FLAT, 14, 0, 0, "f14"),
+        row_of(1, AT_LAYOUT_FLAT, 20, 0, 0, "f20"),
+        row_of(1, AT_LAYOUT_CHANNEL_INNER, 16, 8, 0, "i16c8"),
+        row_of(1, AT_LAYOUT_CHANNEL_INNER, 20, 10, 0, "i20c10"),
+        row_of(1, AT_LAYOUT_CHANNEL_INNER, 22, 10, 0, "i22c10"),
+        row_of(1, AT_LAYOUT_CHANNEL_OUTER, 20, 6, 12, "o20c6i12"),
+        row_of(2, AT_LAYOUT_FLAT, 10, 0, 0, "other"),
         row_of(1, AT_LAYOUT_FLAT, 12, 0, 0, "in place"),
     };
     rows[8].key.in_place = true;
@@ -85,11 +94,21 @@ Test(table, nearest_first)
         {{.size_bucket = 17}, {"f14", "f20", "f10"}, AT_TABLE_NEAREST_SIZE},
         {{.size_bucket = 40}, {"f20", "f14", "f10"}, AT_TABLE_NEAREST_SIZE},
         {{.size_bucket = 40, .in_place = true}, {"in place"}, AT_TABLE_NEAREST_SIZE},
-        {{.layout = AT_LAYOUT_CHANNEL_INNER, .size_bucket = 20, .channel_bucket = 10}, {"i20c10", "i22c10", "i16c8"}, AT_TABLE_EXACT},
-        {{.layout = AT_LAYOUT_CHANNEL_INNER, .size_bucket = 16, .channel_bucket = 10}, {"i20c10", "i22c10", "i16c8"}, AT_TABLE_NEAREST_SIZE},
-        {{.layout = AT_LAYOUT_CHANNEL_INNER, .size_bucket = 24, .channel_bucket = 8}, {"i16c8", "i22c10", "i20c10"}, AT_TABLE_NEAREST_SIZE},
-        {{.layout = AT_LAYOUT_CHANNEL_INNER, .size_bucket = 30, .channel_bucket = 5}, {"i16c8", "i22c10", "i20c10"}, AT_TABLE_OTHER_LAYOUT},
-        {{.layout = AT_LAYOUT_CHANNEL_OUTER, .size_bucket = 20, .channel_bucket = 7, .inner_bucket = 3}, {"o20c6i12"}, AT_TABLE_OTHER_LAYOUT},
+        {{.layout = AT_LAYOUT_CHANNEL_INNER, .size_bucket = 20, .channel_bucket = 10},
+         {"i20c10", "i22c10", "i16c8"},
+         AT_TABLE_EXACT},
+        {{.layout = AT_LAYOUT_CHANNEL_INNER, .size_bucket = 16, .channel_bucket = 10},
+         {"i20c10", "i22c10", "i16c8"},
+         AT_TABLE_NEAREST_SIZE},
+        {{.layout = AT_LAYOUT_CHANNEL_INNER, .size_bucket = 24, .channel_bucket = 8},
+         {"i16c8", "i22c10", "i20c10"},
+         AT_TABLE_NEAREST_SIZE},
+        {{.layout = AT_LAYOUT_CHANNEL_INNER, .size_bucket = 30, .channel_bucket = 5},
+         {"i16c8", "i22c10", "i20c10"},
+         AT_TABLE_OTHER_LAYOUT},
+        {{.layout = AT_LAYOUT_CHANNEL_OUTER, .size_bucket = 20, .channel_bucket = 7, .inner_bucket = 3},
+         {"o20c6i12"},
+         AT_TABLE_OTHER_LAYOUT},
     };
     unsigned char *bytes;
     size_t size;
@@ -106,7 +125,8 @@ Test(table, nearest_first)
             int found = at_table_find(&table, &key, match, max);
             cr_assert_eq(found, max < expected ? max : expected, "case %zu: %d", c, found);
             for (int i = 0; i < found; i++)
-                cr_assert_str_eq(match[i].variant, cases[c].variant[i], "case %zu, place %d: %s", c, i, match[i].variant);
+                cr_assert_str_eq(match[i].variant, cases[c].variant[i], "case %zu, place %d: %s", c, i,
+                                 match[i].variant);
             cr_assert(found == 0 || match[0].fit == cases[c].fit, "case %zu", c);
         }
     }
@@ -126,7 +146,8 @@ Test(table, keys_of_shapes)
 
 Test(table, one_row_a_key_and_bad_rows)
 {
-    at_table_row rows[] = {row_of(1, 0, 10, 0, 0, "worse"), row_of(1, 0, 10, 0, 0, "better"), row_of(1, 0, 10, 0, 0, "worst")};
+    at_table_row rows[] = {row_of(1, 0, 10, 0, 0, "worse"), row_of(1, 0, 10, 0, 0, "better"),
+                           row_of(1, 0, 10, 0, 0, "worst")};
     rows[0].rank = 1;
     rows[2].rank = 2;
     unsigned char *bytes;
@@ -140,13 +161,27 @@ Test(table, one_row_a_key_and_bad_rows)
     for (int bad = 0; bad < 7; bad++) {
         at_table_row row = row_of(1, AT_LAYOUT_FLAT, 10, 0, 0, "v");
         switch (bad) {
-        case 0: row.key.size_bucket = 64; break;
-        case 1: row.key.channel_bucket = -1; break;
-        case 2: row.key.inner_bucket = 64; break;
-        case 3: row.key.layout = (at_layout)3; break;
-        case 4: row.key.kernel.hex[31] = 'G'; break;
-        case 5: row.key.kernel.hex[0] = '\0'; break;
-        case 6: row.source_hash.hex[5] = 'A'; break;
+        case 0:
+            row.key.size_bucket = 64;
+            break;
+        case 1:
+            row.key.channel_bucket = -1;
+            break;
+        case 2:
+            row.key.inner_bucket = 64;
+            break;
+        case 3:
+            row.key.layout = (at_layout)3;
+            break;
+        case 4:
+            row.key.kernel.hex[31] = 'G';
+            break;
+        case 5:
+            row.key.kernel.hex[0] = '\0';
+            break;
+        case 6:
+            row.source_hash.hex[5] = 'A';
+            break;
         }
         cr_assert_eq(at_table_build(&row, 1, &bytes, &size), ACTUNE_INVALID_ARGUMENT, "case %d", bad);
         cr_assert_null(bytes);
@@ -197,7 +232,9 @@ Test(table, damage_is_an_error_and_never_a_crash)
         memcpy(bytes, good, size);
         for (int i = 0; i < 1 + round % 6; i++) {
             seed = seed * 1664525u + 1013904223u;
-            bytes[8 + (seed >> 8) % (size - 8)] = (unsigned char)(round % 3 == 0 ? 0xff : round % 3 == 1 ? 0 : seed >> 24);
+            bytes[8 + (seed >> 8) % (size - 8)] = (unsigned char)(round % 3 == 0   ? 0xff
+                                                                  : round % 3 == 1 ? 0
+                                                                                   : seed >> 24);
         }
         seal(bytes, size);
         if (at_table_open(bytes, size, &table) == ACTUNE_OK)
