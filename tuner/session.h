@@ -45,6 +45,7 @@ typedef struct at_session {
     int64_t id;
     const at_compiler *compiler;
     double started_ns, deadline_ns;
+    double core_ns;  /* spent before the first size, over all groups */
     int done, total; /* progress, in work units */
     const char *spec, *step;
     /* The tuned copy: identity kernels, for the roof. */

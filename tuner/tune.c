@@ -146,14 +146,21 @@ static actune_status wait_for_device(at_session *session, at_device_lock **lock)
     return status;
 }
 
-/* Shares what is left of the time among the tasks that are still open, here and in the groups to come. */
-static double task_deadline(const at_session *session, const plan *of, const at_task *task)
+/* Shares what is left of the time among the tasks that are still open, here and in the groups to come, less what those need
+   before their first size: as much as the groups so far took on average. */
+static double task_deadline(const at_session *session, const plan *of, const at_group *own, const at_task *task)
 {
     double open = 0;
-    for (int g = 0; g < of->groups; g++)
-        for (int t = 0; t < of->group[g].task_count; t++)
-            open += of->group[g].tasks[t].done || of->group[g].tasks[t].tried ? 0 : of->group[g].tasks[t].weight;
-    return at_now_ns() + at_session_left_ns(session) * task->weight / fmax(open, task->weight);
+    int started = 0, to_come = 0;
+    for (int g = 0; g < of->groups; g++) {
+        const at_group *group = &of->group[g];
+        started += group->space_count > 0;
+        to_come += group > own && !all_done(group);
+        for (int t = 0; t < group->task_count; t++)
+            open += group->tasks[t].done || group->tasks[t].tried ? 0 : group->tasks[t].weight;
+    }
+    double left = at_session_left_ns(session) - to_come * session->core_ns / (started > 0 ? started : 1);
+    return at_now_ns() + fmax(0, left) * task->weight / fmax(open, task->weight);
 }
 
 static actune_status race_sizes(at_group *group, const plan *of)
@@ -162,7 +169,7 @@ static actune_status race_sizes(at_group *group, const plan *of)
     for (int t = 0; t < group->task_count; t++) {
         at_task *task = &group->tasks[t];
         if (!task->done && at_session_left_ns(session) > 0) {
-            task->until_ns = task_deadline(session, of, task);
+            task->until_ns = task_deadline(session, of, group, task);
             actune_status status = at_race_task(group, task);
             task->tried = true;
             task->result.status = status;
@@ -182,11 +189,13 @@ static actune_status measure_group(at_group *group, const plan *of)
     AT_TRY(reuse_known(group)); /* the process that held the lock may have tuned the same */
     if (all_done(group))
         return ACTUNE_OK;
+    double start = at_now_ns();
     AT_TRY(at_session_equip(group->session));
     AT_TRY(at_group_enumerate(group));
     build_plain(group);
     AT_TRY(at_race_core(group));
     group->session->done += UNITS_CORE;
+    group->session->core_ns += at_now_ns() - start;
     return race_sizes(group, of);
 }
 
