@@ -2,6 +2,7 @@
 #include <criterion/criterion.h>
 #include <math.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -522,6 +523,28 @@ Test(parse_clang, several_threads)
         pthread_join(thread[i], &failure);
         cr_expect_null(failure, "%s", (const char *)failure);
     }
+}
+
+static void on_signal(int number)
+{
+    (void)number;
+}
+
+/* libclang sets handlers while it parses; the host program has its own back afterwards. */
+Test(parse_clang, signal_handlers_are_given_back)
+{
+    static const int numbers[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTRAP};
+    struct sigaction mine = {.sa_handler = on_signal}, now;
+    at_arena arena = {0};
+    for (size_t i = 0; i < COUNT(numbers); i++)
+        sigaction(numbers[i], &mine, NULL);
+    at_activation a = parse("float f(float x) { return x; }", &arena);
+    for (size_t i = 0; i < COUNT(numbers); i++) {
+        sigaction(numbers[i], NULL, &now);
+        cr_expect_eq(now.sa_handler, on_signal, "signal %d", numbers[i]);
+    }
+    at_graph_clear(&a.graph);
+    at_arena_clear(&arena);
 }
 
 Test(parse_clang, missing_libclang)
