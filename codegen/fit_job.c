@@ -36,7 +36,7 @@ static actune_status find_end(at_fit_job *job, int side)
     if (!isfinite((double)slope) || fabsl(slope) > 1e4L)
         return at_fail(ACTUNE_UNSUPPORTED, "the function does not settle to a line as x goes to %sinfinity", side ? "+" : "-");
     job->slope[side] = fabsl(slope) < 1e-9L ? 0 : (float)slope;
-    long double end = at_fit_job_value(job, far) - (long double)job->slope[side] * far;
+    long double end = at_fit_job_value(job, far) - (job->slope[side] != 0 ? slope : 0) * far; /* the slope's rounding is no part of the end */
     job->end[side] = fabsl(end) < 1e-12L ? 0 : (double)end;
     return ACTUNE_OK;
 }

@@ -68,7 +68,7 @@ double at_judge_calls(const at_graph *function, const char *form, at_accuracy ac
     j.value = calloc(n, sizeof *j.value);
     if (!j.exact || !j.value)
         j.worst = INFINITY;
-    for (int exponent = OCTAVES_FROM; exponent < OCTAVES_TO && j.worst <= 100; exponent++) {
+    for (int exponent = OCTAVES_FROM; exponent < OCTAVES_TO && j.worst <= 1; exponent++) {
         int count = exponent >= DENSE_FROM && exponent < DENSE_TO ? DENSE : SPARSE;
         for (int k = 0; k < count; k++) {
             j.sequence = (uint32_t)(exponent * 4096 + k) * 2654435761u;

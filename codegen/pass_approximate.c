@@ -93,7 +93,7 @@ static actune_status judge_span(approximation *work, const at_graph *original, a
     if (status != ACTUNE_OK || share <= 1)
         return status;
     if (!at_span_split(original, span, &lower, &upper))
-        return at_fail(ACTUNE_UNSUPPORTED, "math=%s does not reach accuracy=%s: its error may be %.3g times what is allowed",
+        return at_fail(ACTUNE_UNSUPPORTED, "math=%s does not reach accuracy=%s: its error may be %.3g times what is allowed, or more",
                        work->form->name, at_accuracy_name(work->kernel->accuracy), share);
     AT_TRY(judge_span(work, original, lower));
     return judge_span(work, original, upper);

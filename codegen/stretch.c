@@ -54,10 +54,48 @@ static int find_dominators(const at_graph *graph, const at_node_id *top, at_span
     return count;
 }
 
-/* What bends a function in a point and is cheap: better outside of a stretch. */
-static bool is_kink(at_op op)
+static bool is_constant(const at_graph *graph, at_node_id id)
 {
-    return op == AT_OP_MIN || op == AT_OP_MAX || op == AT_OP_ROUND || op == AT_OP_GRAD_CLIP;
+    return graph->nodes[id].op == AT_OP_CONSTANT;
+}
+
+/* The one argument that is no constant; AT_NO_NODE when there are two. */
+static at_node_id only_argument(const at_graph *graph, at_node_id id)
+{
+    at_node_id found = AT_NO_NODE;
+    for (int i = 0; i < arguments_of(graph, id); i++) {
+        at_node_id argument = graph->nodes[id].arg[i];
+        if (is_constant(graph, argument) || argument == found)
+            continue;
+        if (found != AT_NO_NODE)
+            return AT_NO_NODE;
+        found = argument;
+    }
+    return found;
+}
+
+/* What `id` clips, rounds or takes over unchanged: min(w, 6), round(w), select(w < lo, lo, select(w > hi, hi, w)); AT_NO_NODE for
+   everything else. Such nodes are cheap and bend a function in a point: they are better outside of a stretch. */
+static at_node_id clipped_by(const at_graph *graph, at_node_id id)
+{
+    const at_node *node = &graph->nodes[id];
+    if (node->op == AT_OP_MIN || node->op == AT_OP_MAX || node->op == AT_OP_ROUND || node->op == AT_OP_GRAD_CLIP)
+        return only_argument(graph, id);
+    if (node->op != AT_OP_SELECT)
+        return AT_NO_NODE;
+    at_node_id source = only_argument(graph, node->arg[0]);
+    for (int i = 1; i <= 2 && source != AT_NO_NODE; i++) {
+        at_node_id arm = node->arg[i];
+        if (arm != source && !is_constant(graph, arm) && clipped_by(graph, arm) != source)
+            return AT_NO_NODE;
+    }
+    return source;
+}
+
+/* What may stand between the entry of a stretch and its first transcendental op, and is better left before it. */
+static bool bends(at_op op)
+{
+    return op == AT_OP_MIN || op == AT_OP_MAX || op == AT_OP_ROUND || op == AT_OP_GRAD_CLIP || op == AT_OP_SELECT;
 }
 
 typedef struct finder {
@@ -104,7 +142,7 @@ static void find_outside(finder *f)
     for (int i = 0; i < graph->outputs; i++)
         f->outside[graph->output[i]] = true;
     for (at_node_id v = graph->count - 1; v >= 0; v--) {
-        bool meets = f->top[v] == v, peeled = f->outside[v] && (at_op_get(graph->nodes[v].op)->result == 'B' || is_kink(graph->nodes[v].op));
+        bool meets = f->top[v] == v, peeled = f->outside[v] && (at_op_get(graph->nodes[v].op)->result == 'B' || clipped_by(graph, v) != AT_NO_NODE);
         for (int i = 0; (meets || peeled) && i < arguments_of(graph, v); i++)
             f->outside[graph->nodes[v].arg[i]] = true;
         if (peeled)
@@ -145,7 +183,7 @@ static bool shorten(finder *f, at_span *span)
         at_node_id v = f->dominator[i];
         if (f->work[v])
             break;
-        if (is_kink(graph->nodes[v].op))
+        if (bends(graph->nodes[v].op))
             span->entry = v;
     }
     memset(inside, 0, (size_t)graph->count * sizeof *inside);
@@ -240,10 +278,8 @@ bool at_span_split(const at_graph *graph, at_span span, at_span *lower, at_span 
         at_span trial = *upper;
         found = shorten(&f, &trial);
         *upper = trial;
-        while (found && is_kink(graph->nodes[lower->exit].op) && lower->exit != lower->entry) {
-            const at_node *node = &graph->nodes[lower->exit];
-            lower->exit = f.top[node->arg[0]] != AT_NO_NODE ? node->arg[0] : node->arg[1];
-        }
+        for (at_node_id w; found && (w = clipped_by(graph, lower->exit)) != AT_NO_NODE;)
+            lower->exit = w;
         trial = *lower;
         found = found && shorten(&f, &trial);
         *lower = trial;

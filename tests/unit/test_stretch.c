@@ -26,6 +26,11 @@ static const struct span_case {
     {"silu | clip: the clip stays outside",
      INPUT "%1 = sigmoid %0\n%2 = mul %0 %1\n%3 = round %2\n%4 = const 6\n%5 = min %3 %4\nreturn %5\n", 1, 0, 2, true, false},
     {"clip | tanh: the clip stays outside", INPUT "%1 = const 3\n%2 = min %0 %1\n%3 = tanh %2\nreturn %3\n", 1, 2, 3, true, true},
+    {"a clip of selects stays outside", INPUT "%1 = tanh %0\n%2 = const -6\n%3 = const 6\n%4 = lt %1 %2\n%5 = gt %1 %3\n%6 = select %5 %3 %1\n"
+     "%7 = select %4 %2 %6\nreturn %7\n", 1, 0, 1, true, true},
+    {"elu' is no clip", INPUT "%1 = exp %0\n%2 = const 0\n%3 = gt %0 %2\n%4 = const 1\n%5 = select %3 %4 %1\nreturn %5\n", 1, 0, 5, true, true},
+    {"leaky_relu | tanh", INPUT "%1 = const 0\n%2 = gt %0 %1\n%3 = const 0.01\n%4 = mul %0 %3\n%5 = select %2 %0 %4\n%6 = round %5\n%7 = tanh %6\nreturn %7\n",
+     1, 6, 7, true, true},
     {"a comparison outside takes the value", INPUT "%1 = input 1\n%2 = tanh %0\n%3 = const 0\n%4 = lt %2 %3\n%5 = select %4 %1 %3\nreturn %5\n",
      1, 0, 2, true, true},
     {"elu is taken whole", INPUT "%1 = expm1 %0\n%2 = const 0\n%3 = gt %0 %2\n%4 = select %3 %0 %1\nreturn %4\n", 1, 0, 4, true, true},
