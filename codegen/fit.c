@@ -157,6 +157,7 @@ static bool try_candidate(const at_fit_job *job, const mapping *map, at_fit *fit
 {
     int side = intervals_a_side(job, fit->entries);
     fit->shape = job->shape;
+    fit->zero_is_left = job->zero_is_left;
     fit->center = (float)job->center;
     fit->slope_negative = (float)job->slope[0];
     fit->slope_positive = (float)job->slope[1];

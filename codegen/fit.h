@@ -28,6 +28,7 @@ struct at_fit {
     at_fit_shape shape;
     at_fit_origin origin;
     bool product; /* a * P_i(t) */
+    bool zero_is_left; /* SIGNED: 0 belongs to the negative side (f jumps there) */
     int entries;  /* 8, 16 or 32 */
     int degree;
     int shift;    /* of the bits of u: 23 - the mantissa bits that tell intervals of one octave apart */

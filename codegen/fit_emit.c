@@ -38,6 +38,17 @@ static void emit_splat(int lanes, float value, at_strbuf *out)
     at_strbuf_char(out, ')');
 }
 
+/* The sign of x above the bits of u; with -1 or'ed in where x is 0, if that belongs to the left. */
+static void emit_side(const at_fit *fit, int lanes, at_strbuf *out)
+{
+    int mask = fit->entries / 2 - 1;
+    if (fit->zero_is_left)
+        at_strbuf_printf(out, "    i32x%d side = ((i32x%d)x | ((i32x%d)x - 1)) >> 31;\n", lanes, lanes, lanes);
+    else
+        at_strbuf_printf(out, "    i32x%d side = (i32x%d)x >> 31;\n", lanes, lanes);
+    at_strbuf_printf(out, "    i = (i & %d) | (side & %d);\n", mask, ~mask);
+}
+
 static void emit_index(const at_fit *fit, const char *name, int lanes, at_strbuf *out)
 {
     at_strbuf_printf(out, "    f32x%d a = min_f32x%d(", lanes, lanes);
@@ -48,7 +59,7 @@ static void emit_index(const at_fit *fit, const char *name, int lanes, at_strbuf
     emit_splat(lanes, 1, out);
     at_strbuf_printf(out, ");\n    i32x%d i = (i32x%d)((u32x%d)u >> %d);\n", lanes, lanes, lanes, fit->shift);
     if (fit->shape == AT_FIT_SIGNED)
-        at_strbuf_printf(out, "    i = (i & %d) | (((i32x%d)x >> 31) & %d);\n", fit->entries / 2 - 1, lanes, ~(fit->entries / 2 - 1));
+        emit_side(fit, lanes, out);
     if (fit->origin == AT_FIT_DIRECT)
         at_strbuf_printf(out, "    f32x%d t = a;\n", lanes);
     else if (fit->origin == AT_FIT_OFFSET)

@@ -42,7 +42,7 @@ float at_fit_eval(const at_fit *fit, float x)
     float u = fmaf(a, fit->scale, 1);
     int side = fit->shape == AT_FIT_SIGNED ? fit->entries / 2 : fit->entries;
     uint32_t index = ((bits_of(u) >> fit->shift) - (bits_of(1) >> fit->shift)) & (uint32_t)(side - 1);
-    if (fit->shape == AT_FIT_SIGNED && signbit(x))
+    if (fit->shape == AT_FIT_SIGNED && (signbit(x) || (fit->zero_is_left && x == 0)))
         index += (uint32_t)side;
     float t = a;
     if (fit->origin == AT_FIT_BASE)
@@ -63,6 +63,8 @@ float at_fit_eval(const at_fit *fit, float x)
 void at_fit_measure_at(at_fit *fit, float x, double exact, double allowed)
 {
     double error = fabs((double)at_fit_eval(fit, x) - exact);
+    if (fabs(exact) >= 0x1.fffffep127 && isinf(at_fit_eval(fit, x)))
+        return; /* beyond the largest float */
     if (!(error <= fit->max_error_absolute))
         fit->max_error_absolute = error;
     if (!(error <= fit->max_error_ulp * at_ulp_f32(exact)))

@@ -57,6 +57,12 @@ static bool symmetric(const at_fit_job *job, int sign)
     return true;
 }
 
+static bool jumps_at_zero(const at_fit_job *job, double side)
+{
+    double at_zero = (double)at_fit_job_value(job, 0);
+    return !(fabs((double)at_fit_job_value(job, side * 0x1p-120) - at_zero) <= at_tolerance_at(&job->tolerance, 0, at_zero));
+}
+
 static void find_shape(at_fit_job *job)
 {
     job->shape = AT_FIT_SIGNED;
@@ -75,6 +81,7 @@ static void find_shape(at_fit_job *job)
         job->end[1] -= job->center;
         job->end[0] = -(job->end[0] - job->center);
     }
+    job->zero_is_left = jumps_at_zero(job, 1) && !jumps_at_zero(job, -1);
     job->zero = at_fit_job_target(job, 1, 0) == 0 && at_fit_job_target(job, 0, 0) == 0;
 }
 

@@ -29,6 +29,7 @@ typedef struct at_fit_job {
     at_tolerance tolerance;
     at_fit_shape shape;
     bool zero;           /* what the table holds is 0 at 0 */
+    bool zero_is_left;   /* f(0) is what f goes to from below, but not from above */
     double center, slope[2], end[2], settle; /* [0]: x < 0, [1]: x >= 0; end: what the table settles at, from |x| = settle on */
     at_fit_point *sample;
     int samples;

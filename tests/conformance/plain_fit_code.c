@@ -22,6 +22,7 @@ static const struct subject {
     {"two_lines", INPUT "%1 = softplus %0\n%2 = const 0.5\n%3 = mul %0 %2\n%4 = add %1 %3\nreturn %4\n", false},
     {"falling", INPUT "%1 = neg %0\n%2 = softplus %1\nreturn %2\n", false},
     {"sigmoid_gradient", INPUT "%1 = sigmoid %0\n%2 = neg %0\n%3 = sigmoid %2\n%4 = mul %1 %3\nreturn %4\n", true},
+    {"jump", INPUT "%1 = const 0\n%2 = gt %0 %1\n%3 = const 1.05\n%4 = exp %0\n%5 = select %2 %3 %4\nreturn %5\n", true},
     {"softplus_gradient", INPUT "%1 = sigmoid %0\nreturn %1\n", true},
 };
 enum { SUBJECTS = sizeof subjects / sizeof *subjects };
