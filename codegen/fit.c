@@ -174,8 +174,6 @@ static bool try_candidate(const at_fit_job *job, const mapping *map, at_fit *fit
             return false;
     }
     measure_with_zeros(job, fit);
-    if (fit->max_error_share <= SHARE_OF_CLASS)
-        at_fit_measure_dense(job, fit);
     *reached = fmin(*reached, fit->max_error_share);
     return fit->max_error_share <= SHARE_OF_CLASS;
 }
@@ -194,7 +192,32 @@ static bool way_applies(const at_fit_job *job, way tried, int degree)
     return tried.origin != AT_FIT_DIRECT || (degree <= DIRECT_DEGREE_MAX && job->tolerance.ulp_y == 0);
 }
 
-/* Lowest degree first, then the cheapest origin; of the mappings the most exact. */
+/* Of the mappings the most exact one that more floats confirm. */
+static bool search_mappings(const at_fit_job *job, const mapping *maps, int map_count, at_fit *best, double *reached)
+{
+    at_fit tried[MAPPINGS];
+    for (int m = 0; m < map_count; m++) {
+        tried[m] = *best;
+        if (!try_candidate(job, &maps[m], &tried[m], reached))
+            tried[m].max_error_share = INFINITY;
+    }
+    for (int rank = 0; rank < map_count; rank++) {
+        at_fit *first = &tried[0];
+        for (int m = 1; m < map_count; m++)
+            if (tried[m].max_error_share < first->max_error_share)
+                first = &tried[m];
+        if (first->max_error_share > SHARE_OF_CLASS)
+            return false;
+        at_fit_measure_dense(job, first);
+        *best = *first;
+        if (first->max_error_share <= SHARE_OF_CLASS)
+            return true;
+        first->max_error_share = INFINITY;
+    }
+    return false;
+}
+
+/* Lowest degree first, then the cheapest origin. */
 static bool search(const at_fit_job *job, int entries, const mapping *maps, int map_count, at_fit *best, double *reached)
 {
     static const way ways[] = {{AT_FIT_DIRECT, true}, {AT_FIT_DIRECT, false}, {AT_FIT_OFFSET, true}, {AT_FIT_OFFSET, false},
@@ -203,24 +226,22 @@ static bool search(const at_fit_job *job, int entries, const mapping *maps, int 
         for (size_t w = 0; w < sizeof ways / sizeof *ways; w++) {
             if (!way_applies(job, ways[w], degree))
                 continue;
-            best->max_error_share = INFINITY;
-            for (int m = 0; m < map_count; m++) {
-                at_fit fit = {.origin = ways[w].origin, .product = ways[w].product, .entries = entries, .degree = degree};
-                if (try_candidate(job, &maps[m], &fit, reached) && fit.max_error_share < best->max_error_share)
-                    *best = fit;
-            }
-            if (best->max_error_share <= SHARE_OF_CLASS)
+            *best = (at_fit){.origin = ways[w].origin, .product = ways[w].product, .entries = entries, .degree = degree};
+            if (search_mappings(job, maps, map_count, best, reached))
                 return true;
         }
     return false;
 }
 
-static void hash_fit(at_fit *fit)
+/* Of its C text, which has all of it. */
+static actune_status hash_fit(at_fit *fit)
 {
-    at_fit bare = *fit;
-    bare.max_error_ulp = bare.max_error_absolute = bare.max_error_share = 0;
-    bare.hash = (at_hash){{0}};
-    fit->hash = at_hash_bytes(&bare, sizeof bare);
+    at_strbuf text = {0};
+    at_fit_emit(fit, "fit", 4, &text);
+    fit->hash = at_hash_text(at_strbuf_text(&text));
+    actune_status status = at_strbuf_status(&text);
+    at_strbuf_clear(&text);
+    return status;
 }
 
 static actune_status make(const at_graph *function, int entries, at_accuracy accuracy, bool derivative, at_fit *fit)
@@ -241,14 +262,14 @@ static actune_status make(const at_graph *function, int entries, at_accuracy acc
                 reached = fmin(reached, fmax(able, 1));
             }
         memset(fit, 0, sizeof *fit);
-        if (map_count)
+        if (map_count > 0)
             reached = INFINITY;
         if (!search(&job, entries, maps, map_count, fit, &reached))
             status = at_fail(ACTUNE_UNSUPPORTED,
                              "no table of %d polynomials up to degree %d meets accuracy=%s (an interval is %.3g times off what is allowed)",
                              entries, AT_FIT_DEGREE_MAX, class_names[accuracy], reached);
         else
-            hash_fit(fit);
+            status = hash_fit(fit);
     }
     if (maps)
         at_fit_job_clear(&job);

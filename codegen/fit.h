@@ -24,7 +24,7 @@ typedef enum at_fit_origin {
 } at_fit_origin;
 
 struct at_fit {
-    at_hash hash; /* of everything below but the errors: equal fits, equal functions */
+    at_hash hash; /* equal fits, equal functions */
     at_fit_shape shape;
     at_fit_origin origin;
     bool product; /* a * P_i(t) */
