@@ -188,6 +188,24 @@ typedef struct lookup {
     at_task *task;
 } lookup;
 
+static actune_status hash_of(at_group *group, const char *text, at_hash *hash)
+{
+    int most = sizeof group->known / sizeof *group->known;
+    for (int i = 0; i < group->known_count; i++)
+        if (strcmp(group->known[i].text, text) == 0) {
+            *hash = group->known[i].hash;
+            return group->known[i].status;
+        }
+    actune_status status = at_variant_hash(group->session, group->kernel, group->layout, text, hash);
+    const char *kept = group->known_count < most ? at_arena_strdup(&group->arena, text) : NULL;
+    if (kept) {
+        group->known[group->known_count].text = kept;
+        group->known[group->known_count].hash = *hash;
+        group->known[group->known_count++].status = status;
+    }
+    return status;
+}
+
 /* Hard staleness: a choice counts only while the templates still give the source that was measured. */
 static actune_status take_choice(void *user, const at_store_choice *choice)
 {
@@ -196,7 +214,7 @@ static actune_status take_choice(void *user, const at_store_choice *choice)
     at_hash now;
     if (task->incumbent || !same_workload(&choice->workload, &task->workload) || !choice->variant_text)
         return ACTUNE_OK;
-    if (at_variant_hash(of->group->session, of->group->kernel, of->group->layout, choice->variant_text, &now) != ACTUNE_OK ||
+    if (hash_of(of->group, choice->variant_text, &now) != ACTUNE_OK ||
         strcmp(now.hex, choice->source_hash ? choice->source_hash : "") != 0)
         return ACTUNE_OK;
     task->incumbent = strdup(choice->variant_text);

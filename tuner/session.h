@@ -82,6 +82,12 @@ typedef struct at_group {
     int candidate_count, candidate_capacity;
     at_reference reference;
     bool has_reference;
+    struct {
+        const char *text;
+        at_hash hash;
+        actune_status status;
+    } known[8]; /* source hashes of stored winners: sizes share them, and a fit takes its time */
+    int known_count;
     int seeds[16]; /* winners of the first stage, indices in the space */
     int seed_count;
     at_binary *plain_binary; /* auto-vectorised baseline */
