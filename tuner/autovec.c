@@ -64,8 +64,8 @@ static const struct port_text {
     [ACTUNE_BF16] = {"unsigned short", "from_bf16", "to_bf16"},
 };
 
-/* 16-bit types by integer arithmetic: _Float16 is missing in compilers that are still around. Rounding is to nearest even; the f16 store
-   leaves denormal results to a float addition that shifts them into place. */
+/* 16-bit types by integer arithmetic: _Float16 is missing in compilers that are still around. Rounding is to nearest
+   even; the f16 store leaves denormal results to a float addition that shifts them into place. */
 static const char prelude[] =
     "typedef union { float f; unsigned u; } word;\n"
     "static inline float from_bf16(unsigned short h) { word w = {.u = (unsigned)h << 16}; return w.f; }\n"
@@ -167,12 +167,15 @@ static void print_stores(const printer *to)
 
 /* Loops over o, c and the element inside a plane; the innermost is the one that runs over neighbouring elements. */
 static const char *const loops[] = {
-    [AT_LAYOUT_FLAT] = "    { { long c = 0;\n            for (long i = 0; i < s->outer * s->channels * s->inner; i++) {\n",
-    [AT_LAYOUT_CHANNEL_INNER] = "    for (long o = 0; o < s->outer; o++) {\n        {\n            for (long c = 0; c < s->channels; c++) {\n"
-                                "                long i = o * s->channels + c;\n",
-    [AT_LAYOUT_CHANNEL_OUTER] = "    for (long o = 0; o < s->outer; o++) {\n        for (long c = 0; c < s->channels; c++) {\n"
-                                "            long first = (o * s->channels + c) * s->inner;\n"
-                                "            for (long i = first; i < first + s->inner; i++) {\n",
+    [AT_LAYOUT_FLAT] =
+        "    { { long c = 0;\n            for (long i = 0; i < s->outer * s->channels * s->inner; i++) {\n",
+    [AT_LAYOUT_CHANNEL_INNER] =
+        "    for (long o = 0; o < s->outer; o++) {\n        {\n            for (long c = 0; c < s->channels; c++) {\n"
+        "                long i = o * s->channels + c;\n",
+    [AT_LAYOUT_CHANNEL_OUTER] =
+        "    for (long o = 0; o < s->outer; o++) {\n        for (long c = 0; c < s->channels; c++) {\n"
+        "            long first = (o * s->channels + c) * s->inner;\n"
+        "            for (long i = first; i < first + s->inner; i++) {\n",
 };
 
 actune_status at_autovec_source(const at_kernel *kernel, at_layout layout, const char *symbol, at_strbuf *source)
@@ -181,8 +184,10 @@ actune_status at_autovec_source(const at_kernel *kernel, at_layout layout, const
     printer to = {kernel, wide ? "" : "f", source};
     at_strbuf_append(source, "#pragma GCC optimize(\"O3\")\n"); /* clang vectorises at -O2 and passes over this */
     at_strbuf_printf(source, "typedef %s real;\n%s", wide ? "double" : "float", prelude);
-    at_strbuf_append(source, "typedef struct slice { void *const *port; long outer, channels, inner, begin, end; double *partial; } slice;\n"
-                             "\n");
+    at_strbuf_append(
+        source,
+        "typedef struct slice { void *const *port; long outer, channels, inner, begin, end; double *partial; } slice;\n"
+        "\n");
     at_strbuf_printf(source, "__attribute__((visibility(\"default\"))) void %s(const slice *s)\n{\n", symbol);
     print_pointers(&to);
     at_strbuf_append(source, loops[layout]);

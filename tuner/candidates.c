@@ -29,13 +29,15 @@ static actune_status keep_variant(void *user, const at_variant *variant)
     return ACTUNE_OK;
 }
 
-/* The first variant of the walk may have a form that does not reach the kernel's class; the default is the first that does. */
+/* The first variant of the walk may have a form that does not reach the kernel's class; the default is the first that
+ * does. */
 static actune_status default_first(at_group *group)
 {
     at_variant found;
     AT_TRY(at_variant_default(group->kernel, group->layout, &group->session->target, &found));
     int at = 0;
-    while (at < group->space_count - 1 && !(at_same_core(&group->space[at], &found) && at_same_rest(&group->space[at], &found)))
+    while (at < group->space_count - 1 &&
+           !(at_same_core(&group->space[at], &found) && at_same_rest(&group->space[at], &found)))
         at++;
     found = group->space[at];
     memmove(group->space + 1, group->space, (size_t)at * sizeof found);
@@ -66,7 +68,8 @@ int at_group_find(const at_group *group, const char *text)
     return found;
 }
 
-actune_status at_variant_hash(const at_session *session, const at_kernel *kernel, at_layout layout, const char *text, at_hash *hash)
+actune_status at_variant_hash(const at_session *session, const at_kernel *kernel, at_layout layout, const char *text,
+                              at_hash *hash)
 {
     at_arena arena = {0};
     at_variant variant;
@@ -111,7 +114,8 @@ static bool same_code(const at_variant *a, const at_variant *b)
 {
     const at_knob *knobs;
     int count;
-    if (strcmp(a->template_name, b->template_name) != 0 || at_template_knobs(a->template_name, &knobs, &count) != ACTUNE_OK)
+    if (strcmp(a->template_name, b->template_name) != 0 ||
+        at_template_knobs(a->template_name, &knobs, &count) != ACTUNE_OK)
         return false;
     for (int i = 0; i < a->knobs; i++)
         if (!is_launch_knob(knobs, count, a->knob[i].name) &&
@@ -136,7 +140,8 @@ static actune_status add_candidate(at_group *group, int variant)
 {
     if (at_group_candidate(group, variant))
         return ACTUNE_OK;
-    at_candidate *candidates = grown(group->candidates, group->candidate_count, &group->candidate_capacity, sizeof *candidates);
+    at_candidate *candidates =
+        grown(group->candidates, group->candidate_count, &group->candidate_capacity, sizeof *candidates);
     if (!candidates)
         return at_fail(ACTUNE_NO_MEMORY, "no memory for candidates");
     group->candidates = candidates;
@@ -169,7 +174,7 @@ static const at_variant *variant_of_code(const at_group *group, int code)
 
 typedef struct batch {
     at_group *group;
-    int first, count;        /* codes */
+    int first, count; /* codes */
     at_strbuf source;
     actune_status status;
     at_binary *binary;
@@ -188,8 +193,8 @@ static void generate(batch *of)
     at_group *group = of->group;
     at_generate_item items[AT_BATCH];
     for (int i = 0; i < of->count; i++)
-        items[i] = (at_generate_item){.kernel = group->kernel, .layout = group->layout,
-                                      .variant = variant_of_code(group, of->first + i)};
+        items[i] = (at_generate_item){
+            .kernel = group->kernel, .layout = group->layout, .variant = variant_of_code(group, of->first + i)};
     of->status = at_generate_batch(items, of->count, &group->session->target, &of->source);
     for (int i = 0; i < of->count; i++) {
         at_code *code = &group->codes[of->first + i];
@@ -207,8 +212,8 @@ static void compile(batch *of)
     const at_session *session = of->group->session;
     if (of->status != ACTUNE_OK)
         return;
-    of->status = at_binary_build(session->cache, at_strbuf_text(&of->source), at_isa_name(session->device->isa), false, &of->binary,
-                                 &of->info);
+    of->status = at_binary_build(session->cache, at_strbuf_text(&of->source), at_isa_name(session->device->isa), false,
+                                 &of->binary, &of->info);
     if (of->status != ACTUNE_OK)
         at_strbuf_append(&of->message, actune_last_error()); /* belongs to the worker's thread */
 }
@@ -277,8 +282,8 @@ static void mark_twins(at_group *group, int first)
     }
 }
 
-/* Compiles the codes from `first` on, several batches at once: nothing is measured meanwhile. The first batch holds the default and is
-   always made; the others stop with the time. */
+/* Compiles the codes from `first` on, several batches at once: nothing is measured meanwhile. The first batch holds the
+   default and is always made; the others stop with the time. */
 static actune_status build(at_group *group, int first)
 {
     at_session *session = group->session;

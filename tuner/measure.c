@@ -85,7 +85,12 @@ const at_signature *at_copy_signature(void)
 {
     static const at_signature copy = {
         .port = {{"x", AT_ACCESS_ELEMENT, ACTUNE_F32, false, false}, {"y", AT_ACCESS_ELEMENT, ACTUNE_F32, true, false}},
-        .ports = 2, .inputs = 1, .direction = ACTUNE_FORWARD, .dtype_in = ACTUNE_F32, .dtype_out = ACTUNE_F32, .compute = ACTUNE_F32};
+        .ports = 2,
+        .inputs = 1,
+        .direction = ACTUNE_FORWARD,
+        .dtype_in = ACTUNE_F32,
+        .dtype_out = ACTUNE_F32,
+        .compute = ACTUNE_F32};
     return &copy;
 }
 
@@ -123,7 +128,8 @@ static void fill(const at_port *port, void *array, int64_t count, at_random *ran
     }
 }
 
-/* Whether memcpy can work inside the ports' own memory, so that it meets the same cache state: it then reads x and writes y. */
+/* Whether memcpy can work inside the ports' own memory, so that it meets the same cache state: it then reads x and
+ * writes y. */
 static bool shares_ports(const at_bench *bench)
 {
     const at_signature *signature = bench->request.signature;
@@ -172,7 +178,8 @@ static int count_sets(const at_bench *bench)
     if (bench->cold)
         sets = (COLD_FACTOR * at_cache_bound(device) + bench->bytes - 1) / bench->bytes;
     else if (bench->input >= 0) { /* fresh copies, together in the cache where one launch is */
-        int64_t level = bench->bytes < device->l2_bytes / COPIES_MIN ? device->l2_bytes / 2 : at_cache_bound(device) / 2;
+        int64_t level =
+            bench->bytes < device->l2_bytes / COPIES_MIN ? device->l2_bytes / 2 : at_cache_bound(device) / 2;
         sets = level / bench->bytes;
         sets = sets < COPIES_MIN ? COPIES_MIN : sets > COPIES_MAX ? COPIES_MAX : sets;
     }
@@ -257,7 +264,10 @@ int at_bench_sets(const at_bench *bench)
 static void run_whole(const at_bench *bench, const at_arm *arm, const set *on)
 {
     actune_shape shape = bench->request.shape;
-    actune_slice slice = {.port = on->port, .outer = shape.outer, .channels = shape.channels, .inner = shape.inner,
+    actune_slice slice = {.port = on->port,
+                          .outer = shape.outer,
+                          .channels = shape.channels,
+                          .inner = shape.inner,
                           .end = shape.outer * shape.channels * shape.inner};
     arm->function(&slice);
 }
@@ -294,7 +304,8 @@ static void restore(at_bench *bench)
     bench->next = 0;
 }
 
-/* One timed region, as ns of one launch. In the warm regime an untimed launch brings caches, clock and threads to where they stay. */
+/* One timed region, as ns of one launch. In the warm regime an untimed launch brings caches, clock and threads to where
+ * they stay. */
 static double time_region(at_bench *bench, const at_arm *arm)
 {
     restore(bench);

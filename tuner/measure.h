@@ -1,8 +1,9 @@
 /* Timing by MEASURING.md: one workload's buffers (a bench), the arms that race on them, and interleaved rounds.
    - Bytes are algorithmic: each input read once, each output written once.
-   - Regimes: warm below the cache bound; above it cold, in rotation over buffer sets that together are at least 5 times the bound (fewer
-     where memory is short: `sets` in the protocol tells).
-   - A timed region is at least 100 times the timer's resolution and 20 us, by repeating the launch. In-place launches run on fresh copies.
+   - Regimes: warm below the cache bound; above it cold, in rotation over buffer sets that together are at least 5 times
+   the bound (fewer where memory is short: `sets` in the protocol tells).
+   - A timed region is at least 100 times the timer's resolution and 20 us, by repeating the launch. In-place launches
+   run on fresh copies.
    - Inputs are normal with sigma 2, without zeros and denormals. */
 #ifndef AT_TUNER_MEASURE_H
 #define AT_TUNER_MEASURE_H

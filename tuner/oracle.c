@@ -34,7 +34,8 @@ double at_dtype_max(actune_dtype dtype)
 /* f64 in every class, relative or absolute (NUMERICS.md); f32 by accuracy.h. */
 #define F64_BOUND 1e-14L
 
-/* Results below the least normal number are not asked for outside the exact class: making them costs up to three times the speed. */
+/* Results below the least normal number are not asked for outside the exact class: making them costs up to three times
+ * the speed. */
 #define FLUSHED_F32 0x1p-125L
 
 /* --- static analysis, once a kernel --- */
@@ -45,14 +46,14 @@ typedef struct trait {
     bool stage;          /* its value is rounded: not a factor of a gradient */
     bool wanted;         /* something outside the stretch uses it: `tolerance` is known */
     at_tolerance tolerance;
-    bool exact;          /* every kernel has the same bits here */
-    bool single;         /* one correctly rounded operation on exact arguments */
+    bool exact;  /* every kernel has the same bits here */
+    bool single; /* one correctly rounded operation on exact arguments */
 } trait;
 
 typedef struct state {
     long double value, low, high; /* low, high: with the root at the ends of its error */
     long double error;
-    bool unsure;                  /* truth value that may be the other */
+    bool unsure; /* truth value that may be the other */
 } state;
 
 struct at_oracle {
@@ -80,7 +81,8 @@ static at_node_id root_of(const at_oracle *oracle, at_node_id id)
 
 static bool is_rounded(at_op op)
 {
-    return op == AT_OP_ADD || op == AT_OP_SUB || op == AT_OP_MUL || op == AT_OP_DIV || op == AT_OP_FMA || op == AT_OP_SQRT;
+    return op == AT_OP_ADD || op == AT_OP_SUB || op == AT_OP_MUL || op == AT_OP_DIV || op == AT_OP_FMA ||
+           op == AT_OP_SQRT;
 }
 
 static void analyse_node(at_oracle *oracle, at_node_id id)
@@ -222,7 +224,8 @@ static long double error_of_sum(const operands *of)
 
 static long double error_of_product(const operands *of)
 {
-    return fabsl(of->a->value) * of->b->error + fabsl(of->b->value) * of->a->error + of->a->error * of->b->error + of->ulp;
+    return fabsl(of->a->value) * of->b->error + fabsl(of->b->value) * of->a->error + of->a->error * of->b->error +
+           of->ulp;
 }
 
 static long double error_of_quotient(const operands *of)
@@ -359,7 +362,8 @@ static void eval_op(at_oracle *oracle, at_node_id id, state *own)
     else if (error_rules[node->op])
         own->error = error_rules[node->op](&of);
     else
-        own->error = at_op_get(node->op)->transcendental ? class_error(oracle, &any_function, own->value, a->value) + shift : 0;
+        own->error =
+            at_op_get(node->op)->transcendental ? class_error(oracle, &any_function, own->value, a->value) + shift : 0;
     if (!isfinite(own->value))
         own->error = 0;
     if (!unary) {
@@ -412,8 +416,8 @@ static void collect(const at_oracle *oracle, at_expected *expected)
     }
 }
 
-/* A factor below this may be 0 in a kernel, and then a gradient that is not finite has no single answer: NaN (0 * NaN), or 0 where the
-   product is guarded. */
+/* A factor below this may be 0 in a kernel, and then a gradient that is not finite has no single answer: NaN (0 * NaN),
+   or 0 where the product is guarded. */
 static long double vanishing(actune_dtype compute)
 {
     return compute == ACTUNE_F64 ? 1e-304L : 1e-36L;
@@ -421,11 +425,13 @@ static long double vanishing(actune_dtype compute)
 
 static int gradient_input(const at_signature *signature)
 {
-    bool is_second = signature->direction == ACTUNE_BACKWARD && signature->inputs > 1 && strcmp(signature->port[1].name, "dy") == 0;
+    bool is_second =
+        signature->direction == ACTUNE_BACKWARD && signature->inputs > 1 && strcmp(signature->port[1].name, "dy") == 0;
     return is_second ? 1 : -1;
 }
 
-/* Outputs that hang on a gradient that is not finite through a vanishing factor (their value for a gradient of 1) may be anything. */
+/* Outputs that hang on a gradient that is not finite through a vanishing factor (their value for a gradient of 1) may
+ * be anything. */
 static void allow_vanished(at_oracle *oracle, const double *inputs, at_expected *expected)
 {
     const at_signature *signature = &oracle->kernel->signature;

@@ -2,8 +2,8 @@
    The graph is walked in long double. Every node carries its value and how far a kernel of the class may be from it:
    - arithmetic: 1 ULP of the compute type a node, carried on through the nodes that follow (running error analysis);
    - a unary stretch with a transcendental op in it: the bound of its class (codegen/accuracy.h), as a function of x;
-   - ROUND: where what stands before is one correctly rounded operation, the rounding is known and is done (a pipeline is
-     judged stage by stage from the rounding that went before); otherwise the error is carried on;
+   - ROUND: where what stands before is one correctly rounded operation, the rounding is known and is done (a pipeline
+   is judged stage by stage from the rounding that went before); otherwise the error is carried on;
    - a comparison whose sides are closer than their errors may go either way, and a select then has the distance of its
      arms as error. */
 #ifndef AT_TUNER_ORACLE_H
@@ -12,18 +12,19 @@
 #include "../codegen/kernel.h"
 
 typedef struct at_expected {
-    long double value;  /* before the rounding of the store */
-    long double error;  /* the most a kernel may be off, that rounding included; infinite: anything goes */
-    bool indefinite;    /* NaN though no input is NaN (an infinity times 0 ...): NaN or `value`, its limit, may come */
+    long double value; /* before the rounding of the store */
+    long double error; /* the most a kernel may be off, that rounding included; infinite: anything goes */
+    bool indefinite;   /* NaN though no input is NaN (an infinity times 0 ...): NaN or `value`, its limit, may come */
 } at_expected;
 
 typedef struct at_oracle at_oracle;
 
-/* `kernel`: before approximation; kept. UNSUPPORTED for a graph with stretches. Not thread-safe: one oracle a thread. */
+/* `kernel`: before approximation; kept. UNSUPPORTED for a graph with stretches. Not thread-safe: one oracle a thread.
+ */
 actune_status at_oracle_create(const at_kernel *kernel, at_oracle **oracle);
 void at_oracle_destroy(at_oracle *oracle);
-/* inputs: kernel->signature.inputs values; expected: one for every output port. For a sum port: its term of this element, and the
-   error of the term without any store. */
+/* inputs: kernel->signature.inputs values; expected: one for every output port. For a sum port: its term of this
+   element, and the error of the term without any store. */
 void at_oracle_eval(at_oracle *oracle, const double *inputs, at_expected *expected);
 
 /* Distance of neighbouring numbers of `dtype` at |value| (that of the least normal below it). */

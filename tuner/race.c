@@ -7,7 +7,15 @@
 
 #include "../runtime/base/bucket.h"
 
-enum { ROUNDS_MIN = 9, ROOF_RIVALS = 3, ROUNDS_MAX = 31, CORE_ELEMENTS = 16384, SMALL_ELEMENTS = 2048, ARMS_MAX = 768, EXTRA_ARMS = 12 };
+enum {
+    ROUNDS_MIN = 9,
+    ROOF_RIVALS = 3,
+    ROUNDS_MAX = 31,
+    CORE_ELEMENTS = 16384,
+    SMALL_ELEMENTS = 2048,
+    ARMS_MAX = 768,
+    EXTRA_ARMS = 12
+};
 
 /* In each of three rounds slower than the best by more than this: out. */
 #define FAR_BEHIND 1.15
@@ -19,7 +27,8 @@ enum { ROUNDS_MIN = 9, ROOF_RIVALS = 3, ROUNDS_MAX = 31, CORE_ELEMENTS = 16384, 
 static actune_status init_race(at_race *race, int candidates, int64_t seed)
 {
     size_t room = (size_t)(candidates + EXTRA_ARMS);
-    *race = (at_race){.plain = -1, .null_arm = -1, .first_default = -1, .incumbent = -1, .best = -1, .winner = -1, .seed = seed};
+    *race = (at_race){
+        .plain = -1, .null_arm = -1, .first_default = -1, .incumbent = -1, .best = -1, .winner = -1, .seed = seed};
     race->arm = calloc(room, sizeof *race->arm);
     race->variant = calloc(room, sizeof *race->variant);
     race->log_ratio = calloc(room, sizeof *race->log_ratio);
@@ -56,7 +65,8 @@ static int add_candidate_arm(at_race *race, const at_group *group, at_bench *ben
     const at_candidate *candidate = at_group_candidate(group, variant);
     if (!candidate || !at_candidate_usable(group, candidate))
         return -1;
-    at_arm arm = {.kind = AT_ARM_KERNEL, .function = group->codes[candidate->code].function, .threads = candidate->threads};
+    at_arm arm = {
+        .kind = AT_ARM_KERNEL, .function = group->codes[candidate->code].function, .threads = candidate->threads};
     int index = add_arm(race, bench, arm, variant);
     /* A shape too small for these threads would be the one-threaded arm once more. */
     if (index >= 0 && race->arm[index].launch.threads != candidate->threads) {
@@ -113,7 +123,8 @@ static void estimate(at_race *race)
     }
     for (int i = 0; i < race->count; i++) {
         const at_arm *arm = &race->arm[i];
-        race->log_ratio[i] = at_paired_log_ratio(arm->samples_ns, race->anchor_ns, arm->samples, (uint64_t)race->seed + (uint64_t)i);
+        race->log_ratio[i] =
+            at_paired_log_ratio(arm->samples_ns, race->anchor_ns, arm->samples, (uint64_t)race->seed + (uint64_t)i);
     }
 }
 
@@ -181,7 +192,8 @@ static bool is_settled(const at_race *race)
 /* The plain loop stands in a table only: a slow one is not waited for in every round. */
 static void release_plain(at_race *race)
 {
-    bool slow = race->plain >= 0 && race->best >= 0 && race->log_ratio[race->plain].median > race->log_ratio[race->best].median + log(PLAIN_SLOW);
+    bool slow = race->plain >= 0 && race->best >= 0 &&
+                race->log_ratio[race->plain].median > race->log_ratio[race->best].median + log(PLAIN_SLOW);
     if (race->plain >= 0 && (slow || race->rounds >= ROUNDS_MIN))
         race->arm[race->plain].active = false;
 }
@@ -207,7 +219,8 @@ static actune_status run_rounds(at_group *group, at_race *race, at_bench *bench,
             break;
         bool late = at_now_ns() > until_ns;
         bool roof = best_copy(race) - race->log_ratio[race->best].high >= log(ROOF);
-        if (late || (race->rounds >= 5 && roof && rivals <= ROOF_RIVALS) || (race->rounds >= ROUNDS_MIN && (rivals == 0 || is_settled(race))))
+        if (late || (race->rounds >= 5 && roof && rivals <= ROOF_RIVALS) ||
+            (race->rounds >= ROUNDS_MIN && (rivals == 0 || is_settled(race))))
             break;
     }
     return ACTUNE_OK;
@@ -284,9 +297,11 @@ static void take_seeds(at_group *group, at_race *race, int most)
 static at_store_workload core_workload(const at_group *group, actune_shape shape)
 {
     bool flat = group->layout == AT_LAYOUT_FLAT;
-    return (at_store_workload){.layout = at_layout_name(group->layout), .size_bucket = at_size_bucket(elements(shape)),
+    return (at_store_workload){.layout = at_layout_name(group->layout),
+                               .size_bucket = at_size_bucket(elements(shape)),
                                .channel_bucket = flat ? 0 : at_size_bucket(shape.channels),
-                               .inner_bucket = flat ? 0 : at_size_bucket(shape.inner), .regime = "warm"};
+                               .inner_bucket = flat ? 0 : at_size_bucket(shape.inner),
+                               .regime = "warm"};
 }
 
 static actune_status record_core(at_group *group, actune_shape shape, const at_race *race)
@@ -303,8 +318,12 @@ static actune_status record_core(at_group *group, actune_shape shape, const at_r
 static actune_status race_core_at(at_group *group, actune_shape shape, const int *picked, int count, int most)
 {
     at_session *session = group->session;
-    at_bench_request request = {.signature = &group->kernel->signature, .layout = group->layout, .shape = shape, .device = session->device,
-                                .pool = session->pool, .seed = session->options->seed};
+    at_bench_request request = {.signature = &group->kernel->signature,
+                                .layout = group->layout,
+                                .shape = shape,
+                                .device = session->device,
+                                .pool = session->pool,
+                                .seed = session->options->seed};
     at_bench *bench;
     at_race race;
     AT_TRY(at_bench_open(&request, &bench));
@@ -338,7 +357,8 @@ actune_status at_race_core(at_group *group)
     const at_candidate *plain = at_group_candidate(group, 0);
     if (!plain || !at_candidate_usable(group, plain)) {
         const char *log = plain ? group->codes[plain->code].log : NULL;
-        return at_fail(ACTUNE_VERIFY, "the default variant of '%s' cannot be used: %s", group->kernel->spec, log ? log : "not built");
+        return at_fail(ACTUNE_VERIFY, "the default variant of '%s' cannot be used: %s", group->kernel->spec,
+                       log ? log : "not built");
     }
     actune_shape shapes[2];
     int anchors = core_shapes(group, shapes);
@@ -358,7 +378,8 @@ static int incumbent_variant(const at_group *group, const at_task *task)
     if (!candidate || group->codes[candidate->code].twin < 0)
         return candidate ? variant : -1;
     for (int i = 0; i < group->candidate_count; i++)
-        if (group->candidates[i].code == group->codes[candidate->code].twin && group->candidates[i].threads == candidate->threads)
+        if (group->candidates[i].code == group->codes[candidate->code].twin &&
+            group->candidates[i].threads == candidate->threads)
             return group->candidates[i].variant;
     return -1;
 }
@@ -375,13 +396,15 @@ static bool is_better_tie(const at_group *group, const at_race *race, int arm, i
     return own != other ? own < other : variant[arm] < variant[than];
 }
 
-/* A winner that is not surely faster than what runs today (the incumbent, else the default), pair by pair, does not replace it. */
+/* A winner that is not surely faster than what runs today (the incumbent, else the default), pair by pair, does not
+ * replace it. */
 static void require_gain(at_race *race)
 {
     int today = race->incumbent >= 0 ? race->incumbent : race->first_default;
     if (race->winner < 0 || today < 0 || race->winner == today || race->arm[today].samples != race->rounds)
         return;
-    at_interval gain = at_paired_log_ratio(race->arm[today].samples_ns, race->arm[race->winner].samples_ns, race->rounds, (uint64_t)race->seed);
+    at_interval gain = at_paired_log_ratio(race->arm[today].samples_ns, race->arm[race->winner].samples_ns,
+                                           race->rounds, (uint64_t)race->seed);
     if (gain.low > 0 && gain.median > log1p(AT_TIE_MARGIN))
         return;
     race->winner = today;
@@ -427,7 +450,8 @@ static void fill_result(at_group *group, at_task *task, const at_race *race)
     result->gain_low = exp(gain.low);
     result->gain_high = exp(gain.high);
     if (race->null_arm >= 0) {
-        at_interval null = at_paired_log_ratio(race->arm[race->null_arm].samples_ns, plain->samples_ns, race->rounds, (uint64_t)race->seed);
+        at_interval null = at_paired_log_ratio(race->arm[race->null_arm].samples_ns, plain->samples_ns, race->rounds,
+                                               (uint64_t)race->seed);
         if (fabs(null.median) > log1p(AT_TIE_MARGIN))
             snprintf(result->message, sizeof result->message, "noisy: the same kernel twice differed by %.1f %%",
                      100 * expm1(fabs(null.median)));
@@ -466,7 +490,8 @@ static void keep_promising(at_race *race, double left_ns)
             race->arm[i].active = false;
 }
 
-static actune_status race_candidates(at_group *group, at_task *task, at_bench *bench, const int *picked, int count, double until)
+static actune_status race_candidates(at_group *group, at_task *task, at_bench *bench, const int *picked, int count,
+                                     double until)
 {
     at_race race;
     actune_status status = init_race(&race, count, group->session->options->seed);
@@ -494,15 +519,20 @@ static actune_status race_candidates(at_group *group, at_task *task, at_bench *b
 actune_status at_race_task(at_group *group, at_task *task)
 {
     at_session *session = group->session;
-    at_search_stage stage = {.variants = group->space, .count = group->space_count, .seeds = group->seeds, .seed_count = group->seed_count};
+    at_search_stage stage = {
+        .variants = group->space, .count = group->space_count, .seeds = group->seeds, .seed_count = group->seed_count};
     int picked[ARMS_MAX], count = session->search->pick(&stage, &session->random, picked, ARMS_MAX - 2);
     picked[count++] = 0;
     int incumbent = task->incumbent ? at_group_find(group, task->incumbent) : -1;
     if (incumbent >= 0)
         picked[count++] = incumbent;
     AT_TRY(at_group_prepare(group, picked, count));
-    at_bench_request request = {.signature = &group->kernel->signature, .layout = group->layout, .shape = task->shape,
-                                .in_place = task->workload.in_place, .device = session->device, .pool = session->pool,
+    at_bench_request request = {.signature = &group->kernel->signature,
+                                .layout = group->layout,
+                                .shape = task->shape,
+                                .in_place = task->workload.in_place,
+                                .device = session->device,
+                                .pool = session->pool,
                                 .seed = session->options->seed};
     at_bench *bench;
     AT_TRY(at_bench_open(&request, &bench));

@@ -34,24 +34,33 @@ static void write_environment(const at_session *session, at_strbuf *out)
 
 static void write_protocol(const at_session *session, at_strbuf *out)
 {
-    at_strbuf_printf(out, "{\"protocol\": 1, \"strategy\": \"%s\", \"anchor\": \"memcpy\", \"threads\": %d, \"timer_resolution_ns\": %g, "
-                          "\"cold_above_bytes\": %lld, \"cold_rotation\": \"5x that, at most 1 GiB or a quarter of free memory\", "
-                          "\"inputs\": \"normal, sigma 2\", \"interval\": \"bootstrap 95 %%\", \"tie\": %g}",
-                     session->search->name, session->threads, at_timer_resolution_ns(), (long long)at_cache_bound(session->device),
-                     AT_TIE_MARGIN);
+    at_strbuf_printf(
+        out,
+        "{\"protocol\": 1, \"strategy\": \"%s\", \"anchor\": \"memcpy\", \"threads\": %d, \"timer_resolution_ns\": %g, "
+        "\"cold_above_bytes\": %lld, \"cold_rotation\": \"5x that, at most 1 GiB or a quarter of free memory\", "
+        "\"inputs\": \"normal, sigma 2\", \"interval\": \"bootstrap 95 %%\", \"tie\": %g}",
+        session->search->name, session->threads, at_timer_resolution_ns(), (long long)at_cache_bound(session->device),
+        AT_TIE_MARGIN);
 }
 
 actune_status at_record_session(at_session *session)
 {
     const at_device *device = session->device;
-    at_store_device row = {.id = device->id, .kind = device->kind, .model = device->model, .capability = device->capability,
-                           .processors = device->processors, .l1d_bytes = device->l1d_bytes, .l2_bytes = device->l2_bytes,
+    at_store_device row = {.id = device->id,
+                           .kind = device->kind,
+                           .model = device->model,
+                           .capability = device->capability,
+                           .processors = device->processors,
+                           .l1d_bytes = device->l1d_bytes,
+                           .l2_bytes = device->l2_bytes,
                            .l3_bytes = device->l3_bytes};
     AT_TRY(at_store_put_device(session->store, &row));
     at_strbuf environment = {0}, protocol = {0};
     write_environment(session, &environment);
     write_protocol(session, &protocol);
-    at_store_session own = {.device = device->id, .environment = at_strbuf_text(&environment), .protocol = at_strbuf_text(&protocol),
+    at_store_session own = {.device = device->id,
+                            .environment = at_strbuf_text(&environment),
+                            .protocol = at_strbuf_text(&protocol),
                             .seed = session->options->seed};
     actune_status status = at_store_put_session(session->store, &own, &session->id);
     at_strbuf_clear(&environment);
@@ -63,9 +72,11 @@ static actune_status put_kernel(at_group *group)
 {
     const at_kernel *kernel = group->kernel;
     const at_signature *signature = &kernel->signature;
-    at_store_kernel row = {.hash = kernel->hash.hex, .spec = kernel->spec,
+    at_store_kernel row = {.hash = kernel->hash.hex,
+                           .spec = kernel->spec,
                            .direction = signature->direction == ACTUNE_FORWARD ? "forward" : "backward",
-                           .dtype_in = at_dtype_get(signature->dtype_in)->name, .dtype_out = at_dtype_get(signature->dtype_out)->name,
+                           .dtype_in = at_dtype_get(signature->dtype_in)->name,
+                           .dtype_out = at_dtype_get(signature->dtype_out)->name,
                            .accuracy = at_accuracy_name(kernel->accuracy)};
     return at_store_put_kernel(group->session->store, &row);
 }
@@ -75,7 +86,8 @@ static actune_status put_variant(at_group *group, int variant, int64_t *id)
     const at_code *code = &group->codes[at_group_candidate(group, variant)->code];
     at_strbuf text = {0};
     at_variant_print(&group->space[variant], &text);
-    at_store_variant row = {.kernel = group->kernel->hash.hex, .source_hash = code->source_hash.hex, .text = at_strbuf_text(&text)};
+    at_store_variant row = {
+        .kernel = group->kernel->hash.hex, .source_hash = code->source_hash.hex, .text = at_strbuf_text(&text)};
     actune_status status = at_strbuf_status(&text);
     if (status == ACTUNE_OK)
         status = at_store_put_variant(group->session->store, &row, id);
@@ -87,19 +99,24 @@ static actune_status put_candidate(at_group *group, const at_candidate *candidat
 {
     at_session *session = group->session;
     const at_code *code = &group->codes[candidate->code];
-    /* Without a hash there is no source: the time ran out before it was generated, or its form does not reach the class. */
+    /* Without a hash there is no source: the time ran out before it was generated, or its form does not reach the
+     * class. */
     if (code->absent || !code->source_hash.hex[0] || (!code->function && !code->log))
         return ACTUNE_OK;
     int64_t variant;
     AT_TRY(put_variant(group, candidate->variant, &variant));
-    AT_TRY(at_store_put_build(session->store, variant, session->compiler->version, at_isa_name(session->device->isa), code->function != NULL,
-                              code->compile_ms, (int64_t)code->code_bytes, code->function || !code->log ? "" : code->log));
+    AT_TRY(at_store_put_build(session->store, variant, session->compiler->version, at_isa_name(session->device->isa),
+                              code->function != NULL, code->compile_ms, (int64_t)code->code_bytes,
+                              code->function || !code->log ? "" : code->log));
     if (!code->verified)
         return ACTUNE_OK;
     const at_verify_report *report = &code->report;
-    at_store_verification row = {.variant = variant, .passed = report->passed, .max_error_ulp = report->max_error_ulp,
+    at_store_verification row = {.variant = variant,
+                                 .passed = report->passed,
+                                 .max_error_ulp = report->max_error_ulp,
                                  .max_error_absolute = report->max_error_absolute,
-                                 .method = report->exhaustive ? "exhaustive" : "sampled", .detail = report->detail};
+                                 .method = report->exhaustive ? "exhaustive" : "sampled",
+                                 .detail = report->detail};
     return at_store_put_verification(session->store, &row);
 }
 
@@ -119,13 +136,20 @@ actune_status at_record_codes(at_group *group, int first_candidate)
 
 /* --- measurements --- */
 
-static actune_status put_measurement(at_group *group, const at_store_workload *workload, const at_race *race, int arm, int64_t variant)
+static actune_status put_measurement(at_group *group, const at_store_workload *workload, const at_race *race, int arm,
+                                     int64_t variant)
 {
     const at_arm *of = &race->arm[arm];
     at_interval time = at_bootstrap_median(of->samples_ns, of->samples, (uint64_t)race->seed);
-    at_store_measurement row = {.variant = variant, .session = group->session->id, .workload = *workload, .median_ns = time.median,
-                                .low_ns = time.low, .high_ns = time.high, .ratio_to_copy = exp(race->log_ratio[arm].median),
-                                .samples_ns = of->samples_ns, .samples = of->samples};
+    at_store_measurement row = {.variant = variant,
+                                .session = group->session->id,
+                                .workload = *workload,
+                                .median_ns = time.median,
+                                .low_ns = time.low,
+                                .high_ns = time.high,
+                                .ratio_to_copy = exp(race->log_ratio[arm].median),
+                                .samples_ns = of->samples_ns,
+                                .samples = of->samples};
     return at_store_put_measurement(group->session->store, &row);
 }
 
@@ -136,7 +160,8 @@ actune_status at_record_race(at_group *group, const at_store_workload *workload,
         if (race->arm[i].samples == 0 || (race->variant[i] < 0 && i != race->plain))
             continue;
         if (i == race->plain) {
-            at_store_variant row = {.kernel = group->kernel->hash.hex, .source_hash = group->plain_hash.hex, .text = PLAIN_TEXT};
+            at_store_variant row = {
+                .kernel = group->kernel->hash.hex, .source_hash = group->plain_hash.hex, .text = PLAIN_TEXT};
             AT_TRY(at_store_put_variant(group->session->store, &row, &variant));
         } else
             AT_TRY(put_variant(group, race->variant[i], &variant));
@@ -164,9 +189,16 @@ actune_status at_record_choice(at_group *group, const at_task *task, const at_ra
     double winner = task->result.winner_ns;
     const at_arm *plain = &race->arm[race->first_default], *best = &race->arm[race->winner];
     at_interval gain = at_paired_log_ratio(plain->samples_ns, best->samples_ns, race->rounds, (uint64_t)race->seed);
-    at_store_choice row = {.device = session->device->id, .kernel = group->kernel->hash.hex, .workload = task->workload, .variant = variant,
-                           .session = session->id, .median_ns = winner, .ratio_to_copy = exp(race->log_ratio[race->winner].median),
-                           .gain_over_default = exp(gain.median), .pct_roof = pct_roof, .tie_set = at_strbuf_text(&ties),
+    at_store_choice row = {.device = session->device->id,
+                           .kernel = group->kernel->hash.hex,
+                           .workload = task->workload,
+                           .variant = variant,
+                           .session = session->id,
+                           .median_ns = winner,
+                           .ratio_to_copy = exp(race->log_ratio[race->winner].median),
+                           .gain_over_default = exp(gain.median),
+                           .pct_roof = pct_roof,
+                           .tie_set = at_strbuf_text(&ties),
                            .origin = "measured"};
     actune_status status = at_strbuf_status(&ties);
     if (status == ACTUNE_OK)
@@ -179,8 +211,9 @@ actune_status at_record_choice(at_group *group, const at_task *task, const at_ra
 
 static bool same_workload(const at_store_workload *a, const at_store_workload *b)
 {
-    return strcmp(a->layout, b->layout) == 0 && a->size_bucket == b->size_bucket && a->channel_bucket == b->channel_bucket &&
-           a->inner_bucket == b->inner_bucket && a->in_place == b->in_place && strcmp(a->regime, b->regime) == 0;
+    return strcmp(a->layout, b->layout) == 0 && a->size_bucket == b->size_bucket &&
+           a->channel_bucket == b->channel_bucket && a->inner_bucket == b->inner_bucket && a->in_place == b->in_place &&
+           strcmp(a->regime, b->regime) == 0;
 }
 
 typedef struct lookup {
@@ -242,7 +275,8 @@ actune_status at_record_find(at_group *group, at_task *task)
     AT_TRY(at_store_each_choice(session->store, session->device->id, group->kernel->hash.hex, take_choice, &of));
     if (!task->incumbent || session->options->force)
         return ACTUNE_OK;
-    AT_TRY(at_store_each_measurement(session->store, session->device->id, group->kernel->hash.hex, &task->workload, take_plain, task));
+    AT_TRY(at_store_each_measurement(session->store, session->device->id, group->kernel->hash.hex, &task->workload,
+                                     take_plain, task));
     task->result.reused = task->reused = task->done = true;
     return ACTUNE_OK;
 }

@@ -78,12 +78,13 @@ static void add_both_signs(specials *list, double value)
     add_special(list, -value);
 }
 
-/* Values where kernels go wrong: the type's ends, where exp overflows or its result turns denormal, where functions settle. */
+/* Values where kernels go wrong: the type's ends, where exp overflows or its result turns denormal, where functions
+ * settle. */
 static void list_specials(const at_kernel *kernel, actune_dtype dtype, specials *list)
 {
-    static const double always[] = {0, INFINITY, 1, 0.5, 1e-3, 1e-6, 2, 3, 4, 5, 5.5, 6, 7, 8, 9, 9.5, 10, 13, 15, 16, 17, 18, 20,
-                                    25, 40, 86.5, 87.5, 88, 88.9, 89.5, 100, 103.5, 104.5, 110, 150, 700, 710, 746, 1e3, 1e5,
-                                    1e10, 1e20};
+    static const double always[] = {0,    INFINITY, 1,   0.5,   1e-3,  1e-6, 2,   3,   4,   5,   5.5, 6,    7,    8,
+                                    9,    9.5,      10,  13,    15,    16,   17,  18,  20,  25,  40,  86.5, 87.5, 88,
+                                    88.9, 89.5,     100, 103.5, 104.5, 110,  150, 700, 710, 746, 1e3, 1e5,  1e10, 1e20};
     for (size_t i = 0; i < sizeof always / sizeof *always; i++)
         add_both_signs(list, always[i]);
     add_special(list, NAN);
@@ -136,7 +137,8 @@ static double gradient_value(const role *of, int64_t i, at_random *random)
 {
     static const double values[] = {1, -1, 0, -0.0, 0.5, -3, 1e-4, NAN, 1000, INFINITY};
     int count = sizeof values / sizeof *values;
-    /* An infinite gradient takes the sign of its factor, which near its zeros the class leaves open: only where factors are exact. */
+    /* An infinite gradient takes the sign of its factor, which near its zeros the class leaves open: only where factors
+     * are exact. */
     if (of->kernel->transcendental || of->divides)
         count--;
     return i % 3 == 0 ? values[(i / 3) % count] : 2 * at_random_normal(random);
@@ -174,7 +176,12 @@ static actune_status make_inputs(at_reference *reference, at_case *made, const s
         made->input[p] = at_arena_array(&reference->arena, (size_t)count + 1, (size_t)at_dtype_get(port->dtype)->bytes);
         if (!made->input[p])
             return at_fail(ACTUNE_NO_MEMORY, "no memory for reference inputs");
-        role of = {reference->kernel, port, list, made->values, p == 0, strcmp(port->name, "dy") == 0,
+        role of = {reference->kernel,
+                   port,
+                   list,
+                   made->values,
+                   p == 0,
+                   strcmp(port->name, "dy") == 0,
                    divides(&reference->kernel->graph)};
         for (int64_t i = 0; i < count; i++)
             at_dtype_store(port->dtype, made->input[p], i, input_value(&of, i, count, random));
@@ -214,13 +221,15 @@ static actune_status make_outputs(at_reference *reference, at_case *made, sums *
         of[k].total = at_arena_array(&reference->arena, port->is_sum ? count : 1, sizeof(long double));
         of[k].absolute = at_arena_array(&reference->arena, port->is_sum ? count : 1, sizeof(long double));
         of[k].error = at_arena_array(&reference->arena, port->is_sum ? count : 1, sizeof(long double));
-        if (!made->want[k] || !made->allowed[k] || !made->indefinite[k] || !of[k].total || !of[k].absolute || !of[k].error)
+        if (!made->want[k] || !made->allowed[k] || !made->indefinite[k] || !of[k].total || !of[k].absolute ||
+            !of[k].error)
             return at_fail(ACTUNE_NO_MEMORY, "no memory for reference outputs");
     }
     return ACTUNE_OK;
 }
 
-static void keep_element(at_case *made, const at_signature *signature, int64_t element, const at_expected *expected, sums *of)
+static void keep_element(at_case *made, const at_signature *signature, int64_t element, const at_expected *expected,
+                         sums *of)
 {
     for (int k = 0; k < signature->ports - signature->inputs; k++) {
         const at_port *port = &signature->port[signature->inputs + k];
@@ -257,7 +266,8 @@ static actune_status solve(at_reference *reference, at_oracle *oracle, at_case *
         const at_port *port = &signature->port[signature->inputs + k];
         for (int64_t i = 0; port->is_sum && i < at_port_count(port, made->shape); i++) {
             made->want[k][i] = (double)of[k].total[i];
-            made->allowed[k][i] = (double)(share * of[k].absolute[i] + of[k].error[i] + at_ulp(port->dtype, of[k].total[i]));
+            made->allowed[k][i] =
+                (double)(share * of[k].absolute[i] + of[k].error[i] + at_ulp(port->dtype, of[k].total[i]));
         }
     }
     return ACTUNE_OK;
@@ -267,9 +277,11 @@ static actune_status solve(at_reference *reference, at_oracle *oracle, at_case *
 
 static bool is_wanted(const struct case_row *row, const at_kernel *kernel, at_layout layout)
 {
-    bool narrow = at_dtype_get(kernel->signature.dtype_in)->bytes == 2, forward = kernel->signature.direction == ACTUNE_FORWARD;
+    bool narrow = at_dtype_get(kernel->signature.dtype_in)->bytes == 2,
+         forward = kernel->signature.direction == ACTUNE_FORWARD;
     actune_shape shape = {row->outer, row->channels, row->inner};
-    return row->layout == (int)layout && at_layout_of(&kernel->signature, shape) == layout && (row->values != AT_VALUES_EXHAUSTIVE || (narrow && forward));
+    return row->layout == (int)layout && at_layout_of(&kernel->signature, shape) == layout &&
+           (row->values != AT_VALUES_EXHAUSTIVE || (narrow && forward));
 }
 
 actune_status at_reference_init(at_reference *reference, const at_kernel *kernel, at_layout layout, int64_t seed)

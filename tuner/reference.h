@@ -1,13 +1,14 @@
-/* Reference cases of one kernel in one layout: shapes, inputs, exact outputs and the error allowed for each. Made once, compared with
-   the outputs of every variant (verify.c). */
+/* Reference cases of one kernel in one layout: shapes, inputs, exact outputs and the error allowed for each. Made once,
+   compared with the outputs of every variant (verify.c). */
 #ifndef AT_TUNER_REFERENCE_H
 #define AT_TUNER_REFERENCE_H
 
 #include "oracle.h"
 
 typedef enum at_values {
-    AT_VALUES_SPECIAL,   /* +-0, infinities, NaN, denormals, the graph's own constants and their neighbours, huge, random bits */
-    AT_VALUES_NORMAL,    /* normal with sigma 2: what sums are compared on */
+    AT_VALUES_SPECIAL, /* +-0, infinities, NaN, denormals, the graph's own constants and their neighbours, huge, random
+                          bits */
+    AT_VALUES_NORMAL,  /* normal with sigma 2: what sums are compared on */
     AT_VALUES_EXHAUSTIVE /* x: all 65,536 numbers of a 16-bit type; forward */
 } at_values;
 
@@ -15,9 +16,9 @@ typedef struct at_case {
     actune_shape shape;
     at_values values;
     int64_t elements;
-    void *input[AT_PORTS_MAX];                            /* by input port */
+    void *input[AT_PORTS_MAX];                              /* by input port */
     double *want[AT_OUTPUTS_MAX], *allowed[AT_OUTPUTS_MAX]; /* by output port */
-    bool *indefinite[AT_OUTPUTS_MAX];                     /* not for sums */
+    bool *indefinite[AT_OUTPUTS_MAX];                       /* not for sums */
 } at_case;
 
 typedef struct at_reference {
@@ -28,7 +29,8 @@ typedef struct at_reference {
     int count;
 } at_reference;
 
-/* `kernel` is kept. Deterministic for a seed. NO_MEMORY, UNSUPPORTED. Clear with at_reference_clear, also after a failure. */
+/* `kernel` is kept. Deterministic for a seed. NO_MEMORY, UNSUPPORTED. Clear with at_reference_clear, also after a
+ * failure. */
 actune_status at_reference_init(at_reference *reference, const at_kernel *kernel, at_layout layout, int64_t seed);
 void at_reference_clear(at_reference *reference);
 

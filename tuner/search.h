@@ -1,5 +1,6 @@
-/* Search strategies: which variants of a space are tried. Tuning goes in two stages (see README.md): first the core knobs, which decide
-   how fast the arithmetic is, at a cache-resident size; then all others, by size, around the winners of the first. */
+/* Search strategies: which variants of a space are tried. Tuning goes in two stages (see README.md): first the core
+   knobs, which decide how fast the arithmetic is, at a cache-resident size; then all others, by size, around the
+   winners of the first. */
 #ifndef AT_TUNER_SEARCH_H
 #define AT_TUNER_SEARCH_H
 
@@ -9,13 +10,14 @@
 typedef struct at_search_stage {
     const at_variant *variants; /* the whole space, the default first */
     int count;
-    const int *seeds;           /* winners of the first stage; none: this is the first stage */
+    const int *seeds; /* winners of the first stage; none: this is the first stage */
     int seed_count;
 } at_search_stage;
 
 typedef struct at_search {
     const char *name;
-    /* Writes at most `most` indices of different variants to `picked`; returns how many. The tuner adds default and incumbent itself. */
+    /* Writes at most `most` indices of different variants to `picked`; returns how many. The tuner adds default and
+     * incumbent itself. */
     int (*pick)(const at_search_stage *stage, at_random *random, int *picked, int most);
 } at_search;
 

@@ -48,7 +48,8 @@ static actune_status build_copies(at_session *session, const at_kernel *kernel)
     at_strbuf_clear(&source);
     AT_TRY(status);
     for (int i = 0; i < list.count; i++) {
-        actune_kernel_fn function = items[i].status == ACTUNE_OK ? at_binary_symbol(session->copy_binary, items[i].symbol) : NULL;
+        actune_kernel_fn function =
+            items[i].status == ACTUNE_OK ? at_binary_symbol(session->copy_binary, items[i].symbol) : NULL;
         int threads = atoi(at_variant_knob(&list.variant[i], "threads", "1"));
         if (function)
             session->copy[session->copies++] = (at_arm){.kind = AT_ARM_COPY, .function = function, .threads = threads};
@@ -73,13 +74,22 @@ static actune_status make_copies(at_session *session)
 
 /* --- open and close --- */
 
-actune_status at_session_open(at_session *session, at_store *store, at_cache *cache, const at_device *device, const at_tune_options *options)
+actune_status at_session_open(at_session *session, at_store *store, at_cache *cache, const at_device *device,
+                              const at_tune_options *options)
 {
-    *session = (at_session){.store = store, .cache = cache, .device = device, .options = options, .target = {.isa = device->isa},
-                            .random = {(uint64_t)options->seed}, .started_ns = at_now_ns(), .spec = "", .step = ""};
+    *session = (at_session){.store = store,
+                            .cache = cache,
+                            .device = device,
+                            .options = options,
+                            .target = {.isa = device->isa},
+                            .random = {(uint64_t)options->seed},
+                            .started_ns = at_now_ns(),
+                            .spec = "",
+                            .step = ""};
     session->search = at_search_find(options->strategy);
     if (!session->search)
-        return at_fail(ACTUNE_INVALID_ARGUMENT, "there is no search strategy '%.40s'; use exhaustive or random", options->strategy);
+        return at_fail(ACTUNE_INVALID_ARGUMENT, "there is no search strategy '%.40s'; use exhaustive or random",
+                       options->strategy);
     session->threads = device->processors > 0 ? device->processors : 1;
     if (options->max_threads > 0 && options->max_threads < session->threads)
         session->threads = options->max_threads;
@@ -128,7 +138,11 @@ void at_session_progress(at_session *session, const char *step)
     double left = at_session_left_ns(session) * 1e-9;
     double eta = share > 0 ? elapsed / share - elapsed : left;
     eta = eta > left ? left : eta;
-    at_tune_progress progress = {.kernel_spec = session->spec, .step = session->step, .done = session->done, .total = session->total,
-                                 .elapsed_s = elapsed, .eta_s = eta > 0 ? eta : 0};
+    at_tune_progress progress = {.kernel_spec = session->spec,
+                                 .step = session->step,
+                                 .done = session->done,
+                                 .total = session->total,
+                                 .elapsed_s = elapsed,
+                                 .eta_s = eta > 0 ? eta : 0};
     session->options->progress(session->options->user, &progress);
 }

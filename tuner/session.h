@@ -8,7 +8,10 @@
 #include "tune.h"
 #include "verify.h"
 
-enum { AT_ANCHORS = 3, AT_BATCH = 16 /* variants a translation unit: a compiler's start costs as much as ten more of them */ };
+enum {
+    AT_ANCHORS = 3,
+    AT_BATCH = 16 /* variants a translation unit: a compiler's start costs as much as ten more of them */
+};
 
 /* One generated function. Variants that differ in launch knobs alone share it. */
 typedef struct at_code {
@@ -18,10 +21,10 @@ typedef struct at_code {
     actune_kernel_fn function; /* NULL: not built */
     size_t code_bytes;
     double compile_ms;
-    bool absent;               /* the space has it, but not for this kernel: a form that cannot reach the class */
-    char *log;                 /* why it could not be built or is wrong; NULL when all is well; heap */
-    int twin;                  /* the code before it with the same machine code; -1 */
-    bool verified;             /* `report` is filled */
+    bool absent;   /* the space has it, but not for this kernel: a form that cannot reach the class */
+    char *log;     /* why it could not be built or is wrong; NULL when all is well; heap */
+    int twin;      /* the code before it with the same machine code; -1 */
+    bool verified; /* `report` is filled */
     at_verify_report report;
 } at_code;
 
@@ -61,7 +64,7 @@ typedef struct at_task {
     double weight;   /* of the time budget */
     double until_ns; /* when its measuring ends */
     bool done, reused;
-    bool tried;      /* no more time is kept for it */
+    bool tried; /* no more time is kept for it */
     at_tune_result result;
     char *incumbent; /* text of the stored choice, NULL; heap */
 } at_task;
@@ -96,8 +99,10 @@ typedef struct at_group {
 } at_group;
 
 /* session.c */
-actune_status at_session_open(at_session *session, at_store *store, at_cache *cache, const at_device *device, const at_tune_options *options);
-/* What measuring needs: compiler, threads, tuned copies, the session's row. Not before there is something to measure. */
+actune_status at_session_open(at_session *session, at_store *store, at_cache *cache, const at_device *device,
+                              const at_tune_options *options);
+/* What measuring needs: compiler, threads, tuned copies, the session's row. Not before there is something to measure.
+ */
 actune_status at_session_equip(at_session *session);
 void at_session_close(at_session *session);
 bool at_session_stopped(const at_session *session);
@@ -116,7 +121,8 @@ bool at_candidate_usable(const at_group *group, const at_candidate *candidate);
 int at_group_find(const at_group *group, const char *text);
 void at_group_clear(at_group *group);
 /* The source hash that a stored text gives today; NOT_FOUND when there is no such variant any more. */
-actune_status at_variant_hash(const at_session *session, const at_kernel *kernel, at_layout layout, const char *text, at_hash *hash);
+actune_status at_variant_hash(const at_session *session, const at_kernel *kernel, at_layout layout, const char *text,
+                              at_hash *hash);
 
 /* race.c: interleaved rounds. */
 /* Stage 1: fills group->seeds. */
@@ -137,10 +143,11 @@ typedef struct at_race {
     at_interval *log_ratio; /* to the anchor */
     bool *tied;
     int count, rounds;
-    double *anchor_ns;      /* a round's anchor: the median of AT_ANCHORS copies in it, so that one interruption moves nothing */
+    double *
+        anchor_ns; /* a round's anchor: the median of AT_ANCHORS copies in it, so that one interruption moves nothing */
     int plain, null_arm, copies_from, copies; /* indices; -1: not there; arms 0 to AT_ANCHORS - 1 are memcpy */
     int first_default, incumbent;
-    int best, winner;       /* arms */
+    int best, winner; /* arms */
     int64_t seed;
 } at_race;
 

@@ -1,5 +1,5 @@
-/* Statistics of a tuning run: a seeded generator, medians, bootstrap intervals of paired ratios, tie sets. All are deterministic: the
-   same samples and seed give the same decision (replay). No allocation; any thread. */
+/* Statistics of a tuning run: a seeded generator, medians, bootstrap intervals of paired ratios, tie sets. All are
+   deterministic: the same samples and seed give the same decision (replay). No allocation; any thread. */
 #ifndef AT_TUNER_STATS_H
 #define AT_TUNER_STATS_H
 
@@ -38,8 +38,9 @@ at_interval at_paired_log_ratio(const double *a, const double *b, int count, uin
 /* Relative difference under which two candidates are as good as each other. */
 #define AT_TIE_MARGIN 0.02
 
-/* Smaller is better: marks in `tied` the candidates whose interval overlaps that of the best (least median), or whose median is within
-   AT_TIE_MARGIN of it (log scale); candidates with a NaN median are out. Returns the best's index, -1 when there is none. */
+/* Smaller is better: marks in `tied` the candidates whose interval overlaps that of the best (least median), or whose
+   median is within AT_TIE_MARGIN of it (log scale); candidates with a NaN median are out. Returns the best's index, -1
+   when there is none. */
 int at_tie_set(const at_interval *log_ratio, int count, bool *tied);
 
 #endif

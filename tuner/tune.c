@@ -18,7 +18,7 @@ typedef struct plan {
     at_group *group;
     at_task *task; /* of all groups, each group's together */
     int groups;
-    int *task_of;  /* item -> task; -1: failed or empty */
+    int *task_of; /* item -> task; -1: failed or empty */
 } plan;
 
 static int64_t elements(actune_shape shape)
@@ -29,16 +29,18 @@ static int64_t elements(actune_shape shape)
 static at_store_workload workload_of(const at_tune_item *item, at_layout layout, const at_device *device)
 {
     bool flat = layout == AT_LAYOUT_FLAT, cold = at_workload_is_cold(&item->kernel->signature, item->shape, device);
-    return (at_store_workload){.layout = at_layout_name(layout), .size_bucket = at_size_bucket(elements(item->shape)),
+    return (at_store_workload){.layout = at_layout_name(layout),
+                               .size_bucket = at_size_bucket(elements(item->shape)),
                                .channel_bucket = flat ? 0 : at_size_bucket(item->shape.channels),
-                               .inner_bucket = flat ? 0 : at_size_bucket(item->shape.inner), .in_place = item->in_place,
+                               .inner_bucket = flat ? 0 : at_size_bucket(item->shape.inner),
+                               .in_place = item->in_place,
                                .regime = cold ? "cold" : "warm"};
 }
 
 static bool same_workload(const at_store_workload *a, const at_store_workload *b)
 {
-    return a->size_bucket == b->size_bucket && a->channel_bucket == b->channel_bucket && a->inner_bucket == b->inner_bucket &&
-           a->in_place == b->in_place && strcmp(a->regime, b->regime) == 0;
+    return a->size_bucket == b->size_bucket && a->channel_bucket == b->channel_bucket &&
+           a->inner_bucket == b->inner_bucket && a->in_place == b->in_place && strcmp(a->regime, b->regime) == 0;
 }
 
 static bool same_group(const at_group *group, const at_tune_item *item)
@@ -47,12 +49,15 @@ static bool same_group(const at_group *group, const at_tune_item *item)
            strcmp(group->kernel->hash.hex, item->kernel->hash.hex) == 0;
 }
 
-/* Items whose workloads fall into one size bucket share a task. `items` are walked once a group, so that its tasks lie together. */
+/* Items whose workloads fall into one size bucket share a task. `items` are walked once a group, so that its tasks lie
+ * together. */
 static void plan_group(at_session *session, const at_tune_item *items, int count, int first, plan *of, at_task **next)
 {
     at_group *group = &of->group[of->groups++];
-    *group = (at_group){.session = session, .kernel = items[first].kernel,
-                        .layout = at_layout_of(&items[first].kernel->signature, items[first].shape), .tasks = *next};
+    *group = (at_group){.session = session,
+                        .kernel = items[first].kernel,
+                        .layout = at_layout_of(&items[first].kernel->signature, items[first].shape),
+                        .tasks = *next};
     for (int i = first; i < count; i++) {
         if (of->task_of[i] != -2 || !same_group(group, &items[i]))
             continue;
@@ -62,7 +67,8 @@ static void plan_group(at_session *session, const at_tune_item *items, int count
             task++;
         if (task == group->task_count) {
             double megabytes = 1e-6 * (double)at_workload_bytes(&items[i].kernel->signature, items[i].shape);
-            group->tasks[group->task_count++] = (at_task){.workload = workload, .shape = items[i].shape, .weight = 1 + fmin(20, megabytes / 8)};
+            group->tasks[group->task_count++] =
+                (at_task){.workload = workload, .shape = items[i].shape, .weight = 1 + fmin(20, megabytes / 8)};
             ++*next;
         }
         of->task_of[i] = (int)(&group->tasks[task] - of->task);
@@ -146,8 +152,8 @@ static actune_status wait_for_device(at_session *session, at_device_lock **lock)
     return status;
 }
 
-/* Shares what is left of the time among the tasks that are still open, here and in the groups to come, less what those need
-   before their first size: as much as the groups so far took on average. */
+/* Shares what is left of the time among the tasks that are still open, here and in the groups to come, less what those
+   need before their first size: as much as the groups so far took on average. */
 static double task_deadline(const at_session *session, const plan *of, const at_group *own, const at_task *task)
 {
     double open = 0;
@@ -248,7 +254,8 @@ static void fill_results(const plan *of, int count, at_tune_result *results)
             results[i].workload = task->workload;
             if (!task->done && task->result.status == ACTUNE_OK) {
                 results[i].status = ACTUNE_INTERRUPTED;
-                strncpy(results[i].message, "the run ended before this size was measured", sizeof results[i].message - 1);
+                strncpy(results[i].message, "the run ended before this size was measured",
+                        sizeof results[i].message - 1);
             }
         } else {
             results[i] = (at_tune_result){.status = ACTUNE_INVALID_ARGUMENT};
@@ -260,7 +267,8 @@ static void fill_results(const plan *of, int count, at_tune_result *results)
 /* Failures of one kernel are its items' own; what ends the whole run is returned. */
 static bool ends_run(actune_status status)
 {
-    return status == ACTUNE_INTERRUPTED || status == ACTUNE_DATABASE || status == ACTUNE_NO_MEMORY || status == ACTUNE_BUSY;
+    return status == ACTUNE_INTERRUPTED || status == ACTUNE_DATABASE || status == ACTUNE_NO_MEMORY ||
+           status == ACTUNE_BUSY;
 }
 
 actune_status at_tune(at_store *store, at_cache *cache, const at_device *device, const at_tune_item *items, int count,

@@ -22,10 +22,10 @@ typedef struct at_tune_progress {
 
 typedef struct at_tune_options {
     const char *strategy; /* "exhaustive" or "random"; NULL: exhaustive in two stages */
-    double budget_s;      /* of the whole run; 0: 25 per kernel and layout; the best so far is stored when it is spent */
+    double budget_s; /* of the whole run; 0: 25 per kernel and layout; the best so far is stored when it is spent */
     int64_t seed;
-    int max_threads;      /* 0: all */
-    bool force;           /* measure again though the database has the answer */
+    int max_threads; /* 0: all */
+    bool force;      /* measure again though the database has the answer */
     void (*progress)(void *user, const at_tune_progress *progress);
     const volatile int *stop; /* non-zero: finish the round, store, return INTERRUPTED */
     void *user;
@@ -35,15 +35,15 @@ typedef struct at_tune_result {
     at_store_workload workload;
     char variant[512];
     double winner_ns, default_ns, copy_ns, autovec_ns; /* medians in the same rounds; autovec 0 when not measured */
-    double gain_low, gain_high;  /* 95 % interval of default/winner */
-    bool reused;                 /* the database had it already */
+    double gain_low, gain_high;                        /* 95 % interval of default/winner */
+    bool reused;                                       /* the database had it already */
     int candidates, failed, identical;
-    actune_status status;        /* of this item */
+    actune_status status; /* of this item */
     char message[256];
 } at_tune_result;
 
-/* Tunes every item (grouped by kernel), results[i] for items[i]. One measuring process a device (lock). Everything measured is in the
-   database when it returns, however it returns. */
+/* Tunes every item (grouped by kernel), results[i] for items[i]. One measuring process a device (lock). Everything
+   measured is in the database when it returns, however it returns. */
 actune_status at_tune(at_store *store, at_cache *cache, const at_device *device, const at_tune_item *items, int count,
                       const at_tune_options *options, at_tune_result *results);
 

@@ -12,8 +12,8 @@ enum { CANARY_BYTES = 256, CANARY = 0x5a, POISON = 0xff /* NaN in every type, an
 /* How one case is run. */
 typedef enum manner {
     MANNER_WHOLE,
-    MANNER_SHIFTED,  /* every base misaligned by 1 to 3 elements */
-    MANNER_CUT,      /* slices of odd lengths, last one first */
+    MANNER_SHIFTED, /* every base misaligned by 1 to 3 elements */
+    MANNER_CUT,     /* slices of odd lengths, last one first */
     MANNER_THREADS,
     MANNER_IN_PLACE, /* the first output is x (forward) or dy (backward) */
     MANNER_COUNT
@@ -46,7 +46,8 @@ static int in_place_input(const at_signature *signature)
 {
     int input = signature->direction == ACTUNE_BACKWARD ? 1 : 0;
     const at_port *from = &signature->port[input], *to = &signature->port[signature->inputs];
-    bool same = input < signature->inputs && from->access == AT_ACCESS_ELEMENT && from->dtype == to->dtype && !to->is_sum;
+    bool same =
+        input < signature->inputs && from->access == AT_ACCESS_ELEMENT && from->dtype == to->dtype && !to->is_sum;
     return same ? input : -1;
 }
 
@@ -99,8 +100,12 @@ static void call_cut(const at_launch *launch, void *const *ports)
     for (int i = 0; end > 0; i++) {
         int64_t length = i < 60 ? lengths[i % 6] : 4093;
         int64_t begin = end > length ? end - length : 0;
-        actune_slice slice = {.port = ports, .outer = launch->shape.outer, .channels = launch->shape.channels,
-                              .inner = launch->shape.inner, .begin = begin, .end = end};
+        actune_slice slice = {.port = ports,
+                              .outer = launch->shape.outer,
+                              .channels = launch->shape.channels,
+                              .inner = launch->shape.inner,
+                              .begin = begin,
+                              .end = end};
         if (launch->function)
             launch->function(&slice);
         else
@@ -112,7 +117,8 @@ static void call_cut(const at_launch *launch, void *const *ports)
 static actune_status call_kernel(run *one)
 {
     at_launch launch;
-    AT_TRY(at_launch_init(&launch, one->signature, one->reference->layout, one->of->shape, one->how == MANNER_THREADS ? 3 : 1));
+    AT_TRY(at_launch_init(&launch, one->signature, one->reference->layout, one->of->shape,
+                          one->how == MANNER_THREADS ? 3 : 1));
     launch.function = one->target->function;
     launch.interpret = one->target->interpret;
     launch.interpret_kernel = one->target->interpret_kernel;
@@ -145,7 +151,9 @@ static void fail_at(run *one, const char *what, int port, int64_t index, const c
 
 static int64_t input_index(const at_port *port, actune_shape shape, int64_t element)
 {
-    return port->access == AT_ACCESS_ELEMENT ? element : port->access == AT_ACCESS_CHANNEL ? element / shape.inner % shape.channels : 0;
+    return port->access == AT_ACCESS_ELEMENT   ? element
+           : port->access == AT_ACCESS_CHANNEL ? element / shape.inner % shape.channels
+                                               : 0;
 }
 
 /* "x = 1.5, bias = 2: y = 3.25, exact 3.5, 1.2 ULP, 0.8 allowed" */
@@ -163,8 +171,8 @@ static void describe(const run *one, int output, int64_t index, double got, char
         return;
     double want = one->of->want[output][index];
     double ulp = (double)at_ulp(port->dtype, want);
-    snprintf(text + used, room - used, "%s%s = %.9g, exact %.9g, %.3g ULP off, %.3g allowed", used ? ": " : "", port->name, got, want,
-             fabs(got - want) / ulp, one->of->allowed[output][index] / ulp);
+    snprintf(text + used, room - used, "%s%s = %.9g, exact %.9g, %.3g ULP off, %.3g allowed", used ? ": " : "",
+             port->name, got, want, fabs(got - want) / ulp, one->of->allowed[output][index] / ulp);
 }
 
 typedef struct finding {
@@ -206,12 +214,14 @@ static bool keeps_sign(const run *one, int output, int64_t index)
 {
     if (one->signature->direction == ACTUNE_BACKWARD || one->signature->port[one->signature->inputs + output].is_sum)
         return false;
-    return one->of->allowed[output][index] == 0 || at_dtype_load(one->signature->port[0].dtype, one->of->input[0], index) == 0;
+    return one->of->allowed[output][index] == 0 ||
+           at_dtype_load(one->signature->port[0].dtype, one->of->input[0], index) == 0;
 }
 
 static bool is_untouched(const at_port *port, const void *array, int64_t index)
 {
-    const unsigned char *bytes = (const unsigned char *)array + (size_t)index * (size_t)at_dtype_get(port->dtype)->bytes;
+    const unsigned char *bytes =
+        (const unsigned char *)array + (size_t)index * (size_t)at_dtype_get(port->dtype)->bytes;
     for (int i = 0; i < at_dtype_get(port->dtype)->bytes; i++)
         if (bytes[i] != POISON)
             return false;
@@ -248,7 +258,8 @@ static void compare_output(run *one, int output)
     for (int64_t i = 0; i < count; i++) {
         char values[320];
         double got = at_dtype_load(port->dtype, one->port[p], i);
-        finding found = compare(port, keeps_sign(one, output, i), one->of->want[output][i], one->of->allowed[output][i], got);
+        finding found =
+            compare(port, keeps_sign(one, output, i), one->of->want[output][i], one->of->allowed[output][i], got);
         if (isnan(got) && is_untouched(port, one->port[p], i))
             found.what = "was not written";
         else if (isnan(got) && one->of->indefinite[output][i])
@@ -271,12 +282,15 @@ static void check_canaries(run *one)
         const unsigned char *base = one->port[p], *end = base + port_bytes(one, p);
         for (const unsigned char *at = one->memory[p]; at < base; at++)
             if (*at != CANARY)
-                fail_at(one, "was written before its start", p, (at - base) / at_dtype_get(one->signature->port[p].dtype)->bytes, "");
+                fail_at(one, "was written before its start", p,
+                        (at - base) / at_dtype_get(one->signature->port[p].dtype)->bytes, "");
         for (const unsigned char *at = end; at < end + CANARY_BYTES; at++)
             if (*at != CANARY)
-                fail_at(one, "was written beyond its end", p, (at - base) / at_dtype_get(one->signature->port[p].dtype)->bytes, "");
+                fail_at(one, "was written beyond its end", p,
+                        (at - base) / at_dtype_get(one->signature->port[p].dtype)->bytes, "");
         bool overwritten = one->how == MANNER_IN_PLACE && p == in_place_input(one->signature);
-        if (p < one->signature->inputs && !overwritten && end > base && memcmp(base, one->of->input[p], (size_t)(end - base)) != 0)
+        if (p < one->signature->inputs && !overwritten && end > base &&
+            memcmp(base, one->of->input[p], (size_t)(end - base)) != 0)
             fail_at(one, "is an input and was changed", p, 0, "");
     }
 }
@@ -347,7 +361,8 @@ actune_status at_verify_kernel(at_cache *cache, const at_device *device, const a
     at_binary *binary;
     AT_TRY(build_variant(cache, device, &item, &binary));
     target.function = at_binary_symbol(binary, item.symbol);
-    actune_status status = target.function ? ACTUNE_OK : at_fail(ACTUNE_INTERNAL, "%s is missing in its own binary", item.symbol);
+    actune_status status =
+        target.function ? ACTUNE_OK : at_fail(ACTUNE_INTERNAL, "%s is missing in its own binary", item.symbol);
     if (status == ACTUNE_OK)
         status = at_pool_create(2, &target.pool);
     if (status == ACTUNE_OK)

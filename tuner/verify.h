@@ -1,6 +1,8 @@
-/* Verification: is a kernel function within its accuracy class, whatever the size, the alignment, the cut and the special values?
-   Outputs are poisoned and stand between canaries. Compared are, with e the exact value and b the error allowed for it:
-   - e is NaN and an input is NaN: the kernel must give NaN; e is NaN and no input is (infinity times 0): NaN or the limit;
+/* Verification: is a kernel function within its accuracy class, whatever the size, the alignment, the cut and the
+   special values? Outputs are poisoned and stand between canaries. Compared are, with e the exact value and b the error
+   allowed for it:
+   - e is NaN and an input is NaN: the kernel must give NaN; e is NaN and no input is (infinity times 0): NaN or the
+   limit;
    - e is infinite, or rounds to it: the same infinity; where e - b is still finite, the largest number may come;
    - e is finite: |kernel - e| <= b; going forward a zero must have e's sign where nothing is rounded or x is a zero;
    - a gradient that is not finite, times a factor that may underflow: anything;
@@ -14,8 +16,9 @@
 #include "reference.h"
 
 typedef struct at_verify_report {
-    bool passed, exhaustive;   /* exhaustive: every x of a 16-bit type */
-    double max_error_ulp;      /* of the output's type, where the class bounds the error relative to the result (at most 64 ULP) */
+    bool passed, exhaustive; /* exhaustive: every x of a 16-bit type */
+    double max_error_ulp; /* of the output's type, where the class bounds the error relative to the result (at most 64
+                             ULP) */
     double max_error_absolute; /* where it is finite; sums are in neither */
     double max_share;          /* largest error / error allowed */
     int64_t compared;          /* values */
@@ -31,12 +34,12 @@ typedef struct at_verify_target {
     at_pool *pool;
 } at_verify_target;
 
-/* Runs the function on every case of the reference: aligned and misaligned by 1 to 3 elements, in slices cut at odd places, on threads,
-   in place. A kernel that computes wrong is no error: report->passed is false. NO_MEMORY. */
+/* Runs the function on every case of the reference: aligned and misaligned by 1 to 3 elements, in slices cut at odd
+   places, on threads, in place. A kernel that computes wrong is no error: report->passed is false. NO_MEMORY. */
 actune_status at_verify(const at_reference *reference, const at_verify_target *target, at_verify_report *report);
 
-/* The same for one variant, from its knobs: generated, compiled for `device`, loaded, verified. Errors of these steps are returned.
-   `kernel` is not approximated yet. */
+/* The same for one variant, from its knobs: generated, compiled for `device`, loaded, verified. Errors of these steps
+   are returned. `kernel` is not approximated yet. */
 actune_status at_verify_kernel(at_cache *cache, const at_device *device, const at_kernel *kernel, at_layout layout,
                                const at_variant *variant, at_verify_report *report);
 

@@ -4,8 +4,8 @@
 
 #include "tuner/measure.h"
 
-static const at_device device = {.id = "cpu-test", .kind = "cpu", .processors = 2, .l1d_bytes = 32 << 10, .l2_bytes = 1 << 20,
-                                 .l3_bytes = 4 << 20};
+static const at_device device = {
+    .id = "cpu-test", .kind = "cpu", .processors = 2, .l1d_bytes = 32 << 10, .l2_bytes = 1 << 20, .l3_bytes = 4 << 20};
 
 static int calls, zeros, repeated;
 
@@ -53,12 +53,18 @@ Test(measure, workloads)
 
 Test(measure, rounds)
 {
-    at_bench_request request = {.signature = at_copy_signature(), .layout = AT_LAYOUT_FLAT, .shape = {1, 1, 4096}, .device = &device, .seed = 1};
+    at_bench_request request = {.signature = at_copy_signature(),
+                                .layout = AT_LAYOUT_FLAT,
+                                .shape = {1, 1, 4096},
+                                .device = &device,
+                                .seed = 1};
     at_bench *bench;
     cr_assert_eq(at_bench_open(&request, &bench), ACTUNE_OK, "%s", actune_last_error());
     cr_assert_eq(at_bench_sets(bench), 1, "warm: one set");
-    at_arm arms[4] = {{.kind = AT_ARM_MEMCPY}, {.kind = AT_ARM_KERNEL, .function = reads, .threads = 1},
-                      {.kind = AT_ARM_WHOLE, .function = slow}, {.kind = AT_ARM_COPY, .function = reads, .threads = 1}};
+    at_arm arms[4] = {{.kind = AT_ARM_MEMCPY},
+                      {.kind = AT_ARM_KERNEL, .function = reads, .threads = 1},
+                      {.kind = AT_ARM_WHOLE, .function = slow},
+                      {.kind = AT_ARM_COPY, .function = reads, .threads = 1}};
     for (int i = 0; i < 4; i++)
         cr_assert_eq(at_arm_open(bench, &arms[i]), ACTUNE_OK);
     calls = zeros = 0;
@@ -72,7 +78,8 @@ Test(measure, rounds)
     cr_assert_eq(zeros, 0, "inputs are never zero or tiny");
     cr_assert_gt(calls, 6 * arms[1].repeats, "every sample is `repeats` launches");
     for (int i = 0; i < 4; i++) {
-        cr_assert_gt(at_median(arms[i].samples_ns, arms[i].samples) * arms[i].repeats, 10e3, "arm %d: too short a region", i);
+        cr_assert_gt(at_median(arms[i].samples_ns, arms[i].samples) * arms[i].repeats, 10e3,
+                     "arm %d: too short a region", i);
         at_arm_close(&arms[i]);
     }
     at_bench_close(bench);
@@ -80,8 +87,12 @@ Test(measure, rounds)
 
 Test(measure, in_place_and_cold)
 {
-    at_bench_request request = {.signature = at_copy_signature(), .layout = AT_LAYOUT_FLAT, .shape = {1, 1, 1000}, .in_place = true,
-                                .device = &device, .seed = 1};
+    at_bench_request request = {.signature = at_copy_signature(),
+                                .layout = AT_LAYOUT_FLAT,
+                                .shape = {1, 1, 1000},
+                                .in_place = true,
+                                .device = &device,
+                                .seed = 1};
     at_bench *bench;
     cr_assert_eq(at_bench_open(&request, &bench), ACTUNE_OK);
     cr_assert_geq(at_bench_sets(bench), 4, "fresh copies");

@@ -95,11 +95,11 @@ Test(stats, paired_ratio)
 Test(stats, ties)
 {
     const at_interval ratios[] = {
-        {0.100, 0.095, 0.105}, /* 0: clearly slower */
+        {0.100, 0.095, 0.105},  /* 0: clearly slower */
         {0.000, -0.002, 0.002}, /* 1: best */
-        {0.010, 0.008, 0.012}, /* 2: apart from the best, but within 2 % */
-        {0.050, 0.001, 0.100}, /* 3: slower, but its interval overlaps */
-        {NAN, NAN, NAN},       /* 4: not measured */
+        {0.010, 0.008, 0.012},  /* 2: apart from the best, but within 2 % */
+        {0.050, 0.001, 0.100},  /* 3: slower, but its interval overlaps */
+        {NAN, NAN, NAN},        /* 4: not measured */
     };
     bool tied[5];
     cr_assert_eq(at_tie_set(ratios, 5, tied), 1);

@@ -62,9 +62,10 @@ static actune_status count_choice(void *user, const at_store_choice *choice)
     counts *of = user;
     of->choices++;
     of->last = choice->workload;
-    cr_expect(choice->median_ns > 0 && choice->ratio_to_copy > 0 && choice->pct_roof > 0 && choice->gain_over_default > 0);
-    cr_expect(strstr(choice->tie_set, choice->variant_text), "the winner '%s' is in its tie set '%s'", choice->variant_text,
-              choice->tie_set);
+    cr_expect(choice->median_ns > 0 && choice->ratio_to_copy > 0 && choice->pct_roof > 0 &&
+              choice->gain_over_default > 0);
+    cr_expect(strstr(choice->tie_set, choice->variant_text), "the winner '%s' is in its tie set '%s'",
+              choice->variant_text, choice->tie_set);
     cr_expect_str_eq(choice->origin, "measured");
     return ACTUNE_OK;
 }
@@ -84,7 +85,8 @@ static counts count(const place *own, const at_kernel *kernel)
 {
     counts of = {0};
     cr_assert_eq(at_store_each_choice(own->store, own->device.id, kernel->hash.hex, count_choice, &of), ACTUNE_OK);
-    cr_assert_eq(at_store_each_measurement(own->store, own->device.id, kernel->hash.hex, NULL, count_measurement, &of), ACTUNE_OK);
+    cr_assert_eq(at_store_each_measurement(own->store, own->device.id, kernel->hash.hex, NULL, count_measurement, &of),
+                 ACTUNE_OK);
     return of;
 }
 
@@ -94,11 +96,15 @@ Test(tune, finds_stores_and_reuses)
     at_kernel kernel;
     open_place(&own);
     lower("relu", ACTUNE_FORWARD, ACTUNE_F32, &kernel);
-    const at_tune_item items[] = {{&kernel, {1, 1, 1000}, false}, {&kernel, {1, 1, 1024}, false}, {&kernel, {4, 16, 256}, false},
-                                  {&kernel, {1, 1, 1024}, true}, {&kernel, {1, 1, 0}, false}};
+    const at_tune_item items[] = {{&kernel, {1, 1, 1000}, false},
+                                  {&kernel, {1, 1, 1024}, false},
+                                  {&kernel, {4, 16, 256}, false},
+                                  {&kernel, {1, 1, 1024}, true},
+                                  {&kernel, {1, 1, 0}, false}};
     at_tune_result result[5];
     at_tune_options options = {.seed = 3, .budget_s = 20};
-    cr_assert_eq(at_tune(own.store, own.cache, &own.device, items, 5, &options, result), ACTUNE_OK, "%s", actune_last_error());
+    cr_assert_eq(at_tune(own.store, own.cache, &own.device, items, 5, &options, result), ACTUNE_OK, "%s",
+                 actune_last_error());
     for (int i = 0; i < 4; i++) {
         cr_expect_eq(result[i].status, ACTUNE_OK, "item %d: %s", i, result[i].message);
         cr_expect(result[i].winner_ns > 0 && result[i].default_ns > 0 && result[i].copy_ns > 0);
@@ -113,7 +119,8 @@ Test(tune, finds_stores_and_reuses)
 
     counts first = count(&own, &kernel);
     cr_expect_eq(first.choices, 3, "two sizes and one in place, not %d", first.choices);
-    cr_expect(first.measurements > 10 && first.plain >= 2, "%d measurements, %d of the baseline", first.measurements, first.plain);
+    cr_expect(first.measurements > 10 && first.plain >= 2, "%d measurements, %d of the baseline", first.measurements,
+              first.plain);
 
     double start = at_now_ns();
     at_tune_result again[5];
@@ -146,7 +153,8 @@ static void interrupt(void *user, const at_tune_progress *progress)
 {
     (void)user;
     progress_calls++;
-    cr_expect(progress->done <= progress->total && progress->eta_s >= 0 && progress->step[0] && progress->kernel_spec[0]);
+    cr_expect(progress->done <= progress->total && progress->eta_s >= 0 && progress->step[0] &&
+              progress->kernel_spec[0]);
     if (progress->total - progress->done == 2 && strcmp(progress->step, "measure") == 0)
         stop = 1;
 }
@@ -157,7 +165,8 @@ Test(tune, interrupted_and_resumed)
     at_kernel kernel;
     open_place(&own);
     lower("hardswish", ACTUNE_FORWARD, ACTUNE_F32, &kernel);
-    const at_tune_item items[] = {{&kernel, {1, 1, 4096}, false}, {&kernel, {1, 1, 16384}, false}, {&kernel, {1, 1, 65536}, false}};
+    const at_tune_item items[] = {
+        {&kernel, {1, 1, 4096}, false}, {&kernel, {1, 1, 16384}, false}, {&kernel, {1, 1, 65536}, false}};
     at_tune_result result[3];
     at_tune_options options = {.budget_s = 20, .progress = interrupt, .stop = &stop};
     cr_assert_eq(at_tune(own.store, own.cache, &own.device, items, 3, &options, result), ACTUNE_INTERRUPTED);
@@ -173,7 +182,8 @@ Test(tune, interrupted_and_resumed)
     cr_expect_eq(count(&own, &kernel).choices, 3);
 
     stop = 1;
-    cr_assert_eq(at_tune(own.store, own.cache, &own.device, items, 3, &options, result), ACTUNE_OK, "nothing is left to interrupt");
+    cr_assert_eq(at_tune(own.store, own.cache, &own.device, items, 3, &options, result), ACTUNE_OK,
+                 "nothing is left to interrupt");
     at_kernel_clear(&kernel);
     close_place(&own);
 }
@@ -188,7 +198,8 @@ Test(tune, budget_ends_the_run)
     at_tune_result result[2];
     at_tune_options options = {.budget_s = 0.001};
     double start = at_now_ns();
-    cr_assert_eq(at_tune(own.store, own.cache, &own.device, items, 2, &options, result), ACTUNE_OK, "%s", actune_last_error());
+    cr_assert_eq(at_tune(own.store, own.cache, &own.device, items, 2, &options, result), ACTUNE_OK, "%s",
+                 actune_last_error());
     cr_expect_lt(at_now_ns() - start, 20e9);
     for (int i = 0; i < 2; i++) /* the time was over before any size: said, not hidden */
         cr_expect(result[i].status == ACTUNE_INTERRUPTED && strstr(result[i].message, "time"), "%s", result[i].message);
@@ -199,23 +210,29 @@ Test(tune, budget_ends_the_run)
 Test(tune, strategies)
 {
     at_variant space[24];
-    static const char *const maths[] = {"poly", "wide"}, *const widths[] = {"64", "32", "16"}, *const stores[] = {"plain", "stream"},
-                             *const threads[] = {"1", "2"};
+    static const char *const maths[] = {"poly", "wide"}, *const widths[] = {"64", "32", "16"},
+                             *const stores[] = {"plain", "stream"}, *const threads[] = {"1", "2"};
     for (int i = 0; i < 24; i++)
-        space[i] = (at_variant){.template_name = "cpu/elementwise", .knobs = 4,
-                                .knob = {{"math", maths[i / 12]}, {"width", widths[i / 4 % 3]}, {"store", stores[i / 2 % 2]}, {"threads", threads[i % 2]}}};
+        space[i] = (at_variant){.template_name = "cpu/elementwise",
+                                .knobs = 4,
+                                .knob = {{"math", maths[i / 12]},
+                                         {"width", widths[i / 4 % 3]},
+                                         {"store", stores[i / 2 % 2]},
+                                         {"threads", threads[i % 2]}}};
     cr_expect(at_same_core(&space[0], &space[3]) && !at_same_core(&space[0], &space[4]));
     cr_expect(at_same_rest(&space[0], &space[4]) && !at_same_rest(&space[0], &space[1]));
     at_search_stage stage = {.variants = space, .count = 24};
     at_random random = {1};
     int picked[24], seeds[] = {4, 20};
-    cr_assert_eq(at_search_exhaustive.pick(&stage, &random, picked, 24), 6, "the core: 2 forms, 3 widths, the rest default");
+    cr_assert_eq(at_search_exhaustive.pick(&stage, &random, picked, 24), 6,
+                 "the core: 2 forms, 3 widths, the rest default");
     for (int i = 0; i < 6; i++)
         cr_expect_eq(picked[i], 4 * i);
     cr_assert_eq(at_search_exhaustive.pick(&stage, &random, picked, 2), 2);
     stage.seeds = seeds;
     stage.seed_count = 2;
-    cr_assert_eq(at_search_exhaustive.pick(&stage, &random, picked, 24), 8, "two winners with 2 stores and 2 thread counts");
+    cr_assert_eq(at_search_exhaustive.pick(&stage, &random, picked, 24), 8,
+                 "two winners with 2 stores and 2 thread counts");
     cr_expect(picked[0] == 4 && picked[3] == 7 && picked[4] == 20);
 
     stage.seed_count = 0;
@@ -245,41 +262,51 @@ Test(tune, plain_loop)
             for (at_layout layout = AT_LAYOUT_FLAT; layout <= AT_LAYOUT_CHANNEL_OUTER; layout++) {
                 at_kernel kernel;
                 lower(specs[s], ACTUNE_FORWARD, (actune_dtype)type, &kernel);
-                actune_shape shape = layout == AT_LAYOUT_FLAT ? (actune_shape){1, 1, 65536}
-                                   : layout == AT_LAYOUT_CHANNEL_INNER ? (actune_shape){64, 1024, 1} : (actune_shape){4, 16, 1024};
+                actune_shape shape = layout == AT_LAYOUT_FLAT            ? (actune_shape){1, 1, 65536}
+                                     : layout == AT_LAYOUT_CHANNEL_INNER ? (actune_shape){64, 1024, 1}
+                                                                         : (actune_shape){4, 16, 1024};
                 if (at_layout_of(&kernel.signature, shape) == layout) {
                     at_strbuf source = {0};
                     at_binary *binary;
                     at_build_info info;
                     cr_assert_eq(at_autovec_source(&kernel, layout, "plain", &source), ACTUNE_OK);
-                    cr_assert_eq(at_binary_build(own.cache, at_strbuf_text(&source), at_isa_name(own.device.isa), false, &binary, &info),
+                    cr_assert_eq(at_binary_build(own.cache, at_strbuf_text(&source), at_isa_name(own.device.isa), false,
+                                                 &binary, &info),
                                  ACTUNE_OK, "%s", actune_last_error());
                     int bytes = at_dtype_get((actune_dtype)type)->bytes;
-                    char *x = calloc(65536, (size_t)bytes), *y = calloc(65536, (size_t)bytes), *want = calloc(65536, (size_t)bytes);
+                    char *x = calloc(65536, (size_t)bytes), *y = calloc(65536, (size_t)bytes),
+                         *want = calloc(65536, (size_t)bytes);
                     float operand[2][1024];
                     double wide[2][1024];
                     for (int i = 0; i < 65536; i++)
-                        at_dtype_store((actune_dtype)type, x, i, (bytes == 2 ? at_dtype_load((actune_dtype)type, &(uint16_t){(uint16_t)i}, 0)
-                                                                             : (i - 32768) / 2048.0));
+                        at_dtype_store((actune_dtype)type, x, i,
+                                       (bytes == 2 ? at_dtype_load((actune_dtype)type, &(uint16_t){(uint16_t)i}, 0)
+                                                   : (i - 32768) / 2048.0));
                     for (int i = 0; i < 1024; i++)
                         wide[0][i] = operand[0][i] = wide[1][i] = operand[1][i] = (float)(i % 7) - 3;
                     bool f64 = type == ACTUNE_F64;
                     void *first = f64 ? (void *)wide[0] : operand[0], *second = f64 ? (void *)wide[1] : operand[1];
                     void *ports[4] = {x, first, second, y};
                     ports[kernel.signature.inputs] = y;
-                    actune_slice slice = {.port = ports, .outer = shape.outer, .channels = shape.channels, .inner = shape.inner, .end = 65536};
+                    actune_slice slice = {.port = ports,
+                                          .outer = shape.outer,
+                                          .channels = shape.channels,
+                                          .inner = shape.inner,
+                                          .end = 65536};
                     actune_kernel_fn plain = at_binary_symbol(binary, "plain");
                     cr_assert(plain);
                     plain(&slice);
                     ports[kernel.signature.inputs] = want;
                     at_interpret(&kernel, layout, &slice);
                     for (int i = 0; i < 65536; i++) {
-                        double a = at_dtype_load((actune_dtype)type, y, i), b = at_dtype_load((actune_dtype)type, want, i);
+                        double a = at_dtype_load((actune_dtype)type, y, i),
+                               b = at_dtype_load((actune_dtype)type, want, i);
                         double in = at_dtype_load((actune_dtype)type, x, i);
                         bool same = isnan(b) || a == b || fabs(a - b) <= fabs(b) * (bytes == 2 ? 0.02 : 1e-5) + 1e-5;
                         if (s == 0)
                             same = isnan(b) ? isnan(a) : a == b; /* exact through every 16-bit number */
-                        cr_assert(same, "%s %s: f(%g) = %g, not %g", specs[s], at_dtype_get((actune_dtype)type)->name, in, a, b);
+                        cr_assert(same, "%s %s: f(%g) = %g, not %g", specs[s], at_dtype_get((actune_dtype)type)->name,
+                                  in, a, b);
                     }
                     free(x);
                     free(y);

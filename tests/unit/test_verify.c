@@ -29,9 +29,14 @@ static void make_kernel(at_kernel *kernel, build_fn *build, actune_dtype dtype, 
     memset(kernel, 0, sizeof *kernel);
     kernel->spec = "made by hand";
     kernel->accuracy = accuracy;
-    kernel->signature = (at_signature){.port = {{"x", AT_ACCESS_ELEMENT, dtype, false, false}, {"y", AT_ACCESS_ELEMENT, dtype, true, false}},
-                                       .ports = 2, .inputs = 1, .direction = ACTUNE_FORWARD, .dtype_in = dtype, .dtype_out = dtype,
-                                       .compute = dtype == ACTUNE_F64 ? ACTUNE_F64 : ACTUNE_F32};
+    kernel->signature = (at_signature){
+        .port = {{"x", AT_ACCESS_ELEMENT, dtype, false, false}, {"y", AT_ACCESS_ELEMENT, dtype, true, false}},
+        .ports = 2,
+        .inputs = 1,
+        .direction = ACTUNE_FORWARD,
+        .dtype_in = dtype,
+        .dtype_out = dtype,
+        .compute = dtype == ACTUNE_F64 ? ACTUNE_F64 : ACTUNE_F32};
     at_node_id x = at_graph_input(&kernel->graph, 0);
     kernel->graph.output[0] = build(&kernel->graph, x);
     kernel->graph.outputs = 1;
@@ -51,14 +56,14 @@ static at_verify_report verify(const at_kernel *kernel, actune_kernel_fn functio
     return report;
 }
 
-#define KERNEL(name, body)                                                                       \
-    static void name(const actune_slice *slice)                                                  \
-    {                                                                                            \
-        const float *x = slice->port[0];                                                         \
-        float *y = slice->port[1];                                                               \
-        for (int64_t i = slice->begin; i < slice->end; i++) {                                    \
-            body;                                                                                \
-        }                                                                                        \
+#define KERNEL(name, body)                                                                                             \
+    static void name(const actune_slice *slice)                                                                        \
+    {                                                                                                                  \
+        const float *x = slice->port[0];                                                                               \
+        float *y = slice->port[1];                                                                                     \
+        for (int64_t i = slice->begin; i < slice->end; i++) {                                                          \
+            body;                                                                                                      \
+        }                                                                                                              \
     }
 
 static float relu(float x)
@@ -75,7 +80,8 @@ KERNEL(relu_ignores_begin, y[i - slice->begin] = relu(x[i - slice->begin]))
 KERNEL(relu_reads_back, y[i] = relu(x[i]); if (i + 1 < slice->end && y[i] == 0) y[i + 1] = 0)
 KERNEL(relu_stops_at_large, y[i] = relu(x[i]) > 3e38f ? 3e38f : relu(x[i]))
 KERNEL(sigmoid_libm, y[i] = 1 / (1 + expf(-x[i])))
-KERNEL(sigmoid_unclamped, float n = rintf(x[i]); y[i] = 1 / (1 + ldexpf(expf(-(x[i] - n)), 0) * (n > 1e9f ? NAN : expf(-n))))
+KERNEL(sigmoid_unclamped, float n = rintf(x[i]);
+       y[i] = 1 / (1 + ldexpf(expf(-(x[i] - n)), 0) * (n > 1e9f ? NAN : expf(-n))))
 KERNEL(sigmoid_short, y[i] = (float)(1 / (1 + exp(-(double)x[i]))) + 5e-5f)
 KERNEL(silu_wide, double d = x[i]; y[i] = (float)(d / (1 + exp(-d))))
 
@@ -133,7 +139,8 @@ Test(verify, catches_wrong_kernels)
         at_verify_report report = verify(&kernel, rows[i].function);
         cr_expect_eq(report.passed, rows[i].says == NULL, "row %zu: %s", i, report.detail);
         if (rows[i].says)
-            cr_expect(strstr(report.detail, rows[i].says), "row %zu: '%s' does not say '%s'", i, report.detail, rows[i].says);
+            cr_expect(strstr(report.detail, rows[i].says), "row %zu: '%s' does not say '%s'", i, report.detail,
+                      rows[i].says);
         cr_expect(!rows[i].says || report.detail[0], "a failure says why");
     }
     at_graph_clear(&kernel.graph);
@@ -147,9 +154,12 @@ Test(verify, judges_by_accuracy_class)
         at_accuracy accuracy;
         bool passes;
     } rows[] = {
-        {build_sigmoid, sigmoid_libm, AT_ACCURACY_STANDARD, true}, {build_sigmoid, sigmoid_libm, AT_ACCURACY_FAST, true},
-        {build_sigmoid, sigmoid_short, AT_ACCURACY_STANDARD, false}, {build_sigmoid, sigmoid_short, AT_ACCURACY_FAST, true},
-        {build_sigmoid, sigmoid_unclamped, AT_ACCURACY_FAST, false}, {build_silu, silu_wide, AT_ACCURACY_EXACT, true},
+        {build_sigmoid, sigmoid_libm, AT_ACCURACY_STANDARD, true},
+        {build_sigmoid, sigmoid_libm, AT_ACCURACY_FAST, true},
+        {build_sigmoid, sigmoid_short, AT_ACCURACY_STANDARD, false},
+        {build_sigmoid, sigmoid_short, AT_ACCURACY_FAST, true},
+        {build_sigmoid, sigmoid_unclamped, AT_ACCURACY_FAST, false},
+        {build_silu, silu_wide, AT_ACCURACY_EXACT, true},
         {build_silu, sigmoid_libm, AT_ACCURACY_FAST, false},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -158,8 +168,10 @@ Test(verify, judges_by_accuracy_class)
         at_verify_report report = verify(&kernel, rows[i].function);
         cr_expect_eq(report.passed, rows[i].passes, "row %zu: %s; worst: %s", i, report.detail, report.worst);
         if (report.passed) {
-            cr_expect_eq(report.max_error_ulp > 0.1, rows[i].accuracy != AT_ACCURACY_FAST, "the fast class is absolute");
-            cr_expect(report.max_error_absolute > 0 && report.max_share <= 1 && report.worst[0], "row %zu: worst: %s", i, report.worst);
+            cr_expect_eq(report.max_error_ulp > 0.1, rows[i].accuracy != AT_ACCURACY_FAST,
+                         "the fast class is absolute");
+            cr_expect(report.max_error_absolute > 0 && report.max_share <= 1 && report.worst[0], "row %zu: worst: %s",
+                      i, report.worst);
             cr_expect(report.compared > 50000, "compared %lld", (long long)report.compared);
         }
         at_graph_clear(&kernel.graph);
@@ -187,12 +199,19 @@ static void make_backward(at_kernel *kernel)
     kernel->spec = "made by hand, backward";
     kernel->accuracy = AT_ACCURACY_STANDARD;
     kernel->transcendental = true;
-    kernel->signature = (at_signature){
-        .port = {{"x", AT_ACCESS_ELEMENT, ACTUNE_F32, false, false}, {"dy", AT_ACCESS_ELEMENT, ACTUNE_F32, false, false},
-                 {"u", AT_ACCESS_CHANNEL, ACTUNE_F32, false, false}, {"dx", AT_ACCESS_ELEMENT, ACTUNE_F32, true, false},
-                 {"du", AT_ACCESS_CHANNEL, ACTUNE_F32, true, true}},
-        .ports = 5, .inputs = 3, .direction = ACTUNE_BACKWARD, .dtype_in = ACTUNE_F32, .dtype_out = ACTUNE_F32, .compute = ACTUNE_F32,
-        .has_channel = true, .sums = 1};
+    kernel->signature = (at_signature){.port = {{"x", AT_ACCESS_ELEMENT, ACTUNE_F32, false, false},
+                                                {"dy", AT_ACCESS_ELEMENT, ACTUNE_F32, false, false},
+                                                {"u", AT_ACCESS_CHANNEL, ACTUNE_F32, false, false},
+                                                {"dx", AT_ACCESS_ELEMENT, ACTUNE_F32, true, false},
+                                                {"du", AT_ACCESS_CHANNEL, ACTUNE_F32, true, true}},
+                                       .ports = 5,
+                                       .inputs = 3,
+                                       .direction = ACTUNE_BACKWARD,
+                                       .dtype_in = ACTUNE_F32,
+                                       .dtype_out = ACTUNE_F32,
+                                       .compute = ACTUNE_F32,
+                                       .has_channel = true,
+                                       .sums = 1};
     at_graph *graph = &kernel->graph;
     at_node_id x = at_graph_input(graph, 0), dy = at_graph_input(graph, 1), u = at_graph_input(graph, 2);
     at_node_id s = at_graph_1(graph, AT_OP_SIGMOID, at_graph_2(graph, AT_OP_MUL, x, u));
