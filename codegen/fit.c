@@ -66,8 +66,8 @@ static void sample_interval(const at_fit_job *job, int side, interval *part)
 /* `mantissa` bits tell the intervals of one octave of u apart; the last interval starts where the function has settled. */
 static bool make_mapping(const at_fit_job *job, int entries, int mantissa, mapping *out)
 {
-    int side = intervals_a_side(job, entries), octaves = side >> mantissa;
-    if (mantissa < 0 || octaves < 1 || octaves > OCTAVES_MAX)
+    int side = intervals_a_side(job, entries), octaves = mantissa < 0 ? 0 : side >> mantissa;
+    if (octaves < 1 || octaves > OCTAVES_MAX)
         return false;
     out->shift = 23 - mantissa;
     double last = start_of(out->shift, side - 1), end = start_of(out->shift, side);
