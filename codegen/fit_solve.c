@@ -2,6 +2,7 @@
 #include "fit_job.h"
 
 #include <math.h>
+#include <string.h>
 
 enum { LAWSON_STEPS = 12, TERMS_MAX = AT_FIT_DEGREE_MAX + 8 };
 
@@ -104,9 +105,26 @@ double at_fit_minimax(const at_fit_nodes *nodes, int degree, int fixed, long dou
     return best;
 }
 
+/* A function that is constant here gets its nearest float and nothing else: terms that mend the rounding of a constant are lost in that of
+   the sum, and add to it. */
+static bool is_constant(const at_fit_nodes *nodes, float constant)
+{
+    for (int j = 0; j < nodes->count; j++)
+        if (fabsl(nodes->value[j] - constant) > 0.51L * at_ulp_f32(constant))
+            return false;
+    return true;
+}
+
 double at_fit_solve(const at_fit_nodes *nodes, int degree, bool through_zero, float *coefficient)
 {
     long double exact[TERMS_MAX] = {0}, error[AT_FIT_NODES];
+    float middle = (float)nodes->value[nodes->count / 2];
+    if (is_constant(nodes, middle) && (!through_zero || middle == 0)) {
+        memset(coefficient, 0, (size_t)(degree + 1) * sizeof *coefficient);
+        coefficient[0] = middle;
+        exact[0] = middle;
+        return largest_error(nodes, degree, exact, error);
+    }
     for (int fixed = through_zero ? 1 : 0; fixed <= degree; fixed++) {
         if (at_fit_minimax(nodes, degree, fixed, exact) > 3 && fixed <= 1)
             return INFINITY; /* out of reach: rounding does not mend it */
