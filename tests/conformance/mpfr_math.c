@@ -250,7 +250,7 @@ int main(int argc, char **argv)
     }
     for (int m = 0; m < MACHINES; m++)
         code_clear(&codes[m]);
-    at_cache_close(cache);
+    close_scratch_cache(cache, folder);
     free(s.x);
     free(s.y);
     free(s.first);

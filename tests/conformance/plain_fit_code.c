@@ -119,7 +119,7 @@ int main(void)
             check_machine(&machines[m], fits, count, cache, x, y);
             machines_run++;
         }
-    at_cache_close(cache);
+    close_scratch_cache(cache, folder);
     free(x);
     free(y);
     printf("%d fits on %d machines, %d failures\n", count, machines_run, failures);
