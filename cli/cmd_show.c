@@ -156,10 +156,12 @@ int cli_show(int argc, char **argv)
     at_store_close(store);
     if (walk.json)
         cli_print_json(walk.json);
-    else if (!status && walk.rows)
-        cli_table_print(walk.table, stdout);
-    else if (!status)
+    else if (!status && !walk.rows)
         puts("No winners yet. `actune tune SPEC` finds some.");
+    if (!status && !walk.json && walk.rows)
+        cli_table_print(walk.table, stdout);
+    else
+        cli_table_free(walk.table);
     clear_names(&walk.names);
     free(filter);
     return status ? cli_report(status) : CLI_OK;
@@ -280,15 +282,21 @@ int cli_why(int argc, char **argv)
         status = why_measured(&request, kernel, shape, &walk);
     at_kernel_clear(kernel);
     free(kernel);
-    if (status)
+    bool print = !status && !root && walk.rows;
+    if (print)
+        cli_table_print(walk.table, stdout);
+    else
+        cli_table_free(walk.table);
+    if (status) {
+        json_decref(walk.json);
+        json_decref(root);
         return cli_report(status);
+    }
     if (root) {
         json_object_set_new(root, "measured", walk.json);
         return cli_print_json(root);
     }
-    if (walk.rows)
-        cli_table_print(walk.table, stdout);
-    else
+    if (!print)
         puts("  nothing was measured at this size");
     return CLI_OK;
 }

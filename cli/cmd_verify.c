@@ -195,8 +195,10 @@ int cli_verify(int argc, char **argv)
     at_cache_close(run.cache);
     if (run.json)
         cli_print_json(run.json);
-    else if (run.passed + run.failed)
+    if (!run.json && run.passed + run.failed)
         cli_table_print(run.table, stdout);
+    else
+        cli_table_free(run.table);
     if (status)
         return cli_report(status);
     if (!run.json)

@@ -43,6 +43,7 @@ cli_table *cli_table_new(const char *const *headings, int columns);
 /* One printf for the whole row, cells separated by tabs. */
 void cli_table_row(cli_table *table, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void cli_table_print(cli_table *table, FILE *out); /* and frees it */
+void cli_table_free(cli_table *table);             /* one that is not printed */
 
 /* Nanoseconds and counts as people write them: "12.3 us", "4M", "16K". The text is in a rotating static buffer. */
 const char *cli_duration(double ns);

@@ -81,6 +81,14 @@ static int cell_width(const char *text)
     return width;
 }
 
+void cli_table_free(cli_table *table)
+{
+    for (int r = 0; r < table->rows; r++)
+        free(table->row[r]);
+    free(table->row);
+    free(table);
+}
+
 void cli_table_print(cli_table *table, FILE *out)
 {
     int width[COLUMNS_MAX] = {0};
@@ -103,10 +111,8 @@ void cli_table_print(cli_table *table, FILE *out)
             cell = end ? end + 1 : NULL;
         }
         fputc('\n', out);
-        free(table->row[r]);
     }
-    free(table->row);
-    free(table);
+    cli_table_free(table);
 }
 
 static char *rotating_buffer(void)
