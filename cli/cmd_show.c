@@ -200,7 +200,12 @@ static actune_status why_measured(const cli_request *request, const at_kernel *k
                                   .size_bucket = at_size_bucket(shape.outer * shape.channels * shape.inner),
                                   .channel_bucket = layout == AT_LAYOUT_FLAT ? 0 : at_size_bucket(shape.channels),
                                   .inner_bucket = layout == AT_LAYOUT_FLAT ? 0 : at_size_bucket(shape.inner)};
-    actune_status status = at_store_each_measurement(store, device.id, kernel->hash.hex, &workload, why_measurement, walk);
+    actune_status status = ACTUNE_OK;
+    static const char *const regimes[] = {"warm", "cold"};
+    for (int i = 0; i < 2 && !status; i++) {
+        workload.regime = regimes[i];
+        status = at_store_each_measurement(store, device.id, kernel->hash.hex, &workload, why_measurement, walk);
+    }
     at_store_close(store);
     return status;
 }

@@ -4,7 +4,9 @@
 json() { # json WHAT EXPRESSION COMMAND...: output must be JSON for which the Python expression over `j` holds
     local what=$1 expression=$2
     shift 2
-    ok "$what" "$@" && ok "$what is JSON: $expression" python3 -c "import json,sys; j=json.load(open('$work/out')); assert $expression, j"
+    ok "$what" "$@" || return 1
+    cp "$work/out" "$work/json"
+    ok "$what is JSON: $expression" python3 -c "import json; j = json.load(open('$work/json')); assert $expression, j"
 }
 for command in devices ops gen tune show why apply verify db doctor; do
     ok "$command --help" "$actune" "$command" --help
@@ -48,6 +50,6 @@ refused 1 'text.db' "$actune" tune relu --sizes 4K --db text.db
 ok 'a foreign file is untouched' cmp text.db text.copy
 
 # A compiler that is missing: the interpreter serves.
-env PATH=/nonexistent "$actune" doctor --json >"$work/out" 2>"$work/err"
-ok 'without a compiler' python3 -c "import json; j={c['check']: c for c in json.load(open('$work/out'))}; assert j['compiler']['verdict'] == 'limited' and j['run']['verdict'] in ('ok', 'limited'), j"
+env PATH=/nonexistent "$actune" doctor --json >"$work/json" 2>"$work/err"
+ok 'without a compiler' python3 -c "import json; j={c['check']: c for c in json.load(open('$work/json'))}; assert j['compiler']['verdict'] == 'limited' and j['run']['verdict'] in ('ok', 'limited'), j"
 finish
