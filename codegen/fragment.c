@@ -36,12 +36,12 @@ typedef struct fragment_index {
 typedef struct writer {
     at_fragments *fragments;
     fragment_index *index;
-    bool lines;
     int depth;
 } writer;
 
 void at_fragments_clear(at_fragments *fragments)
 {
+    at_strbuf_clear(&fragments->types);
     at_strbuf_clear(&fragments->text);
     at_arena_clear(&fragments->arena);
     *fragments = (at_fragments){0};
@@ -205,15 +205,14 @@ static done *find_done(const at_fragments *fragments, const char *name)
     return NULL;
 }
 
-/* Functions have an empty line around them, types have none between them. */
-static void append_spaced(at_strbuf *out, const at_strbuf *text)
+/* Types stand before all functions, which have an empty line between them. */
+static void append(at_fragments *fragments, const at_strbuf *text)
 {
-    bool is_type = text->length > 1 && text->text[text->length - 2] == ';';
-    if (!is_type && out->length > 1 && out->text[out->length - 2] == ';')
-        at_strbuf_char(out, '\n');
-    at_strbuf_append(out, at_strbuf_text(text));
+    bool is_type = !strncmp(at_strbuf_text(text), "typedef", 7);
+    at_strbuf *out = is_type ? &fragments->types : &fragments->text;
     if (!is_type)
         at_strbuf_char(out, '\n');
+    at_strbuf_append(out, at_strbuf_text(text));
 }
 
 static actune_status write_fragment(writer *w, const fragment *f)
@@ -222,7 +221,7 @@ static actune_status write_fragment(writer *w, const fragment *f)
     at_strbuf text = {0};
     if (f->variable)
         at_scope_knob(scope, f->variable, f->word);
-    actune_status status = at_template_expand(&f->body, scope, w->lines, &text);
+    actune_status status = at_template_expand(&f->body, scope, false, &text);
     if (f->variable)
         scope->count--;
     uint64_t hash = at_hash64(at_strbuf_text(&text), text.length) | 1;
@@ -243,7 +242,7 @@ static actune_status write_fragment(writer *w, const fragment *f)
                                             : write_used(w, at_strbuf_text(&text));
             w->depth--;
             d->hash = hash;
-            append_spaced(&w->fragments->text, &text);
+            append(w->fragments, &text);
         }
     }
     at_strbuf_clear(&text);
@@ -268,7 +267,7 @@ static actune_status write_used(writer *w, const char *text)
     return ACTUNE_OK;
 }
 
-actune_status at_fragments_add(at_fragments *fragments, at_scope *scope, bool lines, const char *text)
+actune_status at_fragments_add(at_fragments *fragments, at_scope *scope, const char *text)
 {
     at_arena arena = {0};
     fragment_index *index = at_arena_alloc(&arena, sizeof *index);
@@ -276,10 +275,12 @@ actune_status at_fragments_add(at_fragments *fragments, at_scope *scope, bool li
         return at_fail(ACTUNE_NO_MEMORY, "out of memory while writing source");
     index->scope = scope;
     actune_status status = build_index(index);
-    writer w = {.fragments = fragments, .index = index, .lines = lines};
+    writer w = {.fragments = fragments, .index = index};
     if (status == ACTUNE_OK)
         status = write_used(&w, text);
     at_arena_clear(&index->arena);
     at_arena_clear(&arena);
-    return status ? status : at_strbuf_status(&fragments->text);
+    AT_TRY(status);
+    AT_TRY(at_strbuf_status(&fragments->types));
+    return at_strbuf_status(&fragments->text);
 }

@@ -112,12 +112,11 @@ static actune_status assemble(const at_kernel *kernel, const at_target *target, 
     size_t start = source->length;
     AT_TRY(write_title(kernel, target, variant, source));
     close_comments(source, start);
-    actune_status status = at_fragments_add(&fragments, &b->scope, b->lines, at_strbuf_text(&b->text));
+    actune_status status = at_fragments_add(&fragments, &b->scope, at_strbuf_text(&b->text));
     if (status == ACTUNE_OK)
         status = write_prelude(&b->scope, source);
+    at_strbuf_append(source, at_strbuf_text(&fragments.types));
     at_strbuf_append(source, at_strbuf_text(&fragments.text));
-    if (status == ACTUNE_OK && source->length > 2 && !strcmp(source->text + source->length - 2, "\n\n"))
-        source->text[--source->length] = 0; /* the body begins with an empty line */
     at_strbuf_append(source, at_strbuf_text(&b->text));
     at_fragments_clear(&fragments);
     return status ? status : at_strbuf_status(source);
@@ -173,7 +172,7 @@ static actune_status add_item(at_generate_item *item, const at_target *target, a
     snprintf(suffix, sizeof suffix, "_%.16s", item->source_hash.hex);
     actune_status status = write_body(item->kernel, item->layout, target, item->variant, symbol, suffix, &b);
     if (status == ACTUNE_OK)
-        status = at_fragments_add(fragments, &b.scope, true, at_strbuf_text(&b.text));
+        status = at_fragments_add(fragments, &b.scope, at_strbuf_text(&b.text));
     if (status == ACTUNE_OK) {
         size_t start = bodies->length;
         at_strbuf_char(bodies, '\n');
@@ -210,6 +209,7 @@ actune_status at_generate_batch(at_generate_item *items, int count, const at_tar
     }
     at_strbuf_printf(source, "/* actune: %d variants for %s */\n", count, at_isa_name(target->isa));
     actune_status status = write_prelude(&empty, source);
+    at_strbuf_append(source, at_strbuf_text(&fragments.types));
     at_strbuf_append(source, at_strbuf_text(&fragments.text));
     at_strbuf_append(source, at_strbuf_text(&bodies));
     at_fragments_clear(&fragments);

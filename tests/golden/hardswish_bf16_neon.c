@@ -9,6 +9,9 @@ typedef struct actune_slice {
 } actune_slice;
 
 typedef float f32x4 __attribute__((vector_size(16)));
+typedef int i32x4 __attribute__((vector_size(16)));
+typedef unsigned short u16x4 __attribute__((vector_size(8)));
+typedef unsigned u32x4 __attribute__((vector_size(16)));
 
 static inline f32x4 fma_f32x4(f32x4 a, f32x4 b, f32x4 c)
 {
@@ -20,8 +23,6 @@ static inline f32x4 splat_f32x4(float x)
 {
     return x - (f32x4){0};
 }
-
-typedef int i32x4 __attribute__((vector_size(16)));
 
 static inline f32x4 select_f32x4(i32x4 mask, f32x4 yes, f32x4 no)
 {
@@ -37,9 +38,6 @@ static inline f32x4 max_f32x4(f32x4 a, f32x4 b)
 {
     return select_f32x4(a > b, a, b);
 }
-
-typedef unsigned short u16x4 __attribute__((vector_size(8)));
-typedef unsigned u32x4 __attribute__((vector_size(16)));
 
 static inline f32x4 widen_bf16x4(u16x4 x)
 {
@@ -113,7 +111,7 @@ static inline void span(const unsigned short *x, unsigned short *y, int64_t n)
         piece(x + i, y + i, n - i < 4 ? n - i : 4);
 }
 
-__attribute__((visibility("default"))) void actune_82fef40d5dcf7feb(const actune_slice *s)
+__attribute__((visibility("default"))) void actune_3072993583e41adf(const actune_slice *s)
 {
     if (s->begin >= s->end)
         return;

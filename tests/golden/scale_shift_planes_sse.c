@@ -9,6 +9,8 @@ typedef struct actune_slice {
 } actune_slice;
 
 typedef float f32x4 __attribute__((vector_size(16)));
+typedef unsigned short u16x4 __attribute__((vector_size(8)));
+typedef unsigned u32x4 __attribute__((vector_size(16)));
 
 static inline f32x4 max_f32x4(f32x4 a, f32x4 b)
 {
@@ -34,9 +36,6 @@ static inline f32x4 loadn_f32x4(const void *p, int64_t n)
     __builtin_memcpy(&x, p, (unsigned long)n * sizeof x[0]);
     return x;
 }
-
-typedef unsigned short u16x4 __attribute__((vector_size(8)));
-typedef unsigned u32x4 __attribute__((vector_size(16)));
 
 static inline u16x4 narrow_f16x4(f32x4 x)
 {
@@ -101,7 +100,7 @@ static inline void span(const float *x, f32x4 vbias, f32x4 vscale, unsigned shor
         piece(x + i, vbias, vscale, y + i, n - i < 4 ? n - i : 4);
 }
 
-__attribute__((visibility("default"))) void actune_f77e7d07bf59ac7f(const actune_slice *s)
+__attribute__((visibility("default"))) void actune_d995e990d55914ef(const actune_slice *s)
 {
     if (s->begin >= s->end)
         return;

@@ -8,13 +8,13 @@ typedef struct actune_slice {
     double *partial;
 } actune_slice;
 
+typedef double f64x2 __attribute__((vector_size(16)));
+
 static double sigmoid_f64(double x)
 {
     double e = __builtin_exp(-__builtin_fabs(x));
     return (x < 0 ? e : 1.0) / (1.0 + e);
 }
-
-typedef double f64x2 __attribute__((vector_size(16)));
 
 static inline f64x2 loadn_f64x2(const void *p, int64_t n)
 {
@@ -83,7 +83,7 @@ static inline void span(const double *x, double *y, int64_t n)
         piece(x + i, y + i, n - i < 2 ? n - i : 2);
 }
 
-__attribute__((visibility("default"))) void actune_7b1e5fcdb7fa03d2(const actune_slice *s)
+__attribute__((visibility("default"))) void actune_221da3af2b727f69(const actune_slice *s)
 {
     if (s->begin >= s->end)
         return;
