@@ -248,7 +248,7 @@ static const kernel_case hardswish = {"hardswish", "(mul x (min (max (fma x 0.16
 
 Test(generate, dtypes_sizes_and_misalignment)
 {
-    static const char *const only[] = {"unroll=1|4", "threads=1", "prefetch=0|1024", NULL};
+    static const char *const only[] = {"unroll=1|4", "threads=1", "prefetch=0|512", NULL};
     at_kernel kernels[16];
     at_isa isas[4];
     for (int i = 0; i < 16; i++)
@@ -638,7 +638,7 @@ Test(generate, goldens)
         {"hardswish_bf16_neon.c", {"hardswish", "(mul x (min (max (fma x 0.16666667 0.5) 0) 1))", "e:e"}, AT_LAYOUT_FLAT, AT_ISA_NEON,
          ACTUNE_BF16, ACTUNE_BF16, ""},
         {"bias_leaky_rows_avx2.c", {"bias | leaky_relu", "(select (gt (add x b) 0) (add x b) (mul (add x b) 0.01))", "ec:e"},
-         AT_LAYOUT_CHANNEL_INNER, AT_ISA_X86_V3, ACTUNE_F32, ACTUNE_F32, "store=stream prefetch=1024"},
+         AT_LAYOUT_CHANNEL_INNER, AT_ISA_X86_V3, ACTUNE_F32, ACTUNE_F32, "store=stream prefetch=512"},
         {"scale_shift_planes_sse.c", {"scale_shift | relu", "(max (fma x b c) 0)", "ecc:e"}, AT_LAYOUT_CHANNEL_OUTER, AT_ISA_X86_V2,
          ACTUNE_F32, ACTUNE_F16, ""},
         {"bias_gradient_rows_avx512.c", {"bias | relu", "(select (gt (add x b) 0) dy 0);(select (gt (add x b) 0) dy 0)", "ecce:eC"},
