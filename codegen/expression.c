@@ -210,6 +210,14 @@ static at_value expression(parser *p)
 actune_status at_expression_eval(const char *text, size_t length, const at_scope *scope, at_value *value)
 {
     parser p = {.at = text, .end = text + length, .scope = scope};
+    /* Most are a name alone: no need to walk through all levels of operators. */
+    size_t letters = 0;
+    while (letters < length && (isalnum((unsigned char)text[letters]) || text[letters] == '_'))
+        letters++;
+    if (letters > 0 && letters == length && !isdigit((unsigned char)*text)) {
+        *value = look_up(&p, text, length, -1);
+        return p.status;
+    }
     *value = expression(&p);
     skip_space(&p);
     if (p.status == ACTUNE_OK && p.at < p.end)

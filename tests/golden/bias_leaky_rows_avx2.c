@@ -1,4 +1,4 @@
-/* actune cpu/channel_inner: bias | leaky_relu, forward, f32 to f32, math=plain width=32 unroll=1 store=stream prefetch=1024, x86-64-v3 */
+/* actune cpu/channel_inner: bias | leaky_relu, forward, f32 to f32, math=plain width=32 unroll=1 store=stream prefetch=512, x86-64-v3 */
 typedef __INT64_TYPE__ int64_t;
 
 typedef struct actune_slice {
@@ -109,7 +109,7 @@ static inline void pattern(const float *x, const float *bias, float *y, int64_t 
         piece(x + i, load_f32x8(bias_pattern + j), y + i, head);
     j = head;
     for (i = head; i + 8 <= n; i += 8) {
-        __builtin_prefetch((const char *)(x + i) + 1024);
+        __builtin_prefetch((const char *)(x + i) + 512);
         f32x8 vx0 = load_f32x8(x + i);
         f32x8 vbias0 = load_f32x8(bias_pattern + j);
         f32x8 vy0 = evaluate(vx0, vbias0);
@@ -124,7 +124,7 @@ static inline void pattern(const float *x, const float *bias, float *y, int64_t 
     }
 }
 
-__attribute__((visibility("default"))) void actune_16bb6da01db9ef61(const actune_slice *s)
+__attribute__((visibility("default"))) void actune_9a25a68c65166e47(const actune_slice *s)
 {
     if (s->begin >= s->end)
         return;
