@@ -186,7 +186,8 @@ static at_value binary(parser *p, int level)
     if (level == LEVELS)
         return unary(p);
     at_value left = binary(p, level + 1);
-    for (int i = 0; i < OPERATORS && p->status == ACTUNE_OK;) {
+    skip_space(p);
+    for (int i = 0; i < OPERATORS && p->at < p->end && p->status == ACTUNE_OK;) {
         if (operators[i].level != level || !take(p, operators[i].token)) {
             i++;
             continue;
@@ -197,6 +198,7 @@ static at_value binary(parser *p, int level)
         at_value right = binary(p, level + 1);
         p->skip -= decided;
         left = combine(p, op, left, right);
+        skip_space(p);
         i = 0;
     }
     return left;

@@ -78,10 +78,12 @@ static actune_status admitted(const require_list *requires, const at_scope *scop
     return ACTUNE_OK;
 }
 
-/* The next combination, the last knob fastest. Launch knobs stand last in a template. */
-static bool advance(const at_knob *knobs, int count, int *choice)
+/* The next combination, the last knob fastest; `changed`: one that is no launch knob is another now. */
+static bool advance(const at_knob *knobs, int count, int *choice, bool *changed)
 {
+    *changed = false;
     for (int i = count - 1; i >= 0; i--) {
+        *changed |= !knobs[i].launch;
         if (++choice[i] < knobs[i].values)
             return true;
         choice[i] = 0;
@@ -89,23 +91,26 @@ static bool advance(const at_knob *knobs, int count, int *choice)
     return false;
 }
 
+/* $require lines know nothing of launch knobs. */
 static actune_status walk(const at_kernel *kernel, at_variant *variant, const at_knob *knobs, const require_list *requires,
                           at_scope *scope, actune_status (*visit)(void *user, const at_variant *variant), void *user)
 {
     int choice[AT_KNOBS_MAX] = {0}, base = scope->count;
+    bool yes = false, changed = true;
     do {
-        bool yes;
         for (int i = 0; i < variant->knobs; i++)
             variant->knob[i] = (at_knob_setting){knobs[i].name, knobs[i].value[choice[i]]};
-        at_scope_variant(scope, variant, kernel);
-        if (scope->failed)
-            return at_fail(ACTUNE_NO_MEMORY, "out of memory while listing variants");
-        actune_status status = admitted(requires, scope, &yes);
-        scope->count = base;
-        AT_TRY(status);
+        if (changed) {
+            at_scope_variant(scope, variant, kernel);
+            if (scope->failed)
+                return at_fail(ACTUNE_NO_MEMORY, "out of memory while listing variants");
+            actune_status status = admitted(requires, scope, &yes);
+            scope->count = base;
+            AT_TRY(status);
+        }
         if (yes)
             AT_TRY(visit(user, variant));
-    } while (advance(knobs, variant->knobs, choice));
+    } while (advance(knobs, variant->knobs, choice, &changed));
     return ACTUNE_OK;
 }
 
@@ -137,7 +142,7 @@ static actune_status take_first(void *user, const at_variant *variant)
 {
     first_good *first = user;
     const char *math = at_variant_knob(variant, "math", "plain");
-    if (first->found || (first->failed_math && !strcmp(first->failed_math, math)))
+    if (first->failed_math && !strcmp(first->failed_math, math))
         return ACTUNE_OK;
     at_kernel copy;
     actune_status status = at_kernel_approximated(first->kernel, variant, &copy);
@@ -149,15 +154,15 @@ static actune_status take_first(void *user, const at_variant *variant)
     at_kernel_clear(&copy);
     *first->variant = *variant;
     first->found = true;
-    return ACTUNE_OK;
+    return ACTUNE_INTERRUPTED; /* ends the walk */
 }
 
 actune_status at_variant_default(const at_kernel *kernel, at_layout layout, const at_target *target, at_variant *variant)
 {
     first_good first = {.kernel = kernel, .variant = variant};
-    AT_TRY(at_variant_each(kernel, layout, target, take_first, &first));
-    if (!first.found)
-        return at_fail(ACTUNE_UNSUPPORTED, "no variant of %s can do '%s' for %s", at_template_for(kernel, layout, target),
+    actune_status status = at_variant_each(kernel, layout, target, take_first, &first);
+    if (first.found)
+        return ACTUNE_OK;
+    return status ? status : at_fail(ACTUNE_UNSUPPORTED, "no variant of %s can do '%s' for %s", at_template_for(kernel, layout, target),
                        kernel->spec, target->cuda ? "cuda" : at_isa_name(target->isa));
-    return ACTUNE_OK;
 }
