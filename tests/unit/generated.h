@@ -32,6 +32,17 @@ static inline at_port port_of(const char *name, char access, actune_dtype elemen
     return port;
 }
 
+static at_graph made_graphs[512];
+static int made_count;
+
+static inline void release_kernels(void)
+{
+    for (int i = 0; i < made_count; i++)
+        at_graph_clear(&made_graphs[i]);
+    made_count = 0;
+}
+
+/* Lives until release_kernels. */
 static inline at_kernel kernel_of(const kernel_case *c, actune_dtype in, actune_dtype out)
 {
     static const char *const inputs[] = {"x", "bias", "scale", "dy"}, *const outputs[] = {"y", "dbias", "dscale"};
@@ -55,6 +66,8 @@ static inline at_kernel kernel_of(const kernel_case *c, actune_dtype in, actune_
     }
     for (int i = 0; i < s->ports; i++)
         s->has_channel |= s->port[i].access == AT_ACCESS_CHANNEL;
+    cr_assert(made_count < 512);
+    made_graphs[made_count++] = kernel.graph;
     return kernel;
 }
 

@@ -26,6 +26,8 @@ typedef struct bench {
 
 static bench all; /* of one test, which is a process */
 
+TestSuite(generate, .fini = release_kernels);
+
 static actune_status keep_variant(void *user, const at_variant *variant)
 {
     const char *const *only = user; /* "knob=value|value", NULL at the end */
