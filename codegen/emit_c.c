@@ -24,12 +24,12 @@ typedef struct emitter {
     const at_graph *graph;
     at_arena arena;
     at_strbuf *out;
-    bool scalar;         /* scalar double, else vectors */
-    bool f64;            /* literals are doubles */
-    char type[16];       /* "f32x16", "double" */
-    char mask[16];       /* "i32x16", "int" */
-    const char **input;  /* names of the INPUTs */
-    expression *value;   /* of each node */
+    bool scalar;        /* scalar double, else vectors */
+    bool f64;           /* literals are doubles */
+    char type[16];      /* "f32x16", "double" */
+    char mask[16];      /* "i32x16", "int" */
+    const char **input; /* names of the INPUTs */
+    expression *value;  /* of each node */
     int *uses;
     int locals;
     actune_status status;
@@ -39,22 +39,23 @@ static const struct {
     const char *symbol;
     int level;
 } infix[AT_OP_COUNT] = {
-    [AT_OP_ADD] = {"+", ADDITIVE}, [AT_OP_SUB] = {"-", ADDITIVE}, [AT_OP_MUL] = {"*", MULTIPLICATIVE},
-    [AT_OP_DIV] = {"/", MULTIPLICATIVE}, [AT_OP_LT] = {"<", RELATION}, [AT_OP_LE] = {"<=", RELATION},
-    [AT_OP_GT] = {">", RELATION}, [AT_OP_GE] = {">=", RELATION}, [AT_OP_EQ] = {"==", EQUALITY}, [AT_OP_NE] = {"!=", EQUALITY},
-    [AT_OP_AND] = {"&", BIT_AND}, [AT_OP_OR] = {"|", BIT_OR},
+    [AT_OP_ADD] = {"+", ADDITIVE},       [AT_OP_SUB] = {"-", ADDITIVE}, [AT_OP_MUL] = {"*", MULTIPLICATIVE},
+    [AT_OP_DIV] = {"/", MULTIPLICATIVE}, [AT_OP_LT] = {"<", RELATION},  [AT_OP_LE] = {"<=", RELATION},
+    [AT_OP_GT] = {">", RELATION},        [AT_OP_GE] = {">=", RELATION}, [AT_OP_EQ] = {"==", EQUALITY},
+    [AT_OP_NE] = {"!=", EQUALITY},       [AT_OP_AND] = {"&", BIT_AND},  [AT_OP_OR] = {"|", BIT_OR},
 };
 
 /* Functions of the compute type. MIN and MAX have rules of their own; transcendental ops come from the math knob. */
 static const char *const called[AT_OP_COUNT] = {
-    [AT_OP_ABS] = "abs", [AT_OP_FMA] = "fma", [AT_OP_COPYSIGN] = "copysign", [AT_OP_SQRT] = "sqrt", [AT_OP_FLOOR] = "floor",
-    [AT_OP_CEIL] = "ceil", [AT_OP_TRUNC] = "trunc", [AT_OP_MIN] = "minimum", [AT_OP_MAX] = "maximum",
+    [AT_OP_ABS] = "abs",     [AT_OP_FMA] = "fma",     [AT_OP_COPYSIGN] = "copysign",
+    [AT_OP_SQRT] = "sqrt",   [AT_OP_FLOOR] = "floor", [AT_OP_CEIL] = "ceil",
+    [AT_OP_TRUNC] = "trunc", [AT_OP_MIN] = "minimum", [AT_OP_MAX] = "maximum",
 };
 
 /* The same for one double: C's own functions, and a few of templates/cpu/isa/generic.c.in. */
 static const char *const called_scalar[AT_OP_COUNT] = {
-    [AT_OP_MIN] = "minimum_f64", [AT_OP_MAX] = "maximum_f64", [AT_OP_SIGMOID] = "sigmoid_f64", [AT_OP_SOFTPLUS] = "softplus_f64",
-    [AT_OP_ABS] = "__builtin_fabs",
+    [AT_OP_MIN] = "minimum_f64",       [AT_OP_MAX] = "maximum_f64",    [AT_OP_SIGMOID] = "sigmoid_f64",
+    [AT_OP_SOFTPLUS] = "softplus_f64", [AT_OP_ABS] = "__builtin_fabs",
 };
 
 static const char *printed(emitter *e, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -116,7 +117,8 @@ void at_emit_literal(at_strbuf *out, double value, bool f64)
     }
 }
 
-/* ROUND changes nothing in vector code, where every value has the compute type, nor in a kernel that computes in f64. */
+/* ROUND changes nothing in vector code, where every value has the compute type, nor in a kernel that computes in f64.
+ */
 static at_node_id resolve(const emitter *e, at_node_id id)
 {
     bool narrowing = e->scalar && e->emit->kernel->signature.compute == ACTUNE_F32;
@@ -188,8 +190,8 @@ static expression binary(emitter *e, const at_node *node)
     return (expression){printed(e, "%s %s %s", left, symbol, right), level};
 }
 
-/* One instruction, max_(a, b) = a > b ? a : b, gives the second operand for NaN and at a tie. MAX wants NaN from either side and
-   the first at a tie, so max_(b, a) is it when b is no NaN. */
+/* One instruction, max_(a, b) = a > b ? a : b, gives the second operand for NaN and at a tie. MAX wants NaN from either
+   side and the first at a tie, so max_(b, a) is it when b is no NaN. */
 static expression minmax(emitter *e, const at_node *node)
 {
     const char *function = node->op == AT_OP_MAX ? "max" : "min";
@@ -243,14 +245,16 @@ static expression transcendental(emitter *e, const at_node *node)
         return call(e, own ? own : printed(e, "__builtin_%s", info->name), node, info->arguments);
     }
     const at_math_form *form = at_math_form_find(e->emit->math);
-    const at_math_function *f = form && form->kind != AT_MATH_WIDE && !e->f64 ? at_math_function_find(node->op, form->name) : NULL;
+    const at_math_function *f =
+        form && form->kind != AT_MATH_WIDE && !e->f64 ? at_math_function_find(node->op, form->name) : NULL;
     return call(e, f ? printed(e, "%s_%s", f->name, e->type) : printed(e, "libm_%s_%s", info->name, e->type), node,
                 info->arguments);
 }
 
 static expression stretch(emitter *e, const at_node *node)
 {
-    return (expression){printed(e, "stretch%d%s(%s)", (int)node->index, e->emit->suffix, argument(e, node->arg[0])), PRIMARY};
+    return (expression){printed(e, "stretch%d%s(%s)", (int)node->index, e->emit->suffix, argument(e, node->arg[0])),
+                        PRIMARY};
 }
 
 static expression constant(emitter *e, const at_node *node)
@@ -283,8 +287,8 @@ static expression of_node(emitter *e, const at_node *node)
     if (node->op == AT_OP_ROUND)
         return (expression){printed(e, "(float)%s", operand(e, node->arg[0], PRIMARY)), UNARY};
     if (e->scalar)
-        return call(e, called_scalar[node->op] ? called_scalar[node->op] : printed(e, "__builtin_%s", called[node->op]), node,
-                    at_op_get(node->op)->arguments);
+        return call(e, called_scalar[node->op] ? called_scalar[node->op] : printed(e, "__builtin_%s", called[node->op]),
+                    node, at_op_get(node->op)->arguments);
     if (node->op == AT_OP_MIN || node->op == AT_OP_MAX)
         return minmax(e, node);
     return call(e, printed(e, "%s_%s", called[node->op], e->type), node, at_op_get(node->op)->arguments);
@@ -373,14 +377,22 @@ static actune_status emit_evaluate(const at_emit *emit, at_strbuf *out)
 static actune_status emit_wide(const at_emit *emit, int k, const char *name, at_strbuf *out)
 {
     const char *input[] = {"x"};
-    emitter e = {.emit = emit, .graph = &emit->kernel->stretch[k].graph, .out = out, .input = input, .scalar = true, .f64 = true,
-                 .type = "double", .mask = "int"};
+    emitter e = {.emit = emit,
+                 .graph = &emit->kernel->stretch[k].graph,
+                 .out = out,
+                 .input = input,
+                 .scalar = true,
+                 .f64 = true,
+                 .type = "double",
+                 .mask = "int"};
     at_strbuf_printf(out, "\nstatic double %s_wide(double x)\n{\n", name);
     actune_status status = emit_body(&e);
     at_arena_clear(&e.arena);
     set_vector_types(&e);
     bool f64 = emit->kernel->signature.compute == ACTUNE_F64;
-    at_strbuf_printf(out, "\nstatic %s %s(%s x)\n{\n    for (int i = 0; i < %d; i++)\n        x[i] = %s%s_wide(x[i]);\n    return x;\n}\n",
+    at_strbuf_printf(out,
+                     "\nstatic %s %s(%s x)\n{\n    for (int i = 0; i < %d; i++)\n        x[i] = %s%s_wide(x[i]);\n    "
+                     "return x;\n}\n",
                      e.type, name, e.type, emit->lanes, f64 ? "" : "(float)", name);
     return status;
 }

@@ -7,13 +7,13 @@
 typedef struct at_emit {
     const at_kernel *kernel; /* approximated */
     at_layout layout;
-    const char *math;        /* knob: which functions transcendental ops call */
+    const char *math; /* knob: which functions transcendental ops call */
     int lanes, unroll;
-    const char *suffix;      /* of this variant's own functions, "" or "_0123456789abcdef" */
+    const char *suffix; /* of this variant's own functions, "" or "_0123456789abcdef" */
 } at_emit;
 
-/* Appends the stretches and `evaluate<suffix>`: vectors in, vectors out (returned when there is one output, else through
-   pointers after the inputs). */
+/* Appends the stretches and `evaluate<suffix>`: vectors in, vectors out (returned when there is one output, else
+   through pointers after the inputs). */
 actune_status at_emit_functions(const at_emit *emit, at_strbuf *out);
 
 /* Adds the variables of the ports, with strings from `arena` (listed in templates/README.md). */

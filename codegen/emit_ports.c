@@ -1,5 +1,5 @@
-/* The ports of a kernel as variables of the loop templates: names, types, and the lists of parameters and arguments that
-   lines of a template cannot join by themselves. templates/README.md says what each is for. */
+/* The ports of a kernel as variables of the loop templates: names, types, and the lists of parameters and arguments
+   that lines of a template cannot join by themselves. templates/README.md says what each is for. */
 #include "emit_c.h"
 
 #include "../runtime/base/dtype.h"
@@ -22,11 +22,12 @@ typedef struct ports {
 /* Words of C and what the loop templates call their own. */
 const char *at_emit_name(const char *port_name, at_arena *arena)
 {
-    static const char *const taken[] = {"begin", "block", "channel", "c", "channels", "chunk",  "column", "count",  "end",    "evaluate",
-                                        "first", "head",  "i",       "inner",    "int64_t", "j",     "k",      "lane",   "n",
-                                        "outer", "part",  "partial", "pattern",  "period",  "phase", "piece",  "plane",  "r",
-                                        "rest",  "row",   "rows",    "s",        "span",    "start", "step",   "stop",   "sum",
-                                        "sum_block", "term", "total", "width"};
+    static const char *const taken[] = {"begin",   "block",   "channel",   "c",     "channels", "chunk", "column",
+                                        "count",   "end",     "evaluate",  "first", "head",     "i",     "inner",
+                                        "int64_t", "j",       "k",         "lane",  "n",        "outer", "part",
+                                        "partial", "pattern", "period",    "phase", "piece",    "plane", "r",
+                                        "rest",    "row",     "rows",      "s",     "span",     "start", "step",
+                                        "stop",    "sum",     "sum_block", "term",  "total",    "width"};
     bool clash = strstr(port_name, "f32x") || strstr(port_name, "f64x") || !strncmp(port_name, "actune", 6) ||
                  !strncmp(port_name, "stretch", 7) || strspn(port_name + 1, "0123456789") == strlen(port_name + 1);
     if (!strcmp(port_name, "x") || !strcmp(port_name, "y"))
@@ -74,8 +75,10 @@ static void set_text(ports *p, const char *variable, int index, at_strbuf *text)
 
 static const char *c_type(actune_dtype dtype)
 {
-    static const char *const types[] = {
-        [ACTUNE_F32] = "float", [ACTUNE_F64] = "double", [ACTUNE_F16] = "unsigned short", [ACTUNE_BF16] = "unsigned short"};
+    static const char *const types[] = {[ACTUNE_F32] = "float",
+                                        [ACTUNE_F64] = "double",
+                                        [ACTUNE_F16] = "unsigned short",
+                                        [ACTUNE_BF16] = "unsigned short"};
     return types[dtype];
 }
 
@@ -167,7 +170,8 @@ static void add_pointers(ports *p)
         if (!p->used[port] || p->signature->port[port].is_sum)
             continue;
         at_strbuf text = {0};
-        at_strbuf_printf(&text, "%s%s *%s", input ? "const " : "", c_type(p->signature->port[port].dtype), p->name[port]);
+        at_strbuf_printf(&text, "%s%s *%s", input ? "const " : "", c_type(p->signature->port[port].dtype),
+                         p->name[port]);
         set_text(p, "pointer", count, &text);
         at_scope_number(p->scope, "pointer_port", count++, port);
     }
@@ -236,8 +240,8 @@ static void add_list(ports *p, const char *variable, list_style style)
     set_text(p, variable, -1, &text);
 }
 
-/* "f32x16 vy = evaluate(vx, vbias);". Element vectors have the number of the vector in their names, operands only where the
-   loop has one for each (`varying`: per-channel operands along a row). */
+/* "f32x16 vy = evaluate(vx, vbias);". Element vectors have the number of the vector in their names, operands only where
+   the loop has one for each (`varying`: per-channel operands along a row). */
 static void add_evaluate(ports *p, const char *variable, int u, bool varying)
 {
     at_strbuf text = {0}, number = {0};

@@ -8,7 +8,7 @@
 typedef struct parser {
     const char *at, *end;
     const at_scope *scope;
-    int skip;  /* > 0: the value is not needed (right of a decided && or ||) */
+    int skip; /* > 0: the value is not needed (right of a decided && or ||) */
     int depth;
     actune_status status;
 } parser;
@@ -57,8 +57,9 @@ static at_value look_up(parser *p, const char *name, size_t length, int64_t inde
     }
     if (index < 0)
         return fail(p, ACTUNE_INVALID_ARGUMENT, "unknown variable", name, length);
-    p->status = p->status ? p->status : at_fail(ACTUNE_INVALID_ARGUMENT, "unknown variable '%.*s[%lld]'", (int)length, name,
-                                                (long long)index);
+    p->status = p->status ? p->status
+                          : at_fail(ACTUNE_INVALID_ARGUMENT, "unknown variable '%.*s[%lld]'", (int)length, name,
+                                    (long long)index);
     return number_of(0);
 }
 
@@ -135,8 +136,9 @@ static const struct {
     const char *token;
     int level;
     binary_op op;
-} operators[] = {{"||", 0, OR}, {"&&", 1, AND}, {"==", 2, EQ}, {"!=", 2, NE},  {"<=", 3, LE},  {">=", 3, GE}, {"<", 3, LT},
-                 {">", 3, GT},  {"+", 4, ADD},  {"-", 4, SUB}, {"*", 5, MUL}, {"/", 5, DIV}, {"%", 5, MOD}};
+} operators[] = {{"||", 0, OR}, {"&&", 1, AND}, {"==", 2, EQ}, {"!=", 2, NE}, {"<=", 3, LE},
+                 {">=", 3, GE}, {"<", 3, LT},   {">", 3, GT},  {"+", 4, ADD}, {"-", 4, SUB},
+                 {"*", 5, MUL}, {"/", 5, DIV},  {"%", 5, MOD}};
 enum { OPERATORS = sizeof operators / sizeof *operators, LEVELS = 6 };
 
 static at_value combine_texts(parser *p, binary_op op, at_value a, at_value b)
@@ -144,8 +146,8 @@ static at_value combine_texts(parser *p, binary_op op, at_value a, at_value b)
     if (p->skip > 0)
         return number_of(0);
     if (a.is_text != b.is_text || (op != EQ && op != NE))
-        return fail(p, ACTUNE_SYNTAX, "texts can only be compared with == and != to texts, here", a.is_text ? a.text : b.text,
-                    a.is_text ? a.length : b.length);
+        return fail(p, ACTUNE_SYNTAX, "texts can only be compared with == and != to texts, here",
+                    a.is_text ? a.text : b.text, a.is_text ? a.length : b.length);
     bool equal = a.length == b.length && !memcmp(a.text, b.text, a.length);
     return number_of(equal == (op == EQ));
 }
@@ -166,17 +168,33 @@ static at_value combine(parser *p, binary_op op, at_value a, at_value b)
         return number_of(0);
     }
     switch (op) {
-    case EQ: return number_of(x == y);
-    case NE: return number_of(x != y);
-    case LE: return number_of(x <= y);
-    case GE: return number_of(x >= y);
-    case LT: return number_of(x < y);
-    case GT: return number_of(x > y);
-    case ADD: overflow = __builtin_add_overflow(x, y, &r); break;
-    case SUB: overflow = __builtin_sub_overflow(x, y, &r); break;
-    case MUL: overflow = __builtin_mul_overflow(x, y, &r); break;
-    case DIV: r = x / y; break;
-    default: r = x % y; break;
+    case EQ:
+        return number_of(x == y);
+    case NE:
+        return number_of(x != y);
+    case LE:
+        return number_of(x <= y);
+    case GE:
+        return number_of(x >= y);
+    case LT:
+        return number_of(x < y);
+    case GT:
+        return number_of(x > y);
+    case ADD:
+        overflow = __builtin_add_overflow(x, y, &r);
+        break;
+    case SUB:
+        overflow = __builtin_sub_overflow(x, y, &r);
+        break;
+    case MUL:
+        overflow = __builtin_mul_overflow(x, y, &r);
+        break;
+    case DIV:
+        r = x / y;
+        break;
+    default:
+        r = x % y;
+        break;
     }
     return overflow ? fail(p, ACTUNE_SYNTAX, "number too large", "", 0) : number_of(r);
 }

@@ -61,8 +61,8 @@ static int16_t *find_slot(fragment_index *index, const char *name, size_t length
 }
 
 /* The first definition of a name stands: an instruction set's own goes before the general one. */
-static actune_status add_fragment(fragment_index *index, const at_template_line *line, const char *pattern, size_t length,
-                                  at_template_text body, const char *variable, const char *word)
+static actune_status add_fragment(fragment_index *index, const at_template_line *line, const char *pattern,
+                                  size_t length, at_template_text body, const char *variable, const char *word)
 {
     at_template_text text = {line->in->name, pattern, length, line->line};
     at_strbuf name = {0};
@@ -79,7 +79,8 @@ static actune_status add_fragment(fragment_index *index, const at_template_line 
                 (fragment){at_arena_strndup(&index->arena, name.text, bytes), body, variable, word};
             *slot = (int16_t)index->count;
         } else if (!*slot)
-            status = at_fail(ACTUNE_INTERNAL, "%s:%d: more than %d fragments", line->in->name, line->line, FRAGMENTS_MAX);
+            status =
+                at_fail(ACTUNE_INTERNAL, "%s:%d: more than %d fragments", line->in->name, line->line, FRAGMENTS_MAX);
     }
     at_strbuf_clear(&name);
     return status;
@@ -116,7 +117,8 @@ static actune_status close_fragment(fragment_index *index, const at_template_lin
     const char *variable = words ? strtok_r(words, " ", &rest) : NULL;
     const char *in = variable ? strtok_r(NULL, " ", &rest) : NULL;
     if (!in || strcmp(in, "in"))
-        return at_fail(ACTUNE_SYNTAX, "%s:%d: expected '$fragment NAME for VARIABLE in WORD ...'", line->in->name, head->line);
+        return at_fail(ACTUNE_SYNTAX, "%s:%d: expected '$fragment NAME for VARIABLE in WORD ...'", line->in->name,
+                       head->line);
     for (char *word; (word = strtok_r(NULL, " ", &rest));)
         AT_TRY(add_fragment(index, head, at, (size_t)(each - at), body, variable, word));
     return ACTUNE_OK;
@@ -143,7 +145,8 @@ static actune_status read_file(fragment_index *index, const char *name)
     AT_TRY(at_template_get(name, &text));
     index->depth = 0;
     AT_TRY(at_template_each_line(&text, read_line, index));
-    return index->depth ? at_fail(ACTUNE_SYNTAX, "%s:%d: no $end for this line", text.name, index->head.line) : ACTUNE_OK;
+    return index->depth ? at_fail(ACTUNE_SYNTAX, "%s:%d: no $end for this line", text.name, index->head.line)
+                        : ACTUNE_OK;
 }
 
 /* The instruction set's own file, those it builds on, then the general ones. */
@@ -228,8 +231,8 @@ static actune_status write_fragment(writer *w, const fragment *f)
     done *before = find_done(w->fragments, f->name);
     if (status == ACTUNE_OK && before) {
         if (before->hash && before->hash != hash)
-            status = at_fail(ACTUNE_INTERNAL, "%s:%d: fragment '%s' depends on a knob that is not part of its name", f->body.name,
-                             f->body.first_line, f->name);
+            status = at_fail(ACTUNE_INTERNAL, "%s:%d: fragment '%s' depends on a knob that is not part of its name",
+                             f->body.name, f->body.first_line, f->name);
     } else if (status == ACTUNE_OK) {
         done *d = at_arena_alloc(&w->fragments->arena, sizeof *d);
         char *name = at_arena_strdup(&w->fragments->arena, f->name);
@@ -238,8 +241,9 @@ static actune_status write_fragment(writer *w, const fragment *f)
         } else {
             *d = (done){.next = w->fragments->done, .name = name};
             w->fragments->done = d;
-            status = ++w->depth > DEPTH_MAX ? at_fail(ACTUNE_INTERNAL, "fragments call each other too deeply at '%s'", f->name)
-                                            : write_used(w, at_strbuf_text(&text));
+            status = ++w->depth > DEPTH_MAX
+                         ? at_fail(ACTUNE_INTERNAL, "fragments call each other too deeply at '%s'", f->name)
+                         : write_used(w, at_strbuf_text(&text));
             w->depth--;
             d->hash = hash;
             append(w->fragments, &text);

@@ -14,8 +14,8 @@ typedef struct at_fragments {
 
 void at_fragments_clear(at_fragments *fragments);
 
-/* Writes every fragment that `text` names, and those that these name, unless it is there already. `scope`: isa, lanes, T and the
-   knobs. */
+/* Writes every fragment that `text` names, and those that these name, unless it is there already. `scope`: isa, lanes,
+   T and the knobs. */
 actune_status at_fragments_add(at_fragments *fragments, at_scope *scope, const char *text);
 
 #endif

@@ -1,10 +1,10 @@
 /* Source of a variant: approximate -> emit -> expand -> fragments. */
 #include "generate.h"
 
+#include "../runtime/base/dtype.h"
 #include "emit_c.h"
 #include "emit_cuda.h"
 #include "fragment.h"
-#include "../runtime/base/dtype.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,7 +43,8 @@ actune_status at_kernel_approximated(const at_kernel *kernel, const at_variant *
 }
 
 /* The source's first line: template, spec, knobs and machine. Launch knobs are not in the source. */
-static actune_status write_title(const at_kernel *kernel, const at_target *target, const at_variant *variant, at_strbuf *out)
+static actune_status write_title(const at_kernel *kernel, const at_target *target, const at_variant *variant,
+                                 at_strbuf *out)
 {
     const at_signature *signature = &kernel->signature;
     const at_knob *knobs;
@@ -80,14 +81,15 @@ static actune_status fill_scope(body *b, const at_kernel *kernel, at_layout layo
     return at_emit_scope(emit, &b->arena, &b->scope);
 }
 
-static actune_status write_body(const at_kernel *kernel, at_layout layout, const at_target *target, const at_variant *variant,
-                                const char *symbol, const char *suffix, body *b)
+static actune_status write_body(const at_kernel *kernel, at_layout layout, const at_target *target,
+                                const at_variant *variant, const char *symbol, const char *suffix, body *b)
 {
     at_kernel approximated;
     at_template_text text;
     AT_TRY(at_template_get(variant->template_name, &text));
     AT_TRY(at_kernel_approximated(kernel, variant, &approximated));
-    at_emit emit = {.kernel = &approximated, .layout = layout, .math = at_variant_knob(variant, "math", "plain"), .suffix = suffix};
+    at_emit emit = {
+        .kernel = &approximated, .layout = layout, .math = at_variant_knob(variant, "math", "plain"), .suffix = suffix};
     actune_status status = fill_scope(b, &approximated, layout, target, variant, symbol, &emit);
     if (status == ACTUNE_OK)
         status = at_emit_functions(&emit, &b->text);
@@ -106,7 +108,8 @@ static actune_status write_prelude(at_scope *scope, at_strbuf *source)
     return at_template_expand(&prelude, scope, false, source);
 }
 
-static actune_status assemble(const at_kernel *kernel, const at_target *target, const at_variant *variant, body *b, at_strbuf *source)
+static actune_status assemble(const at_kernel *kernel, const at_target *target, const at_variant *variant, body *b,
+                              at_strbuf *source)
 {
     at_fragments fragments = {0};
     size_t start = source->length;
@@ -122,8 +125,8 @@ static actune_status assemble(const at_kernel *kernel, const at_target *target, 
     return status ? status : at_strbuf_status(source);
 }
 
-static actune_status generate_one(const at_kernel *kernel, at_layout layout, const at_target *target, const at_variant *variant,
-                                  const char *symbol, bool lines, at_strbuf *source)
+static actune_status generate_one(const at_kernel *kernel, at_layout layout, const at_target *target,
+                                  const at_variant *variant, const char *symbol, bool lines, at_strbuf *source)
 {
     if (target->cuda)
         return at_emit_cuda(kernel, layout, target, variant, symbol, lines, source);
@@ -136,8 +139,8 @@ static actune_status generate_one(const at_kernel *kernel, at_layout layout, con
 }
 
 /* The identity of a variant: its source without #line, under a fixed name. */
-static actune_status hash_variant(const at_kernel *kernel, at_layout layout, const at_target *target, const at_variant *variant,
-                                  at_hash *hash)
+static actune_status hash_variant(const at_kernel *kernel, at_layout layout, const at_target *target,
+                                  const at_variant *variant, at_hash *hash)
 {
     at_strbuf text = {0};
     actune_status status = generate_one(kernel, layout, target, variant, plain_symbol, false, &text);
@@ -163,7 +166,8 @@ actune_status at_generate(const at_kernel *kernel, at_layout layout, const at_ta
 }
 
 /* One item's share of a translation unit. Nothing is added where it fails. */
-static actune_status add_item(at_generate_item *item, const at_target *target, at_fragments *fragments, at_strbuf *bodies)
+static actune_status add_item(at_generate_item *item, const at_target *target, at_fragments *fragments,
+                              at_strbuf *bodies)
 {
     char symbol[sizeof item->symbol], suffix[32];
     body b = {.lines = true};

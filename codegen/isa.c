@@ -7,8 +7,11 @@
 #include <sys/auxv.h>
 #endif
 
-static const char *const names[] = {[AT_ISA_GENERIC] = "generic", [AT_ISA_X86_V2] = "x86-64-v2", [AT_ISA_X86_V3] = "x86-64-v3",
-                                    [AT_ISA_X86_V4] = "x86-64-v4", [AT_ISA_NEON] = "neon"};
+static const char *const names[] = {[AT_ISA_GENERIC] = "generic",
+                                    [AT_ISA_X86_V2] = "x86-64-v2",
+                                    [AT_ISA_X86_V3] = "x86-64-v3",
+                                    [AT_ISA_X86_V4] = "x86-64-v4",
+                                    [AT_ISA_NEON] = "neon"};
 enum { ISAS = sizeof names / sizeof *names };
 
 const char *at_isa_name(at_isa isa)
@@ -35,8 +38,9 @@ static at_isa probe(void)
         return AT_ISA_GENERIC;
     if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") || !__builtin_cpu_supports("bmi2"))
         return AT_ISA_X86_V2;
-    bool v4 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd") &&
-              __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+    bool v4 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+              __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
+              __builtin_cpu_supports("avx512vl");
     return v4 ? AT_ISA_X86_V4 : AT_ISA_X86_V3;
 }
 #elif defined(__aarch64__)

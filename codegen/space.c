@@ -12,8 +12,8 @@ typedef struct require_list {
     int count;
 } require_list;
 
-static const int vector_bytes[] = {[AT_ISA_GENERIC] = 16, [AT_ISA_X86_V2] = 16, [AT_ISA_X86_V3] = 32, [AT_ISA_X86_V4] = 64,
-                                   [AT_ISA_NEON] = 16};
+static const int vector_bytes[] = {
+    [AT_ISA_GENERIC] = 16, [AT_ISA_X86_V2] = 16, [AT_ISA_X86_V3] = 32, [AT_ISA_X86_V4] = 64, [AT_ISA_NEON] = 16};
 
 void at_scope_kernel(at_scope *scope, const at_kernel *kernel, at_layout layout, const at_target *target)
 {
@@ -45,11 +45,12 @@ void at_scope_variant(at_scope *scope, const at_variant *variant, const at_kerne
 /* A kernel with no per-channel port, or one channel, is a flat one wherever it stands. */
 const char *at_template_for(const at_kernel *kernel, at_layout layout, const at_target *target)
 {
-    static const char *const names[2][3] = {
-        {[AT_LAYOUT_FLAT] = "cpu/elementwise", [AT_LAYOUT_CHANNEL_INNER] = "cpu/channel_inner",
-         [AT_LAYOUT_CHANNEL_OUTER] = "cpu/channel_outer"},
-        {[AT_LAYOUT_FLAT] = "cuda/elementwise", [AT_LAYOUT_CHANNEL_INNER] = "cuda/channel_inner",
-         [AT_LAYOUT_CHANNEL_OUTER] = "cuda/channel_outer"}};
+    static const char *const names[2][3] = {{[AT_LAYOUT_FLAT] = "cpu/elementwise",
+                                             [AT_LAYOUT_CHANNEL_INNER] = "cpu/channel_inner",
+                                             [AT_LAYOUT_CHANNEL_OUTER] = "cpu/channel_outer"},
+                                            {[AT_LAYOUT_FLAT] = "cuda/elementwise",
+                                             [AT_LAYOUT_CHANNEL_INNER] = "cuda/channel_inner",
+                                             [AT_LAYOUT_CHANNEL_OUTER] = "cuda/channel_outer"}};
     return names[target->cuda][kernel->signature.has_channel ? layout : AT_LAYOUT_FLAT];
 }
 
@@ -92,8 +93,9 @@ static bool advance(const at_knob *knobs, int count, int *choice, bool *changed)
 }
 
 /* $require lines know nothing of launch knobs. */
-static actune_status walk(const at_kernel *kernel, at_variant *variant, const at_knob *knobs, const require_list *requires,
-                          at_scope *scope, actune_status (*visit)(void *user, const at_variant *variant), void *user)
+static actune_status walk(const at_kernel *kernel, at_variant *variant, const at_knob *knobs,
+                          const require_list *requires, at_scope *scope,
+                          actune_status (*visit)(void *user, const at_variant *variant), void *user)
 {
     int choice[AT_KNOBS_MAX] = {0}, base = scope->count;
     bool yes = false, changed = true;
@@ -157,12 +159,15 @@ static actune_status take_first(void *user, const at_variant *variant)
     return ACTUNE_INTERRUPTED; /* ends the walk */
 }
 
-actune_status at_variant_default(const at_kernel *kernel, at_layout layout, const at_target *target, at_variant *variant)
+actune_status at_variant_default(const at_kernel *kernel, at_layout layout, const at_target *target,
+                                 at_variant *variant)
 {
     first_good first = {.kernel = kernel, .variant = variant};
     actune_status status = at_variant_each(kernel, layout, target, take_first, &first);
     if (first.found)
         return ACTUNE_OK;
-    return status ? status : at_fail(ACTUNE_UNSUPPORTED, "no variant of %s can do '%s' for %s", at_template_for(kernel, layout, target),
-                       kernel->spec, target->cuda ? "cuda" : at_isa_name(target->isa));
+    return status ? status
+                  : at_fail(ACTUNE_UNSUPPORTED, "no variant of %s can do '%s' for %s",
+                            at_template_for(kernel, layout, target), kernel->spec,
+                            target->cuda ? "cuda" : at_isa_name(target->isa));
 }

@@ -13,7 +13,7 @@ typedef struct expander {
     int line;
     int nesting, includes;
     bool lines;
-    int told_line;        /* the line that the compiler believes to be next; 0 unknown */
+    int told_line; /* the line that the compiler believes to be next; 0 unknown */
     at_scope *scope;
     at_strbuf *out;
 } expander;
@@ -98,8 +98,8 @@ static actune_status each_line(const at_template_text *text, int depth,
     return ACTUNE_OK;
 }
 
-actune_status at_template_each_line(const at_template_text *text, actune_status (*visit)(void *user, const at_template_line *line),
-                                    void *user)
+actune_status at_template_each_line(const at_template_text *text,
+                                    actune_status (*visit)(void *user, const at_template_line *line), void *user)
 {
     return each_line(text, 0, visit, user);
 }
@@ -255,8 +255,8 @@ static actune_status check_require(const expander *e, const at_template_line *li
     AT_TRY(eval(e, line->line, line->rest, line->length, &value));
     if (at_value_true(&value))
         return ACTUNE_OK;
-    return at_fail(ACTUNE_UNSUPPORTED, "%s:%d: this kernel, target or choice of knobs does not meet: $require %.*s", e->in->name,
-                   line->line, (int)line->length, line->rest);
+    return at_fail(ACTUNE_UNSUPPORTED, "%s:%d: this kernel, target or choice of knobs does not meet: $require %.*s",
+                   e->in->name, line->line, (int)line->length, line->rest);
 }
 
 static actune_status expand_directive(expander *e, const at_template_line *line, bool active)
@@ -271,7 +271,8 @@ static actune_status expand_directive(expander *e, const at_template_line *line,
         return active ? check_require(e, line) : ACTUNE_OK;
     if (at_template_is(line, "knob") || at_template_is(line, "launch") || at_template_is(line, "#"))
         return ACTUNE_OK;
-    return at_fail(ACTUNE_SYNTAX, "%s:%d: unknown line '$%.*s'", e->in->name, line->line, (int)line->word_length, line->word);
+    return at_fail(ACTUNE_SYNTAX, "%s:%d: unknown line '$%.*s'", e->in->name, line->line, (int)line->word_length,
+                   line->word);
 }
 
 static actune_status expand_block(expander *e, bool active, block_end *how, at_template_line *last)
@@ -303,8 +304,13 @@ static actune_status expand_block(expander *e, bool active, block_end *how, at_t
 
 actune_status at_template_expand(const at_template_text *text, at_scope *scope, bool lines, at_strbuf *out)
 {
-    expander e = {.in = text, .at = text->text, .end = text->text + text->length, .line = text->first_line,
-                  .lines = lines, .scope = scope, .out = out};
+    expander e = {.in = text,
+                  .at = text->text,
+                  .end = text->text + text->length,
+                  .line = text->first_line,
+                  .lines = lines,
+                  .scope = scope,
+                  .out = out};
     int variables = scope->count;
     block_end how;
     at_template_line last;

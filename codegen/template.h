@@ -1,4 +1,5 @@
-/* The template expander: text with `$` lines and `${expressions}` -> text. The language is described in templates/README.md. */
+/* The template expander: text with `$` lines and `${expressions}` -> text. The language is described in
+ * templates/README.md. */
 #ifndef AT_CODEGEN_TEMPLATE_H
 #define AT_CODEGEN_TEMPLATE_H
 
@@ -18,8 +19,8 @@ typedef struct at_variable {
     at_value value;
 } at_variable;
 
-/* What expressions can name. `{0}` is an empty scope. Names and texts belong to the caller and must live as long. A later
-   variable hides an earlier one of the same name. */
+/* What expressions can name. `{0}` is an empty scope. Names and texts belong to the caller and must live as long. A
+   later variable hides an earlier one of the same name. */
 typedef struct at_scope {
     at_variable *variable;
     int count, capacity;
@@ -48,12 +49,13 @@ typedef struct at_template_text {
 actune_status at_template_get(const char *name, at_template_text *text);
 
 /* Appends the expansion of `text` to `out`. `lines`: with #line directives. Errors name the template and the line:
-   SYNTAX, INVALID_ARGUMENT (unknown variable), UNSUPPORTED (a $require line that does not hold), NO_MEMORY. The scope is
-   as before when it returns. */
+   SYNTAX, INVALID_ARGUMENT (unknown variable), UNSUPPORTED (a $require line that does not hold), NO_MEMORY. The scope
+   is as before when it returns. */
 actune_status at_template_expand(const at_template_text *text, at_scope *scope, bool lines, at_strbuf *out);
 
 /* Calls `visit` for each `$word rest` line whose word is `word` ("knob", "launch", "require", "fragment"), includes
-   followed, in order; stops at the first status that is not ACTUNE_OK and returns it. `rest` ends at `rest + length`. */
+   followed, in order; stops at the first status that is not ACTUNE_OK and returns it. `rest` ends at `rest + length`.
+ */
 typedef struct at_template_line {
     const at_template_text *in;
     int line;
@@ -61,8 +63,8 @@ typedef struct at_template_line {
     size_t word_length, length;
     const char *next; /* where the following line begins */
 } at_template_line;
-actune_status at_template_each_line(const at_template_text *text, actune_status (*visit)(void *user, const at_template_line *line),
-                                    void *user);
+actune_status at_template_each_line(const at_template_text *text,
+                                    actune_status (*visit)(void *user, const at_template_line *line), void *user);
 bool at_template_is(const at_template_line *line, const char *word);
 
 #endif

@@ -102,8 +102,8 @@ static actune_status unknown_knob(const knob_table *table, const char *name)
     at_strbuf known = {0};
     for (int i = 0; i < table->knobs; i++)
         at_strbuf_printf(&known, " %s", table->knob[i].name);
-    actune_status status = at_fail(ACTUNE_INVALID_ARGUMENT, "%s has no knob '%s'; it has:%s", table->template_name, name,
-                                   at_strbuf_text(&known));
+    actune_status status = at_fail(ACTUNE_INVALID_ARGUMENT, "%s has no knob '%s'; it has:%s", table->template_name,
+                                   name, at_strbuf_text(&known));
     at_strbuf_clear(&known);
     return status;
 }
@@ -113,8 +113,8 @@ static actune_status unknown_value(const at_knob *knob, const char *value)
     at_strbuf known = {0};
     for (int i = 0; i < knob->values; i++)
         at_strbuf_printf(&known, " %s", knob->value[i]);
-    actune_status status = at_fail(ACTUNE_INVALID_ARGUMENT, "knob '%s' has no value '%s'; it takes:%s", knob->name, value,
-                                   at_strbuf_text(&known));
+    actune_status status = at_fail(ACTUNE_INVALID_ARGUMENT, "knob '%s' has no value '%s'; it takes:%s", knob->name,
+                                   value, at_strbuf_text(&known));
     at_strbuf_clear(&known);
     return status;
 }

@@ -12,8 +12,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* ports: accesses of x, b, c, dy as far as they are there, then of the outputs: e(lement), c(hannel), s(calar); outputs in
-   capitals are sums: "ec:e" is x, a per-channel operand and y; "ee:eS" x, b, an element output and a scalar sum.
+/* ports: accesses of x, b, c, dy as far as they are there, then of the outputs: e(lement), c(hannel), s(calar); outputs
+   in capitals are sums: "ec:e" is x, a per-channel operand and y; "ee:eS" x, b, an element output and a scalar sum.
    outputs: one prefix text each, separated by ';'. */
 typedef struct kernel_case {
     const char *name, *outputs, *ports;
@@ -101,8 +101,21 @@ static inline char *compile(const char *compiler, const char *march, const char 
     snprintf(march_flag, sizeof march_flag, "-march=%s", march);
     FILE *out = fopen(file, "w");
     cr_assert(out && fputs(source, out) >= 0 && fclose(out) == 0);
-    char *argv[] = {(char *)compiler, "-O2", "-Wall", "-Wextra", "-Werror", "-ffp-contract=off", "-fno-math-errno", march_flag,
-                    "-fPIC", "-shared", "-o", object, file, "-lm", NULL};
+    char *argv[] = {(char *)compiler,
+                    "-O2",
+                    "-Wall",
+                    "-Wextra",
+                    "-Werror",
+                    "-ffp-contract=off",
+                    "-fno-math-errno",
+                    march_flag,
+                    "-fPIC",
+                    "-shared",
+                    "-o",
+                    object,
+                    file,
+                    "-lm",
+                    NULL};
     int status = run_program(argv);
     unlink(file);
     if (status)

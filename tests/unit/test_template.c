@@ -23,22 +23,60 @@ Test(template, expressions)
     static const struct {
         const char *text;
         int64_t value;
-    } good[] = {{"1 + 2 * 3", 7}, {"(1 + 2) * 3", 9}, {"7 / 2", 3}, {"7 % 4", 3}, {"-3 + 1", -2}, {"10 - 4 - 3", 3},
-                {"lanes * 4 == 64", 1}, {"lanes < 16", 0}, {"lanes <= 16 && zero == 0", 1}, {"!zero", 1}, {"!lanes || 0", 0},
-                {"store == \"stream\"", 1}, {"store != \"stream\"", 0}, {"name[1] == \"bias\"", 1}, {"bytes[1 - 1] + 1", 5},
-                {"width / 4", 16}, {"math == \"fit16\"", 1}, {"zero && 1 / zero", 0}, {"1 || nothing", 1},
-                {"0 && nothing[3]", 0}, {"1 - -1", 2}, {"2 >= 2", 1}, {"1 < 2 == 1", 1}, {" 5 ", 5}, {"1 != 2 && 2 != 1", 1},
-                {"20 / 2 / 5", 2}, {"0 || 0 || 3", 1}};
+    } good[] = {{"1 + 2 * 3", 7},
+                {"(1 + 2) * 3", 9},
+                {"7 / 2", 3},
+                {"7 % 4", 3},
+                {"-3 + 1", -2},
+                {"10 - 4 - 3", 3},
+                {"lanes * 4 == 64", 1},
+                {"lanes < 16", 0},
+                {"lanes <= 16 && zero == 0", 1},
+                {"!zero", 1},
+                {"!lanes || 0", 0},
+                {"store == \"stream\"", 1},
+                {"store != \"stream\"", 0},
+                {"name[1] == \"bias\"", 1},
+                {"bytes[1 - 1] + 1", 5},
+                {"width / 4", 16},
+                {"math == \"fit16\"", 1},
+                {"zero && 1 / zero", 0},
+                {"1 || nothing", 1},
+                {"0 && nothing[3]", 0},
+                {"1 - -1", 2},
+                {"2 >= 2", 1},
+                {"1 < 2 == 1", 1},
+                {" 5 ", 5},
+                {"1 != 2 && 2 != 1", 1},
+                {"20 / 2 / 5", 2},
+                {"0 || 0 || 3", 1}};
     at_scope scope = test_scope();
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
         at_value value;
-        cr_assert_eq(at_expression_eval(good[i].text, strlen(good[i].text), &scope, &value), ACTUNE_OK, "%s: %s", good[i].text,
-                     actune_last_error());
+        cr_assert_eq(at_expression_eval(good[i].text, strlen(good[i].text), &scope, &value), ACTUNE_OK, "%s: %s",
+                     good[i].text, actune_last_error());
         cr_expect_eq(value.number, good[i].value, "%s gave %lld", good[i].text, (long long)value.number);
     }
-    static const char *const bad[] = {"", "1 +", "(1", "1)", "nothing", "name[2]", "name[", "name[0", "name[0 - 1]", "\"open", "1 / 0",
-                                      "1 % zero", "store + 1", "store < \"a\"", "store == 1", "1 2", "@", "99999999999999999999",
-                                      "9223372036854775807 + 1", "name[store]",
+    static const char *const bad[] = {"",
+                                      "1 +",
+                                      "(1",
+                                      "1)",
+                                      "nothing",
+                                      "name[2]",
+                                      "name[",
+                                      "name[0",
+                                      "name[0 - 1]",
+                                      "\"open",
+                                      "1 / 0",
+                                      "1 % zero",
+                                      "store + 1",
+                                      "store < \"a\"",
+                                      "store == 1",
+                                      "1 2",
+                                      "@",
+                                      "99999999999999999999",
+                                      "9223372036854775807 + 1",
+                                      "name[store]",
                                       "((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((1"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         at_value value;
@@ -126,7 +164,8 @@ Test(template, errors_name_template_and_line)
 Test(template, runaway_expansions_end)
 {
     at_strbuf out = {0};
-    cr_expect_eq(expand("$for a in 0..4096\n$for b in 0..4096\nfive hundred megabytes of this\n$end\n$end\n", false, &out),
-                 ACTUNE_SYNTAX);
+    cr_expect_eq(
+        expand("$for a in 0..4096\n$for b in 0..4096\nfive hundred megabytes of this\n$end\n$end\n", false, &out),
+        ACTUNE_SYNTAX);
     at_strbuf_clear(&out);
 }

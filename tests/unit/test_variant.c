@@ -28,7 +28,8 @@ static at_kernel plain_kernel(at_node *node)
 {
     *node = (at_node){AT_OP_INPUT, {AT_NO_NODE, AT_NO_NODE, AT_NO_NODE}, 0, 0};
     at_kernel kernel = {.spec = "identity", .graph = {.nodes = node, .count = 1, .outputs = 1}};
-    kernel.signature = (at_signature){.port = {{.name = "x"}, {.name = "y", .is_output = true}}, .ports = 2, .inputs = 1};
+    kernel.signature =
+        (at_signature){.port = {{.name = "x"}, {.name = "y", .is_output = true}}, .ports = 2, .inputs = 1};
     return kernel;
 }
 
@@ -37,18 +38,22 @@ Test(variant, text_and_back)
     at_arena arena = {0};
     at_variant variant;
     at_strbuf text = {0};
-    cr_assert_eq(at_variant_parse("cpu/elementwise unroll=2 width=32", &arena, &variant), ACTUNE_OK, "%s", actune_last_error());
+    cr_assert_eq(at_variant_parse("cpu/elementwise unroll=2 width=32", &arena, &variant), ACTUNE_OK, "%s",
+                 actune_last_error());
     cr_expect_str_eq(at_variant_knob(&variant, "unroll", "?"), "2");
-    cr_expect_str_eq(at_variant_knob(&variant, "store", "?"), "plain", "a knob that the text leaves out has its first value");
+    cr_expect_str_eq(at_variant_knob(&variant, "store", "?"), "plain",
+                     "a knob that the text leaves out has its first value");
     cr_expect_str_eq(at_variant_knob(&variant, "nothing", "?"), "?");
     at_variant_print(&variant, &text);
-    cr_expect(strstr(text.text, "cpu/elementwise ") == text.text && strstr(text.text, " width=32 unroll=2 "), "%s", text.text);
+    cr_expect(strstr(text.text, "cpu/elementwise ") == text.text && strstr(text.text, " width=32 unroll=2 "), "%s",
+              text.text);
     at_variant again;
     at_strbuf text2 = {0};
     cr_assert_eq(at_variant_parse(text.text, &arena, &again), ACTUNE_OK);
     at_variant_print(&again, &text2);
     cr_expect_str_eq(text.text, text2.text);
-    static const char *const bad[] = {"", "cpu/nothing", "cpu/elementwise width", "cpu/elementwise width=7", "cpu/elementwise color=red"};
+    static const char *const bad[] = {"", "cpu/nothing", "cpu/elementwise width", "cpu/elementwise width=7",
+                                      "cpu/elementwise color=red"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         cr_expect_neq(at_variant_parse(bad[i], &arena, &again), ACTUNE_OK, "'%s' was taken", bad[i]);
     cr_expect_eq(at_variant_set(&variant, "width", "8"), ACTUNE_INVALID_ARGUMENT);
@@ -67,21 +72,27 @@ Test(variant, space)
     static const struct {
         at_isa isa;
         int variants;
-    } cases[] = {{AT_ISA_X86_V4, 3 * 3 * 6 * 8}, {AT_ISA_X86_V3, 2 * 3 * 6 * 8}, {AT_ISA_X86_V2, 3 * 6 * 8}, {AT_ISA_NEON, 3 * 3 * 8},
+    } cases[] = {{AT_ISA_X86_V4, 3 * 3 * 6 * 8},
+                 {AT_ISA_X86_V3, 2 * 3 * 6 * 8},
+                 {AT_ISA_X86_V2, 3 * 6 * 8},
+                 {AT_ISA_NEON, 3 * 3 * 8},
                  {AT_ISA_GENERIC, 3 * 3 * 8}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         int count = 0;
         at_variant first = {0}, fallback;
         at_target target = {.isa = cases[i].isa};
-        cr_assert_eq(at_variant_each(&kernel, AT_LAYOUT_FLAT, &target, count_visits, &count), ACTUNE_OK, "%s", actune_last_error());
+        cr_assert_eq(at_variant_each(&kernel, AT_LAYOUT_FLAT, &target, count_visits, &count), ACTUNE_OK, "%s",
+                     actune_last_error());
         cr_expect_eq(count, cases[i].variants, "%s: %d", at_isa_name(cases[i].isa), count);
         cr_assert_eq(at_variant_each(&kernel, AT_LAYOUT_FLAT, &target, keep_first, &first), ACTUNE_OK);
         cr_assert_eq(at_variant_default(&kernel, AT_LAYOUT_FLAT, &target, &fallback), ACTUNE_OK);
-        cr_expect_eq(memcmp(first.knob, fallback.knob, sizeof(at_knob_setting) * (size_t)first.knobs), 0, "the default comes first");
+        cr_expect_eq(memcmp(first.knob, fallback.knob, sizeof(at_knob_setting) * (size_t)first.knobs), 0,
+                     "the default comes first");
         cr_expect_str_eq(at_variant_knob(&fallback, "threads", "?"), "1");
     }
     int count = 0;
-    cr_expect_eq(at_variant_each(&kernel, AT_LAYOUT_FLAT, &(at_target){.isa = AT_ISA_NEON}, stop_at_three, &count), ACTUNE_INTERRUPTED);
+    cr_expect_eq(at_variant_each(&kernel, AT_LAYOUT_FLAT, &(at_target){.isa = AT_ISA_NEON}, stop_at_three, &count),
+                 ACTUNE_INTERRUPTED);
     cr_expect_eq(count, 3);
 }
 
