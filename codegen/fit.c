@@ -103,7 +103,7 @@ static double fit_interval(const at_fit_job *job, const interval *part, int i, a
     if (fit->origin == AT_FIT_BASE)
         fit->base[i] = first ? 0 : (float)(0.5 * (part->start + part->end));
     for (int j = 0; j < nodes.count; j++) {
-        long double factor = fit->product ? part->a[j] : 1;
+        long double factor = at_fit_job_factor(job, fit->product, part->a[j]);
         nodes.t[j] = offset_in(fit, i, part, part->a[j]);
         nodes.value[j] = part->value[j] / factor;
         nodes.allowed[j] = part->allowed[j] / factor;
@@ -143,13 +143,25 @@ static double best_case(const at_fit_job *job, const mapping *map, int entries)
         at_fit_nodes nodes = {.count = AT_FIT_NODES};
         for (int j = 0; j < nodes.count; j++) {
             nodes.t[j] = part->a[j] - 0.5L * (part->start + part->end);
-            nodes.value[j] = part->value[j];
-            nodes.allowed[j] = part->allowed[j];
+            long double factor = at_fit_job_factor(job, job->tail != AT_FIT_TAIL_NONE && job->zero, part->a[j]);
+            nodes.value[j] = part->value[j] / factor;
+            nodes.allowed[j] = part->allowed[j] / factor;
         }
         long double coefficient[AT_FIT_DEGREE_MAX + 1];
         worst = fmax(worst, at_fit_minimax(&nodes, AT_FIT_DEGREE_MAX, 0, coefficient));
     }
     return worst;
+}
+
+/* |x| is clamped where the tail has no float left, u where the table ends. */
+static void set_tail(const at_fit_job *job, const mapping *map, at_fit *fit)
+{
+    const double deepest = 130;
+    fit->tail = job->tail;
+    fit->rate = (float)job->rate;
+    fit->rate_low = (float)(job->rate - fit->rate);
+    fit->u_limit = fmaf(map->limit, map->scale, 1);
+    fit->limit = (float)(job->tail == AT_FIT_TAIL_EXP ? deepest / job->rate : sqrt(deepest / job->rate));
 }
 
 /* One candidate: fits every interval and measures. False when an interval is out of reach. */
@@ -164,10 +176,12 @@ static bool try_candidate(const at_fit_job *job, const mapping *map, at_fit *fit
     fit->shift = map->shift;
     fit->scale = map->scale;
     fit->limit = map->limit;
+    if (job->tail != AT_FIT_TAIL_NONE)
+        set_tail(job, map, fit);
     double worst = 0;
     for (int i = 0; i < fit->entries; i++) {
         if (i % side == side - 1)
-            fit->coefficient[0][i] = (float)job->end[i < side];
+            fit->coefficient[0][i] = (float)(job->tail == AT_FIT_TAIL_NONE ? job->end[i < side] : job->tail_end[i < side]);
         else
             worst = fmax(worst, fit_interval(job, &map->interval[i], i, fit));
         if (worst > 1.05)
@@ -187,8 +201,10 @@ typedef struct way {
 static bool way_applies(const at_fit_job *job, way tried, int degree)
 {
     bool line = job->slope[0] != 0 || job->slope[1] != 0;
+    if (job->tail != AT_FIT_TAIL_NONE)
+        return tried.origin != AT_FIT_DIRECT && tried.product == job->zero;
     if (tried.product)
-        return line && job->zero && job->shape != AT_FIT_ODD && job->end[0] == 0 && job->end[1] == 0;
+        return tried.origin != AT_FIT_BASE && line && job->zero && job->shape != AT_FIT_ODD && job->end[0] == 0 && job->end[1] == 0;
     return tried.origin != AT_FIT_DIRECT || (degree <= DIRECT_DEGREE_MAX && job->tolerance.ulp_y == 0);
 }
 
@@ -221,7 +237,7 @@ static bool search_mappings(const at_fit_job *job, const mapping *maps, int map_
 static bool search(const at_fit_job *job, int entries, const mapping *maps, int map_count, at_fit *best, double *reached)
 {
     static const way ways[] = {{AT_FIT_DIRECT, true}, {AT_FIT_DIRECT, false}, {AT_FIT_OFFSET, true}, {AT_FIT_OFFSET, false},
-                               {AT_FIT_BASE, false}};
+                               {AT_FIT_BASE, false}, {AT_FIT_BASE, true}};
     for (int degree = 1; degree <= AT_FIT_DEGREE_MAX; degree++)
         for (size_t w = 0; w < sizeof ways / sizeof *ways; w++) {
             if (!way_applies(job, ways[w], degree))
@@ -244,35 +260,38 @@ static actune_status hash_fit(at_fit *fit)
     return status;
 }
 
+/* All mappings that have a chance, then the search. *reached: the smallest error seen, as a share of what is allowed. */
+static bool search_all(const at_fit_job *job, int entries, mapping *maps, at_fit *fit, double *reached)
+{
+    static const int below_most[MAPPINGS] = {2, 1, 3, 0}; /* 4, 2, 8 octaves, or all intervals of one size */
+    int most = log2_of(intervals_a_side(job, entries)), map_count = 0;
+    for (int m = 0; m < MAPPINGS; m++)
+        if (make_mapping(job, entries, most - below_most[m], &maps[map_count])) {
+            double able = best_case(job, &maps[map_count], entries);
+            map_count += able <= 1;
+            *reached = fmin(*reached, fmax(able, 1));
+        }
+    if (map_count > 0)
+        *reached = INFINITY;
+    return search(job, entries, maps, map_count, fit, reached);
+}
+
 static actune_status make(const at_graph *function, int entries, at_accuracy accuracy, bool derivative, at_fit *fit)
 {
     at_fit_job job;
     double reached = INFINITY;
-    int map_count = 0;
     mapping *maps = calloc(MAPPINGS, sizeof *maps);
-    actune_status status = maps ? at_fit_job_init(function, accuracy, derivative, &job)
-                                : at_fail(ACTUNE_NO_MEMORY, "out of memory");
-    if (status == ACTUNE_OK) {
-        int most = log2_of(intervals_a_side(&job, entries));
-        static const int below_most[MAPPINGS] = {2, 1, 3, 0}; /* 4, 2, 8 octaves, or all intervals of one size */
-        for (int m = 0; m < MAPPINGS; m++)
-            if (make_mapping(&job, entries, most - below_most[m], &maps[map_count])) {
-                double able = best_case(&job, &maps[map_count], entries);
-                map_count += able <= 1;
-                reached = fmin(reached, fmax(able, 1));
-            }
-        memset(fit, 0, sizeof *fit);
-        if (map_count > 0)
-            reached = INFINITY;
-        if (!search(&job, entries, maps, map_count, fit, &reached))
-            status = at_fail(ACTUNE_UNSUPPORTED,
-                             "no table of %d polynomials up to degree %d meets accuracy=%s (an interval is %.3g times off what is allowed)",
-                             entries, AT_FIT_DEGREE_MAX, class_names[accuracy], reached);
-        else
-            status = hash_fit(fit);
-    }
-    if (maps)
-        at_fit_job_clear(&job);
+    if (!maps)
+        return at_fail(ACTUNE_NO_MEMORY, "out of memory");
+    actune_status status = at_fit_job_init(function, accuracy, derivative, &job);
+    if (status == ACTUNE_OK && !search_all(&job, entries, maps, fit, &reached) &&
+        !(at_fit_job_take_tail(&job) && search_all(&job, entries, maps, fit, &reached)))
+        status = at_fail(ACTUNE_UNSUPPORTED,
+                         "no table of %d polynomials up to degree %d meets accuracy=%s (an interval is %.3g times off what is allowed)",
+                         entries, AT_FIT_DEGREE_MAX, class_names[accuracy], reached);
+    if (status == ACTUNE_OK)
+        status = hash_fit(fit);
+    at_fit_job_clear(&job);
     free(maps);
     return status;
 }

@@ -23,6 +23,13 @@ typedef enum at_fit_origin {
     AT_FIT_BASE    /* t = a - base[i] */
 } at_fit_origin;
 
+/* What a P_i(t) or P_i(t) is multiplied by, where the tail is judged by its own size. */
+typedef enum at_fit_tail {
+    AT_FIT_TAIL_NONE,
+    AT_FIT_TAIL_EXP,  /* exp(-rate a): silu, mish, softplus */
+    AT_FIT_TAIL_GAUSS /* exp(-rate a^2), rate a power of two: gelu */
+} at_fit_tail;
+
 struct at_fit {
     at_hash hash; /* equal fits, equal functions */
     at_fit_shape shape;
@@ -33,6 +40,9 @@ struct at_fit {
     int degree;
     int shift;    /* of the bits of u: 23 - the mantissa bits that tell intervals of one octave apart */
     float scale, limit, center, slope_negative, slope_positive;
+    at_fit_tail tail;
+    float rate, rate_low; /* tail: rate + rate_low; 0 else */
+    float u_limit;        /* tail: u = min(u_limit, ...), as limit is where the tail is 0 */
     float coefficient[AT_FIT_DEGREE_MAX + 1][AT_FIT_ENTRIES_MAX]; /* [power][interval], from u = 1; SIGNED: x >= 0, then x < 0 */
     float base[AT_FIT_ENTRIES_MAX];                              /* BASE only, else 0 */
     double max_error_ulp, max_error_absolute; /* measured on a dense sample of all exponents, against long double */

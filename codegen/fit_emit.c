@@ -57,6 +57,11 @@ static void emit_index(const at_fit *fit, const char *name, int lanes, at_strbuf
     emit_splat(lanes, fit->scale, out);
     at_strbuf_append(out, ", ");
     emit_splat(lanes, 1, out);
+    if (fit->tail != AT_FIT_TAIL_NONE) {
+        at_strbuf_printf(out, ");\n    u = min_f32x%d(", lanes);
+        emit_splat(lanes, fit->u_limit, out);
+        at_strbuf_append(out, ", u");
+    }
     at_strbuf_printf(out, ");\n    i32x%d i = (i32x%d)((u32x%d)u >> %d);\n", lanes, lanes, lanes, fit->shift);
     if (fit->shape == AT_FIT_SIGNED)
         emit_side(fit, lanes, out);
@@ -85,6 +90,42 @@ static void emit_polynomial(const at_fit *fit, const char *name, int lanes, at_s
     }
 }
 
+/* p times the tail. What the exponent loses in rounding is put into p first (before a zero a, whose sign the sum would lose). */
+static void emit_tail(const at_fit *fit, int lanes, at_strbuf *out)
+{
+    bool gauss = fit->tail == AT_FIT_TAIL_GAUSS, exact = !gauss && fit->rate == 1;
+    at_strbuf_printf(out, "    f32x%d s = a", lanes);
+    if (!exact)
+        at_strbuf_append(out, gauss ? " * a" : " * ");
+    if (!exact && !gauss)
+        emit_splat(lanes, fit->rate, out);
+    at_strbuf_append(out, ";\n");
+    if (gauss) {
+        at_strbuf_printf(out, "    f32x%d rest = fma_f32x%d(a, a, -s) * ", lanes, lanes);
+        emit_splat(lanes, fit->rate, out);
+    } else if (!exact) {
+        at_strbuf_printf(out, "    f32x%d rest = fma_f32x%d(a, ", lanes, lanes);
+        emit_splat(lanes, fit->rate_low, out);
+        at_strbuf_printf(out, ", fma_f32x%d(a, ", lanes);
+        emit_splat(lanes, fit->rate, out);
+        at_strbuf_append(out, ", -s))");
+    }
+    if (!exact)
+        at_strbuf_printf(out, ";\n    p = fma_f32x%d(-p, rest, p);\n", lanes);
+    at_strbuf_printf(out, "    p = times_falling_f32x%d(%s, s", lanes, fit->product ? "a * p" : "p");
+    if (gauss) {
+        at_strbuf_append(out, " * ");
+        emit_splat(lanes, fit->rate, out);
+    }
+    at_strbuf_append(out, ");\n");
+}
+
+/* Whether a * p is still to be made where the line is added. */
+static bool has_product(const at_fit *fit)
+{
+    return fit->product && fit->tail == AT_FIT_TAIL_NONE;
+}
+
 /* `kept` is the part of x that has a slope, `slope` its factor. */
 static void emit_line(const at_fit *fit, int lanes, at_strbuf *out)
 {
@@ -105,7 +146,7 @@ static void emit_line(const at_fit *fit, int lanes, at_strbuf *out)
         emit_splat(lanes, slope, out);
     }
     at_strbuf_append(out, ";\n");
-    if (fit->product)
+    if (has_product(fit))
         at_strbuf_printf(out, "    return fma_f32x%d(a, p, slope * %s);\n", lanes, kept);
     else
         at_strbuf_printf(out, "    return fma_f32x%d(slope, %s, p);\n", lanes, kept);
@@ -115,10 +156,10 @@ static void emit_line(const at_fit *fit, int lanes, at_strbuf *out)
 static void emit_plain_line(const at_fit *fit, int lanes, at_strbuf *out)
 {
     const char *side = fit->slope_negative == 0 ? "max" : "min";
-    at_strbuf_append(out, fit->product ? "    return fma_f32x" : "    return p + ");
-    if (fit->product)
+    at_strbuf_append(out, has_product(fit) ? "    return fma_f32x" : "    return p + ");
+    if (has_product(fit))
         at_strbuf_printf(out, "%d(a, p, ", lanes);
-    at_strbuf_printf(out, "%s_f32x%d(splat_f32x%d(0.0f), x)%s;\n", side, lanes, lanes, fit->product ? ")" : "");
+    at_strbuf_printf(out, "%s_f32x%d(splat_f32x%d(0.0f), x)%s;\n", side, lanes, lanes, has_product(fit) ? ")" : "");
 }
 
 void at_fit_emit(const at_fit *fit, const char *name, int lanes, at_strbuf *out)
@@ -133,8 +174,10 @@ void at_fit_emit(const at_fit *fit, const char *name, int lanes, at_strbuf *out)
     at_strbuf_printf(out, "\nstatic inline f32x%d %s(f32x%d x)\n{\n", lanes, name, lanes);
     emit_index(fit, name, lanes, out);
     emit_polynomial(fit, name, lanes, out);
+    if (fit->tail != AT_FIT_TAIL_NONE)
+        emit_tail(fit, lanes, out);
     if (fit->slope_negative == 0 && fit->slope_positive == 0)
-        at_strbuf_append(out, fit->product ? "    return a * p;\n" : "    return p;\n");
+        at_strbuf_append(out, has_product(fit) ? "    return a * p;\n" : "    return p;\n");
     else if (fit->slope_negative + fit->slope_positive == 1 && (fit->slope_negative == 0 || fit->slope_positive == 0))
         emit_plain_line(fit, lanes, out);
     else

@@ -18,12 +18,12 @@ static float float_of(uint32_t bits)
     return value;
 }
 
-/* line(x) + p, or line(x) + a * p; min and max give their second operand for NaN and ties, as the vector ones do. */
-static float add_line(const at_fit *fit, float x, float a, float p)
+/* line(x) + p, or with `product` line(x) + a * p; min and max give their second operand for NaN and ties, as the vector ones do. */
+static float add_line(const at_fit *fit, bool product, float x, float a, float p)
 {
     float negative = fit->slope_negative, positive = fit->slope_positive;
     if (negative == 0 && positive == 0)
-        return fit->product ? a * p : p;
+        return product ? a * p : p;
     float slope = x < 0 ? negative : positive, kept = x;
     if (negative == 0) {
         slope = positive;
@@ -32,7 +32,7 @@ static float add_line(const at_fit *fit, float x, float a, float p)
         slope = negative;
         kept = 0 < x ? 0 : x;
     }
-    return fit->product ? fmaf(a, p, slope * kept) : fmaf(slope, kept, p);
+    return product ? fmaf(a, p, slope * kept) : fmaf(slope, kept, p);
 }
 
 float at_fit_eval(const at_fit *fit, float x)
@@ -40,6 +40,8 @@ float at_fit_eval(const at_fit *fit, float x)
     float a = fabsf(x);
     a = fit->limit < a ? fit->limit : a;
     float u = fmaf(a, fit->scale, 1);
+    if (fit->tail != AT_FIT_TAIL_NONE)
+        u = fit->u_limit < u ? fit->u_limit : u;
     int side = fit->shape == AT_FIT_SIGNED ? fit->entries / 2 : fit->entries;
     uint32_t index = ((bits_of(u) >> fit->shift) - (bits_of(1) >> fit->shift)) & (uint32_t)(side - 1);
     if (fit->shape == AT_FIT_SIGNED && (signbit(x) || (fit->zero_is_left && x == 0)))
@@ -57,7 +59,9 @@ float at_fit_eval(const at_fit *fit, float x)
         if (fit->center != 0)
             p += fit->center;
     }
-    return add_line(fit, x, a, p);
+    if (fit->tail != AT_FIT_TAIL_NONE)
+        return add_line(fit, false, x, a, at_fit_tail_eval(fit, a, p));
+    return add_line(fit, fit->product, x, a, p);
 }
 
 void at_fit_measure_at(at_fit *fit, float x, double exact, double allowed)

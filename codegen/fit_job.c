@@ -16,6 +16,8 @@ long double at_fit_job_value(const at_fit_job *job, double x)
 
 long double at_fit_job_target(const at_fit_job *job, int side, double a)
 {
+    if (job->shape == AT_FIT_EVEN && job->slope[side] != 0)
+        side = !side; /* where no line is subtracted, nothing cancels */
     double x = side ? a : -a;
     long double rest = at_fit_job_value(job, x) - (long double)job->slope[side] * x - job->center;
     return job->shape == AT_FIT_ODD && !side ? -rest : rest;

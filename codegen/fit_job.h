@@ -31,6 +31,8 @@ typedef struct at_fit_job {
     bool zero;           /* what the table holds is 0 at 0 */
     bool zero_is_left;   /* f(0) is what f goes to from below, but not from above */
     double center, slope[2], end[2], settle; /* [0]: x < 0, [1]: x >= 0; end: what the table settles at, from |x| = settle on */
+    at_fit_tail tail;
+    double rate, tail_end[2]; /* tail_end: what the table settles at with the tail taken out */
     at_fit_point *sample;
     int samples;
 } at_fit_job;
@@ -43,6 +45,12 @@ long double at_fit_job_value(const at_fit_job *job, double x);
 long double at_fit_job_target(const at_fit_job *job, int side, double a);
 /* The error that the table may have there, the last rounding left aside. */
 double at_fit_job_allowed(const at_fit_job *job, int side, double a);
+
+/* Takes an exponential tail out of the target; changes where it settles. False when there is none. */
+bool at_fit_job_take_tail(at_fit_job *job);
+/* What the table's value is multiplied by at a: `product` a, and the tail. */
+long double at_fit_job_factor(const at_fit_job *job, bool product, double a);
+float at_fit_tail_eval(const at_fit *fit, float a, float p);
 
 /* Fills the fit's errors from the job's sample and both sides of every interval's ends. */
 void at_fit_measure(const at_fit_job *job, at_fit *fit);

@@ -13,17 +13,23 @@ enum { FLOATS = 1 << 16, FITS_MAX = 64 };
 static const struct subject {
     const char *name, *text;
     bool derivative;
+    bool exact; /* the exact class for every number of entries */
 } subjects[] = {
-    {"tanh", INPUT "%1 = tanh %0\nreturn %1\n", false},
-    {"silu", INPUT "%1 = sigmoid %0\n%2 = mul %0 %1\nreturn %2\n", false},
-    {"mish", INPUT "%1 = softplus %0\n%2 = tanh %1\n%3 = mul %0 %2\nreturn %3\n", false},
-    {"elu", INPUT "%1 = expm1 %0\n%2 = const 0\n%3 = gt %0 %2\n%4 = select %3 %0 %1\nreturn %4\n", false},
-    {"tanh_line", INPUT "%1 = tanh %0\n%2 = const 0.25\n%3 = mul %0 %2\n%4 = add %1 %3\nreturn %4\n", false},
-    {"two_lines", INPUT "%1 = softplus %0\n%2 = const 0.5\n%3 = mul %0 %2\n%4 = add %1 %3\nreturn %4\n", false},
-    {"falling", INPUT "%1 = neg %0\n%2 = softplus %1\nreturn %2\n", false},
-    {"sigmoid_gradient", INPUT "%1 = sigmoid %0\n%2 = neg %0\n%3 = sigmoid %2\n%4 = mul %1 %3\nreturn %4\n", true},
-    {"jump", INPUT "%1 = const 0\n%2 = gt %0 %1\n%3 = const 1.05\n%4 = exp %0\n%5 = select %2 %3 %4\nreturn %5\n", true},
-    {"softplus_gradient", INPUT "%1 = sigmoid %0\nreturn %1\n", true},
+    {"tanh", INPUT "%1 = tanh %0\nreturn %1\n", false, false},
+    {"silu", INPUT "%1 = sigmoid %0\n%2 = mul %0 %1\nreturn %2\n", false, false},
+    {"mish", INPUT "%1 = softplus %0\n%2 = tanh %1\n%3 = mul %0 %2\nreturn %3\n", false, false},
+    {"elu", INPUT "%1 = expm1 %0\n%2 = const 0\n%3 = gt %0 %2\n%4 = select %3 %0 %1\nreturn %4\n", false, false},
+    {"tanh_line", INPUT "%1 = tanh %0\n%2 = const 0.25\n%3 = mul %0 %2\n%4 = add %1 %3\nreturn %4\n", false, false},
+    {"two_lines", INPUT "%1 = softplus %0\n%2 = const 0.5\n%3 = mul %0 %2\n%4 = add %1 %3\nreturn %4\n", false, false},
+    {"falling", INPUT "%1 = neg %0\n%2 = softplus %1\nreturn %2\n", false, false},
+    {"sigmoid_gradient", INPUT "%1 = sigmoid %0\n%2 = neg %0\n%3 = sigmoid %2\n%4 = mul %1 %3\nreturn %4\n", true, false},
+    {"jump", INPUT "%1 = const 0\n%2 = gt %0 %1\n%3 = const 1.05\n%4 = exp %0\n%5 = select %2 %3 %4\nreturn %5\n", true, false},
+    {"gelu", INPUT "%1 = const -0.7071067811865476\n%2 = mul %0 %1\n%3 = erfc %2\n%4 = const 0.5\n%5 = mul %4 %0\n%6 = mul %5 %3\nreturn %6\n", false, true},
+    {"silu_exact", INPUT "%1 = sigmoid %0\n%2 = mul %0 %1\nreturn %2\n", false, true},
+    {"swish", INPUT "%1 = const 1.7\n%2 = mul %0 %1\n%3 = sigmoid %2\n%4 = mul %0 %3\nreturn %4\n", false, true},
+    {"mish_exact", INPUT "%1 = softplus %0\n%2 = tanh %1\n%3 = mul %0 %2\nreturn %3\n", false, true},
+    {"softplus", INPUT "%1 = softplus %0\nreturn %1\n", false, false},
+    {"softplus_gradient", INPUT "%1 = sigmoid %0\nreturn %1\n", true, false},
 };
 enum { SUBJECTS = sizeof subjects / sizeof *subjects };
 
@@ -43,7 +49,7 @@ static int make_fits(named_fit *fits)
             failures += printf("%s: %s\n", subjects[i].name, actune_last_error()) > 0;
         for (int entries = 8; entries <= 32 && graph.count; entries *= 2) {
             named_fit *made = &fits[count];
-            at_accuracy accuracy = entries == 16 ? AT_ACCURACY_FAST : AT_ACCURACY_STANDARD;
+            at_accuracy accuracy = subjects[i].exact ? AT_ACCURACY_EXACT : entries == 16 ? AT_ACCURACY_FAST : AT_ACCURACY_STANDARD;
             snprintf(made->name, sizeof made->name, "%s_%d", subjects[i].name, entries);
             count += at_fit_make(&graph, entries, accuracy, subjects[i].derivative, &made->fit) == ACTUNE_OK;
         }

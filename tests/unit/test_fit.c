@@ -12,6 +12,7 @@
     "%6 = const 1.5957691216057308\n%7 = mul %6 %5\n%8 = sigmoid %7\n%9 = mul %0 %8\nreturn %9\n"
 #define SILU INPUT "%1 = sigmoid %0\n%2 = mul %0 %1\nreturn %2\n"
 #define MISH INPUT "%1 = softplus %0\n%2 = tanh %1\n%3 = mul %0 %2\nreturn %3\n"
+#define SWISH INPUT "%1 = const 1.7\n%2 = mul %0 %1\n%3 = sigmoid %2\n%4 = mul %0 %3\nreturn %4\n"
 #define SERF INPUT "%1 = softplus %0\n%2 = erf %1\n%3 = mul %0 %2\nreturn %3\n"
 #define ELU INPUT "%1 = expm1 %0\n%2 = const 0\n%3 = gt %0 %2\n%4 = select %3 %0 %1\nreturn %4\n"
 #define LEAKY_TANH INPUT "%1 = tanh %0\n%2 = const 0.25\n%3 = mul %0 %2\n%4 = add %1 %3\nreturn %4\n"
@@ -50,7 +51,13 @@ static const fit_case cases[] = {
     {"gelu", GELU, false, 16, AT_ACCURACY_STANDARD, 5, AT_FIT_EVEN},
     {"gelu", GELU, false, 32, AT_ACCURACY_STANDARD, 4, AT_FIT_EVEN},
     {"gelu", GELU, false, 16, AT_ACCURACY_FAST, 2, AT_FIT_EVEN},
-    {"gelu", GELU, false, 32, AT_ACCURACY_EXACT, -1, AT_FIT_EVEN},
+    {"gelu", GELU, false, 32, AT_ACCURACY_EXACT, 4, AT_FIT_EVEN},
+    {"gelu", GELU, false, 8, AT_ACCURACY_EXACT, -1, AT_FIT_EVEN},
+    {"silu", SILU, false, 16, AT_ACCURACY_EXACT, 5, AT_FIT_EVEN},
+    {"mish", MISH, false, 16, AT_ACCURACY_EXACT, 6, AT_FIT_SIGNED},
+    {"serf", SERF, false, 32, AT_ACCURACY_EXACT, 5, AT_FIT_SIGNED},
+    {"softplus", ONE("softplus"), false, 32, AT_ACCURACY_STANDARD, 4, AT_FIT_EVEN},
+    {"x sigmoid(1.7 x)", SWISH, false, 16, AT_ACCURACY_EXACT, 5, AT_FIT_EVEN},
     {"gelu_tanh", GELU_TANH, false, 16, AT_ACCURACY_STANDARD, 5, AT_FIT_EVEN},
     {"silu", SILU, false, 16, AT_ACCURACY_STANDARD, 5, AT_FIT_EVEN},
     {"silu", SILU, false, 8, AT_ACCURACY_FAST, 3, AT_FIT_EVEN},
@@ -124,19 +131,22 @@ Test(fit, special_values)
         const char *name, *text;
         bool derivative;
         float at_minus_infinity, at_infinity;
-        bool keeps_zero;
+        bool keeps_zero, exact;
     } specials[] = {
-        {"gelu", GELU, false, 0, INFINITY, true},          {"silu", SILU, false, 0, INFINITY, true},
-        {"gelu_tanh", GELU_TANH, false, 0, INFINITY, true}, {"mish", MISH, false, 0, INFINITY, true},
-        {"tanh", ONE("tanh"), false, -1, 1, true},          {"elu", ELU, false, -1, INFINITY, true},
-        {"user", USER, false, -0.1f, INFINITY, true},       {"tanh + x/4", LEAKY_TANH, false, -INFINITY, INFINITY, true},
-        {"silu'", SILU_GRADIENT, true, 0, 1, false},        {"tanh'", TANH_GRADIENT, true, 0, 0, false},
+        {"gelu", GELU, false, 0, INFINITY, true, true},    {"silu", SILU, false, 0, INFINITY, true, true},
+        {"mish", MISH, false, 0, INFINITY, true, true},    {"swish", SWISH, false, 0, INFINITY, true, true},
+        {"gelu", GELU, false, 0, INFINITY, true, false},          {"silu", SILU, false, 0, INFINITY, true, false},
+        {"gelu_tanh", GELU_TANH, false, 0, INFINITY, true, false}, {"mish", MISH, false, 0, INFINITY, true, false},
+        {"tanh", ONE("tanh"), false, -1, 1, true, false},          {"elu", ELU, false, -1, INFINITY, true, false},
+        {"user", USER, false, -0.1f, INFINITY, true, false},       {"tanh + x/4", LEAKY_TANH, false, -INFINITY, INFINITY, true, false},
+        {"silu'", SILU_GRADIENT, true, 0, 1, false, false},        {"tanh'", TANH_GRADIENT, true, 0, 0, false, false},
     };
     for (size_t i = 0; i < sizeof specials / sizeof *specials; i++) {
         at_graph graph = graph_of(specials[i].text);
         const at_fit *fit;
-        cr_assert_eq(at_fit_make(&graph, 32, AT_ACCURACY_STANDARD, specials[i].derivative, &fit), ACTUNE_OK, "%s: %s",
-                     specials[i].name, actune_last_error());
+        at_accuracy accuracy = specials[i].exact ? AT_ACCURACY_EXACT : AT_ACCURACY_STANDARD;
+        cr_assert_eq(at_fit_make(&graph, 32, accuracy, specials[i].derivative, &fit), ACTUNE_OK, "%s: %s", specials[i].name,
+                     actune_last_error());
         cr_assert_eq(at_fit_eval(fit, INFINITY), specials[i].at_infinity, "%s", specials[i].name);
         cr_assert_eq(at_fit_eval(fit, -INFINITY), specials[i].at_minus_infinity, "%s", specials[i].name);
         cr_assert(isnan(at_fit_eval(fit, NAN)) && isnan(at_fit_eval(fit, -NAN)), "%s", specials[i].name);
