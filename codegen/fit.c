@@ -6,10 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { FLOATS = 6000, MORE_FLOATS = 40000 }; /* an interval */
 enum { MAPPINGS = 4, OCTAVES_MAX = 8, DIRECT_DEGREE_MAX = 3 };
 
-/* The measured error as a share of the class; the rest is for the floats that were not measured. */
-static const double SHARE_OF_CLASS = 0.95;
+/* The measured error as a share of the class: what passes, the rest being for the floats that were not measured; and from where on more are. */
+static const double SHARE_OF_CLASS = 0.95, CLOSE = 0.8;
 
 static const char *const class_names[] = {"exact", "standard", "fast"};
 
@@ -224,7 +225,9 @@ static bool search_mappings(const at_fit_job *job, const mapping *maps, int map_
                 first = &tried[m];
         if (first->max_error_share > SHARE_OF_CLASS)
             return false;
-        at_fit_measure_dense(job, first);
+        at_fit_measure_dense(job, FLOATS, first);
+        if (first->max_error_share > CLOSE && first->max_error_share <= SHARE_OF_CLASS)
+            at_fit_measure_dense(job, MORE_FLOATS, first);
         *best = *first;
         if (first->max_error_share <= SHARE_OF_CLASS)
             return true;

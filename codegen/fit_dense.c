@@ -4,7 +4,7 @@
 
 #include <math.h>
 
-enum { TERMS = 24, FLOATS_AN_INTERVAL = 6000, CHECKS = 8 };
+enum { TERMS = 24, CHECKS = 8 };
 
 /* Share of the allowed error that the series may be off. */
 static const double SERIES_ERROR = 1e-3;
@@ -27,8 +27,10 @@ static double series_at(const series *s, double a)
 static void make_series(const at_fit_job *job, int side, series *s)
 {
     long double value[TERMS];
-    for (int j = 0; j < TERMS; j++)
-        value[j] = at_fit_job_target(job, side, s->middle + s->half * cos(M_PI * (j + 0.5) / TERMS));
+    for (int j = 0; j < TERMS; j++) {
+        double a = s->middle + s->half * cos(M_PI * (j + 0.5) / TERMS);
+        value[j] = at_fit_job_target(job, side, a) / at_fit_job_factor(job, false, a);
+    }
     for (int k = 0; k < TERMS; k++) {
         long double sum = 0;
         for (int j = 0; j < TERMS; j++)
@@ -37,10 +39,12 @@ static void make_series(const at_fit_job *job, int side, series *s)
     }
 }
 
-/* f at x from what the table should hold at |x|. */
+/* f at x from what the table should hold at |x|, a tail taken out. */
 static double whole_value(const at_fit_job *job, double x, double target)
 {
     bool positive = x >= 0;
+    if (job->tail != AT_FIT_TAIL_NONE)
+        target *= (double)at_fit_job_factor(job, false, fabs(x));
     double turned = job->shape == AT_FIT_ODD && !positive ? -target : target;
     return job->slope[positive] * x + job->center + turned;
 }
@@ -49,19 +53,22 @@ static bool series_holds(const at_fit_job *job, const series *s, int side)
 {
     for (int j = 0; j < CHECKS; j++) {
         double a = s->middle + s->half * (2 * (j + 0.37) / CHECKS - 1);
-        double off = fabs((double)(at_fit_job_target(job, side, a) - (long double)series_at(s, a)));
+        long double stand_in = series_at(s, a) * at_fit_job_factor(job, false, a);
+        double off = fabs((double)(at_fit_job_target(job, side, a) - stand_in));
         if (!(off <= SERIES_ERROR * at_fit_job_allowed(job, side, a)))
             return false;
     }
     return true;
 }
 
-static void measure_interval(const at_fit_job *job, int side, double low, double high, at_fit *fit)
+static void measure_interval(const at_fit_job *job, int side, int k, int floats, at_fit *fit)
 {
+    double low = at_fit_interval_start(fit, k), high = at_fit_interval_start(fit, k + 1);
+    low = k ? low : 0.25 * high; /* nearer to 0 the sample by octaves is dense enough */
     series s = {.middle = 0.5 * (low + high), .half = 0.5 * (high - low)};
     make_series(job, side, &s);
     bool holds = series_holds(job, &s, side); /* a corner inside: the function itself, at fewer points */
-    int count = holds ? FLOATS_AN_INTERVAL : FLOATS_AN_INTERVAL / 16;
+    int count = holds ? floats : floats / 16;
     uint32_t sequence = 12345;
     for (int j = 0; j < count; j++) {
         sequence = sequence * 1664525u + 1013904223u;
@@ -74,12 +81,10 @@ static void measure_interval(const at_fit_job *job, int side, double low, double
     }
 }
 
-void at_fit_measure_dense(const at_fit_job *job, at_fit *fit)
+void at_fit_measure_dense(const at_fit_job *job, int floats, at_fit *fit)
 {
     int intervals = fit->shape == AT_FIT_SIGNED ? fit->entries / 2 : fit->entries;
     for (int side = fit->shape == AT_FIT_SIGNED ? 0 : 1; side < 2; side++)
-        for (int k = 0; k + 1 < intervals; k++) {
-            double low = at_fit_interval_start(fit, k), high = at_fit_interval_start(fit, k + 1);
-            measure_interval(job, side, k ? low : 0.25 * high, high, fit); /* nearer to 0 the sample by octaves is dense enough */
-        }
+        for (int k = 0; k + 1 < intervals; k++)
+            measure_interval(job, side, k, floats, fit);
 }

@@ -54,8 +54,8 @@ float at_fit_tail_eval(const at_fit *fit, float a, float p);
 
 /* Fills the fit's errors from the job's sample and both sides of every interval's ends. */
 void at_fit_measure(const at_fit_job *job, at_fit *fit);
-/* Raises them by what more floats show. */
-void at_fit_measure_dense(const at_fit_job *job, at_fit *fit);
+/* Raises them by what `floats` more an interval show. */
+void at_fit_measure_dense(const at_fit_job *job, int floats, at_fit *fit);
 void at_fit_measure_at(at_fit *fit, float x, double exact, double allowed);
 /* |x| where interval k begins. */
 double at_fit_interval_start(const at_fit *fit, int k);
