@@ -106,14 +106,14 @@ void at_emit_literal(at_strbuf *out, double value, bool f64)
     if (isnan(value))
         at_strbuf_printf(out, "__builtin_nan%s(\"\")", f);
     else if (isinf(value))
-        at_strbuf_printf(out, value < 0 ? "(-__builtin_inf%s())" : "__builtin_inf%s()", f);
+        at_strbuf_printf(out, value < 0 ? "-__builtin_inf%s()" : "__builtin_inf%s()", f);
     else {
         if (f64)
             at_number_print(value, text);
         else
             print_float(value, text);
         const char *point = strpbrk(text, ".e") ? "" : ".0";
-        at_strbuf_printf(out, signbit(value) ? "(%s%s%s)" : "%s%s%s", text, point, f);
+        at_strbuf_printf(out, "%s%s%s", text, point, f);
     }
 }
 
@@ -223,6 +223,42 @@ static bool select_minmax(emitter *e, const at_node *node, expression *result)
     return true;
 }
 
+typedef struct bound {
+    bool lower;
+    at_node_id limit, value;
+} bound;
+
+/* value < limit ? limit : ..., in any of its spellings. */
+static bool find_bound(const emitter *e, const at_node *select, bound *b)
+{
+    const at_node *condition = &e->graph->nodes[resolve(e, select->arg[0])];
+    at_op op = condition->op;
+    if (op != AT_OP_LT && op != AT_OP_LE && op != AT_OP_GT && op != AT_OP_GE)
+        return false;
+    bool limit_right = is_constant(e, condition->arg[1]);
+    *b = (bound){.limit = condition->arg[limit_right], .value = condition->arg[!limit_right]};
+    b->lower = (op == AT_OP_LT || op == AT_OP_LE) == limit_right;
+    bool tie_matters = (op == AT_OP_LE || op == AT_OP_GE) && is_constant(e, b->limit) && constant_of(e, b->limit) == 0;
+    return is_constant(e, b->limit) && same(e, select->arg[1], b->limit) && !tie_matters;
+}
+
+/* value < low ? low : (value > high ? high : value): the inner choice lies on the right side of `low` wherever value
+ * does. */
+static bool select_clamp(emitter *e, const at_node *node, expression *result)
+{
+    bound outer, inner;
+    const at_node *other = &e->graph->nodes[resolve(e, node->arg[2])];
+    if (other->op != AT_OP_SELECT || !find_bound(e, node, &outer) || !find_bound(e, other, &inner))
+        return false;
+    double first = constant_of(e, outer.limit), second = constant_of(e, inner.limit);
+    bool ordered = outer.lower ? first <= second : first >= second;
+    if (outer.lower == inner.lower || !ordered || !same(e, outer.value, inner.value) ||
+        !same(e, other->arg[2], inner.value))
+        return false;
+    *result = call_typed(e, outer.lower ? "max" : "min", outer.limit, node->arg[2]);
+    return true;
+}
+
 static expression choose(emitter *e, const at_node *node)
 {
     expression result;
@@ -230,7 +266,7 @@ static expression choose(emitter *e, const at_node *node)
         return (expression){printed(e, "%s ? %s : %s", operand(e, node->arg[0], LOGIC), operand(e, node->arg[1], LOGIC),
                                     operand(e, node->arg[2], LOGIC)),
                             TERNARY};
-    if (select_minmax(e, node, &result))
+    if (select_minmax(e, node, &result) || select_clamp(e, node, &result))
         return result;
     return (expression){printed(e, "select_%s(%s, %s, %s)", e->type, e->value[resolve(e, node->arg[0])].text,
                                 argument(e, node->arg[1]), argument(e, node->arg[2])),
@@ -261,7 +297,7 @@ static expression constant(emitter *e, const at_node *node)
 {
     at_strbuf text = {0};
     at_emit_literal(&text, node->value, e->f64);
-    expression result = {keep(e, at_strbuf_text(&text)), PRIMARY};
+    expression result = {keep(e, at_strbuf_text(&text)), signbit(node->value) ? UNARY : PRIMARY};
     at_strbuf_clear(&text);
     return result;
 }
@@ -310,7 +346,8 @@ static void emit_node(emitter *e, int id)
     const at_node *node = &e->graph->nodes[id];
     expression x = of_node(e, node);
     bool is_leaf = node->op == AT_OP_CONSTANT || node->op == AT_OP_INPUT;
-    if (!is_leaf && (e->uses[id] > 1 || strlen(x.text) > INLINE_LENGTH_MAX)) {
+    bool returned = e->graph->outputs == 1 && e->uses[id] == 1 && resolve(e, e->graph->output[0]) == id;
+    if (!is_leaf && !returned && (e->uses[id] > 1 || strlen(x.text) > INLINE_LENGTH_MAX)) {
         bool truth = at_op_get(node->op)->result == 'B';
         const char *local = printed(e, "t%d", e->locals++);
         at_strbuf_printf(e->out, "    %s %s = %s;\n", truth ? e->mask : e->type, local, x.text);

@@ -24,7 +24,7 @@ const char *at_emit_name(const char *port_name, at_arena *arena);
 /* Which INPUTs the outputs depend on; `used` has AT_PORTS_MAX places. */
 void at_emit_used_inputs(const at_graph *graph, bool *used);
 
-/* A C literal: "0.5f", "0.1", "(-2.0f)", "__builtin_inff()". */
+/* A C literal: "0.5f", "0.1", "-2.0f", "__builtin_inff()". */
 void at_emit_literal(at_strbuf *out, double value, bool f64);
 
 #endif

@@ -70,8 +70,7 @@ static inline void store_f16_f32x4(void *p, f32x4 x)
 
 static inline f32x4 evaluate(f32x4 x, f32x4 bias, f32x4 scale)
 {
-    f32x4 t0 = max_f32x4(splat_f32x4(0.0f), fma_f32x4(x, bias, scale));
-    return t0;
+    return max_f32x4(splat_f32x4(0.0f), fma_f32x4(x, bias, scale));
 }
 
 /* The ends of a span: at most one vector. */
@@ -100,7 +99,7 @@ static inline void span(const float *x, f32x4 vbias, f32x4 vscale, unsigned shor
         piece(x + i, vbias, vscale, y + i, n - i < 4 ? n - i : 4);
 }
 
-__attribute__((visibility("default"))) void actune_561cb01ab4d8ff4c(const actune_slice *s)
+__attribute__((visibility("default"))) void actune_38df22e369f0c28f(const actune_slice *s)
 {
     if (s->begin >= s->end)
         return;
