@@ -18,11 +18,12 @@ static const struct {
 
 /* Helpers of templates/cuda/helpers.cu.in by the words that show their use. */
 static const struct {
-    const char *flag, *words[3];
+    const char *flag, *word;
 } helpers[] = {
-    {"uses_infinity_f32", {"infinity_f32"}}, {"uses_infinity_f64", {"infinity_f64"}}, {"uses_nan_f32", {"nan_f32"}},
-    {"uses_nan_f64", {"nan_f64"}},           {"uses_nan_max", {"nan_max_"}},          {"uses_nan_min", {"nan_min_"}},
-    {"uses_sigmoid_f", {"sigmoid_f"}},       {"uses_softplus", {"softplus_"}},        {"uses_approx", {"_approx_"}},
+    {"uses_infinity_f32", "infinity_f32"}, {"uses_infinity_f64", "infinity_f64"}, {"uses_nan_f32", "nan_f32"},
+    {"uses_nan_f64", "nan_f64"},           {"uses_nan_max", "nan_max_"},          {"uses_nan_min", "nan_min_"},
+    {"uses_sigmoid_f", "sigmoid_f"},       {"uses_softplus", "softplus_"},        {"uses_exp_approx", "exp_approx_"},
+    {"uses_div_approx", "div_approx_"},    {"uses_tanh_approx", "tanh_approx_"},  {"uses_sigmoid_approx", "sigmoid_approx_"},
 };
 
 static const char *kind_of(const at_port *port)
@@ -36,9 +37,224 @@ static const char *kind_of(const at_port *port)
     return port->is_output ? "element_out" : "element_in";
 }
 
-static void scope_port(at_scope *scope, const at_port *port, int i, int slot)
+/* "x_value, alpha_value, y_value" and "y_value, dalpha_value". */
+static void list_values(const at_signature *s, int from, at_strbuf *out)
 {
+    for (int i = from; i < s->ports; i++)
+        at_strbuf_printf(out, "%s%s_value", i > from ? ", " : "", s->port[i].name);
+}
+
+static int64_t knob_number(const at_variant *variant, const char *name, int64_t fallback)
+{
+    const char *text = at_variant_knob(variant, name, NULL);
+    return text ? strtoll(text, NULL, 10) : fallback;
+}
+
+static bool knob_is(const at_variant *variant, const char *name, const char *value)
+{
+    return !strcmp(at_variant_knob(variant, name, ""), value);
+}
+
+/* Texts that the scope points to; they live as long as the expansion. */
+typedef struct unit {
+    at_scope scope;
+    const at_kernel *kernel;
+    const at_variant *variant;
+    const char *walk;   /* "flat", "inner", "outer": how a template goes through the tensor */
+    int64_t elements;   /* of a vector */
+    at_strbuf evaluate, arguments, results, aligned, operands_aligned, knobs, types;
+    at_arena arena;
+} unit;
+
+static void unit_clear(unit *u)
+{
+    at_strbuf *texts[] = {&u->evaluate, &u->arguments, &u->results, &u->aligned, &u->operands_aligned, &u->knobs, &u->types};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        at_strbuf_clear(texts[i]);
+    at_arena_clear(&u->arena);
+    at_scope_clear(&u->scope);
+}
+
+/* Bytes of a vector of this port. */
+static int64_t vector_bytes(const unit *u, const at_port *port)
+{
+    return u->elements * at_dtype_get(port->dtype)->bytes;
+}
+
+static bool is_element(const at_port *port)
+{
+    return port->access == AT_ACCESS_ELEMENT && !port->is_sum;
+}
+
+/* Whether a vector goes through load_N or store_N: where C has no way to say it. */
+static bool is_wrapped(const unit *u, const at_port *port)
+{
+    int64_t bytes = vector_bytes(u, port);
+    bool staged = knob_is(u->variant, "copy", "async") || knob_is(u->variant, "copy", "bulk");
+    bool hinted = port->is_output ? !knob_is(u->variant, "store", "default") : !knob_is(u->variant, "load", "none");
+    return is_element(port) && bytes >= 4 && (hinted || bytes == 32) && (port->is_output || !staged);
+}
+
+static int64_t port_alignment(const unit *u, const at_port *port)
+{
+    int64_t bytes = vector_bytes(u, port);
+    return knob_is(u->variant, "copy", "bulk") && !port->is_output && bytes < 16 ? 16 : bytes;
+}
+
+/* Names of wrappers by bytes, and what their instructions say. */
+static void scope_words(unit *u)
+{
+    static const struct {
+        int bytes;
+        const char *vector, *list, *list_1, *outputs, *inputs;
+    } words[] = {
+        {4, ".u32", "%0", "%1", "\"=r\"(to.word[0])", "\"r\"(from.word[0])"},
+        {8, ".v2.u32", "{%0, %1}", "{%1, %2}", "\"=r\"(to.word[0]), \"=r\"(to.word[1])", "\"r\"(from.word[0]), \"r\"(from.word[1])"},
+        {16, ".v4.u32", "{%0, %1, %2, %3}", "{%1, %2, %3, %4}",
+         "\"=r\"(to.word[0]), \"=r\"(to.word[1]), \"=r\"(to.word[2]), \"=r\"(to.word[3])",
+         "\"r\"(from.word[0]), \"r\"(from.word[1]), \"r\"(from.word[2]), \"r\"(from.word[3])"},
+        {32, ".v8.b32", "{%0, %1, %2, %3, %4, %5, %6, %7}", "{%1, %2, %3, %4, %5, %6, %7, %8}",
+         "\"=r\"(to.word[0]), \"=r\"(to.word[1]), \"=r\"(to.word[2]), \"=r\"(to.word[3]), \"=r\"(to.word[4]), \"=r\"(to.word[5]), "
+         "\"=r\"(to.word[6]), \"=r\"(to.word[7])",
+         "\"r\"(from.word[0]), \"r\"(from.word[1]), \"r\"(from.word[2]), \"r\"(from.word[3]), \"r\"(from.word[4]), \"r\"(from.word[5]), "
+         "\"r\"(from.word[6]), \"r\"(from.word[7])"},
+    };
+    int count = 0;
+    for (size_t w = 0; w < sizeof words / sizeof *words; w++) {
+        bool load = false, store = false;
+        for (int i = 0; i < u->kernel->signature.ports; i++) {
+            const at_port *port = &u->kernel->signature.port[i];
+            bool uses = is_wrapped(u, port) && vector_bytes(u, port) == words[w].bytes;
+            load |= uses && !port->is_output;
+            store |= uses && port->is_output;
+        }
+        if (!load && !store)
+            continue;
+        at_scope_number(&u->scope, "word_bytes", count, words[w].bytes);
+        at_scope_number(&u->scope, "word_load", count, load);
+        at_scope_number(&u->scope, "word_store", count, store);
+        at_scope_text(&u->scope, "word_vector", count, words[w].vector);
+        at_scope_text(&u->scope, "word_list", count, words[w].list);
+        at_scope_text(&u->scope, "word_list_1", count, words[w].list_1);
+        at_scope_text(&u->scope, "word_outputs", count, words[w].outputs);
+        at_scope_text(&u->scope, "word_inputs", count++, words[w].inputs);
+    }
+    at_scope_number(&u->scope, "words_count", -1, count);
+}
+
+/* The sizes in which copy=async copies: one instruction each. */
+static void scope_copies(unit *u)
+{
+    int count = 0;
+    for (int64_t bytes = 4; bytes <= 16; bytes *= 2)
+        for (int i = 0; i < u->kernel->signature.inputs; i++) {
+            const at_port *port = &u->kernel->signature.port[i];
+            if (!is_element(port) || vector_bytes(u, port) != bytes)
+                continue;
+            at_scope_number(&u->scope, "copy_bytes", count, bytes);
+            at_scope_text(&u->scope, "copy_cache", count++, bytes == 16 ? "cg" : "ca");
+            break;
+        }
+    at_scope_number(&u->scope, "copies_count", -1, count);
+}
+
+/* The instructions of load_N and store_N. Data that an earlier grid may still be writing must not come through the read-only path. */
+static void scope_hints(unit *u)
+{
+    static const struct {
+        const char *knob, *value, *instruction, *read_only;
+    } hints[] = {
+        {"load", "none", "ld.global", "ld.global"},
+        {"load", "nc", "ld.global.nc", "ld.global.nc"},
+        {"load", "no_allocate", "ld.global.L1::no_allocate", "ld.global.nc.L1::no_allocate"},
+        {"load", "evict_first", "ld.global.L1::evict_first", "ld.global.nc.L1::evict_first"},
+        {"load", "cs", "ld.global.cs", "ld.global.cs"},
+        {"store", "default", "st.global", "st.global"},
+        {"store", "cs", "st.global.cs", "st.global.cs"},
+        {"store", "evict_first", "st.global.L1::evict_first", "st.global.L1::evict_first"},
+    };
+    bool read_only = knob_is(u->variant, "restrict", "yes") && !knob_is(u->variant, "dependent", "yes");
+    for (size_t i = 0; i < sizeof hints / sizeof *hints; i++)
+        if (knob_is(u->variant, hints[i].knob, hints[i].value))
+            at_scope_text(&u->scope, hints[i].knob[0] == 'l' ? "load_instruction" : "store_instruction", -1,
+                          read_only ? hints[i].read_only : hints[i].instruction);
+    at_scope_text(&u->scope, "restrict_word", -1, read_only ? "__restrict__ " : "");
+}
+
+static void scope_types(unit *u, const at_signature *s)
+{
+    int index[AT_DTYPE_COUNT] = {0}, count = 0;
+    bool wrapped[AT_DTYPE_COUNT] = {false};
+    for (int i = 0; i < s->ports; i++) {
+        actune_dtype dtype = s->port[i].dtype;
+        if (!is_element(&s->port[i]))
+            continue;
+        wrapped[dtype] |= is_wrapped(u, &s->port[i]);
+        if (index[dtype])
+            continue;
+        at_scope_text(&u->scope, "type_name", count, at_dtype_get(dtype)->name);
+        at_scope_text(&u->scope, "type_c", count, storage[dtype].c);
+        at_scope_number(&u->scope, "type_bytes", count, at_dtype_get(dtype)->bytes);
+        index[dtype] = ++count;
+    }
+    for (int d = 0; d < AT_DTYPE_COUNT; d++)
+        if (index[d])
+            at_scope_number(&u->scope, "type_wrapped", index[d] - 1, wrapped[d]);
+    at_scope_number(&u->scope, "types_count", -1, count);
+    at_strbuf_printf(&u->types, "%s to %s", at_dtype_get(s->dtype_in)->name, at_dtype_get(s->dtype_out)->name);
+}
+
+/* The conditions under which vectors may be used. */
+static void write_conditions(unit *u, const char *origin)
+{
+    const at_signature *s = &u->kernel->signature;
+    int64_t compute_bytes = s->compute == ACTUNE_F64 ? 8 : 4;
+    int64_t operand_align = u->elements * compute_bytes < 16 ? u->elements * compute_bytes : 16;
+    const char *span = !strcmp(u->walk, "inner") ? "channels" : "inner";
+    if (!s->sums && strcmp(u->walk, "flat"))
+        at_strbuf_printf(&u->aligned, "%s >= %lld", span, (long long)u->elements);
+    at_strbuf_printf(&u->operands_aligned, "head == 0 && channels %% %lld == 0", (long long)u->elements);
+    for (int i = 0; i < s->ports; i++) {
+        const at_port *port = &s->port[i];
+        if (is_element(port))
+            at_strbuf_printf(&u->aligned, "%sis_aligned(%s%s, %lld)", u->aligned.length ? " && " : "", port->name, origin,
+                             (long long)port_alignment(u, port));
+        else if (port->access == AT_ACCESS_CHANNEL && !port->is_output)
+            at_strbuf_printf(&u->operands_aligned, " && is_aligned(%s, %lld)", port->name, (long long)operand_align);
+    }
+    at_scope_number(&u->scope, "operand_align", -1, operand_align);
+    at_scope_text(&u->scope, "aligned", -1, at_strbuf_text(&u->aligned));
+    at_scope_text(&u->scope, "operands_aligned", -1, at_strbuf_text(&u->operands_aligned));
+}
+
+/* Where vectors begin: at `head`, or at the pointers themselves. */
+static void scope_places(unit *u)
+{
+    const at_signature *s = &u->kernel->signature;
+    bool many = knob_number(u->variant, "vectors", 1) > 1, predicated = knob_is(u->variant, "tail", "predicated");
+    bool head = u->elements > 1 && !predicated && !s->sums;
+    bool chunk = s->sums && strcmp(u->walk, "inner");
+    write_conditions(u, head ? " + head" : chunk ? " + begin" : "");
+    at_scope_text(&u->scope, "head_plus", -1, head ? "head + " : "");
+    at_scope_text(&u->scope, "origin_open", -1, head ? "(" : "");
+    at_scope_text(&u->scope, "origin", -1, head ? " + head)" : "");
+    at_scope_text(&u->scope, "column_name", -1, many ? "column_here" : "column");
+    at_scope_text(&u->scope, "channel_name", -1, many ? "channel_here" : "channel");
+    at_scope_text(&u->scope, "offset_name", -1, many ? "offset_here" : "offset");
+    at_scope_text(&u->scope, "store_indent", -1, predicated ? "    " : "");
+    at_scope_text(&u->scope, "finish_flat", -1, !strcmp(u->walk, "flat") ? " (here: the one there is)" : "");
+    at_scope_text(&u->scope, "walk", -1, u->walk);
+    at_scope_text(&u->scope, "first_input", -1, s->port[0].name); /* x */
+    at_scope_number(&u->scope, "first_align", -1, port_alignment(u, &s->port[0]));
+    at_scope_number(&u->scope, "first_bytes", -1, at_dtype_get(s->port[0].dtype)->bytes);
+}
+
+static void scope_port(unit *u, int i, int slot)
+{
+    const at_port *port = &u->kernel->signature.port[i];
+    at_scope *scope = &u->scope;
     bool narrow = *storage[port->dtype].from != 0;
+    int64_t bytes = vector_bytes(u, port);
     at_scope_text(scope, "port_name", i, port->name);
     at_scope_text(scope, "port_kind", i, kind_of(port));
     at_scope_text(scope, "port_type", i, at_dtype_get(port->dtype)->name);
@@ -49,136 +265,119 @@ static void scope_port(at_scope *scope, const at_port *port, int i, int slot)
     at_scope_text(scope, "port_to_end", i, narrow ? ")" : "");
     at_scope_number(scope, "port_scalar", i, port->access == AT_ACCESS_SCALAR);
     at_scope_number(scope, "port_slot", i, slot);
+    at_scope_number(scope, "port_bytes", i, bytes);
+    at_scope_number(scope, "port_load", i, is_wrapped(u, port) && !port->is_output);
+    at_scope_number(scope, "port_store", i, is_wrapped(u, port) && port->is_output);
+    at_scope_number(scope, "port_line_vectors", i, bytes < 128 ? 128 / bytes : 1);
 }
 
-/* "x_value, alpha_value, y_value" and "y_value, dalpha_value". */
-static void list_values(const at_signature *s, int from, at_strbuf *out)
+static void scope_launch(unit *u)
 {
-    for (int i = from; i < s->ports; i++)
-        at_strbuf_printf(out, "%s%s_value", i > from ? ", " : "", s->port[i].name);
+    int64_t block = knob_number(u->variant, "block", 256), vectors = knob_number(u->variant, "vectors", 1);
+    at_strbuf bounds = {0};
+    at_strbuf_printf(&bounds, "%lld", (long long)block);
+    if (!knob_is(u->variant, "min_blocks", "0"))
+        at_strbuf_printf(&bounds, ", %s", at_variant_knob(u->variant, "min_blocks", ""));
+    const char *text = at_arena_strdup(&u->arena, at_strbuf_text(&bounds));
+    at_strbuf_clear(&bounds);
+    u->scope.failed |= !text;
+    at_scope_text(&u->scope, "bounds", -1, text ? text : "");
+    at_scope_number(&u->scope, "sum_rounds", -1, vectors > 1024 / block ? vectors : 1024 / block);
+    at_scope_text(&u->scope, "last_argument", -1,
+                  !u->kernel->signature.sums            ? ""
+                  : knob_is(u->variant, "restrict", "yes") ? ", double *__restrict__ partial"
+                                                           : ", double *partial");
 }
 
-/* The pointers' alignment, for vectors of `elements`. */
-static void aligned_condition(const at_signature *s, at_layout layout, int64_t elements, at_strbuf *out)
+/* A grid's size is the launch's: variants that differ in it alone are one text. */
+static void print_knobs(unit *u)
 {
-    bool any = false;
-    for (int i = 0; i < s->ports; i++) {
-        const at_port *port = &s->port[i];
-        if (port->access != AT_ACCESS_ELEMENT || port->is_sum)
-            continue;
-        at_strbuf_printf(out, "%s(unsigned long long)%s %% %lld == 0", any ? " && " : "", port->name,
-                         (long long)(elements * at_dtype_get(port->dtype)->bytes));
-        any = true;
+    const at_variant *variant = u->variant;
+    for (int i = 0; i < variant->knobs; i++) {
+        bool stride = !strcmp(variant->knob[i].name, "grid") && strcmp(variant->knob[i].value, "exact") != 0;
+        at_strbuf_printf(&u->knobs, "%s%s=%s", i ? " " : "", variant->knob[i].name, stride ? "stride" : variant->knob[i].value);
     }
-    (void)layout;
 }
 
-static int64_t knob_number(const at_variant *variant, const char *name, int64_t fallback)
+static bool has_port(const unit *u, actune_dtype dtype, bool output)
 {
-    const char *text = at_variant_knob(variant, name, NULL);
-    return text ? strtoll(text, NULL, 10) : fallback;
+    bool has = false;
+    for (int i = 0; i < u->kernel->signature.ports; i++)
+        has |= u->kernel->signature.port[i].dtype == dtype && u->kernel->signature.port[i].is_output == output;
+    return has;
 }
 
-int64_t at_cuda_largest_bytes(const at_kernel *kernel)
+static void scope_uses(unit *u, const at_target *target)
 {
-    int64_t largest = 1;
-    for (int i = 0; i < kernel->signature.ports; i++) {
-        const at_port *port = &kernel->signature.port[i];
-        int64_t bytes = at_dtype_get(port->dtype)->bytes;
-        if (port->access == AT_ACCESS_ELEMENT && bytes > largest)
-            largest = bytes;
+    bool ptx = strstr(at_strbuf_text(&u->evaluate), "_approx_") || knob_is(u->variant, "dependent", "yes");
+    for (size_t h = 0; h < sizeof helpers / sizeof *helpers; h++)
+        at_scope_number(&u->scope, helpers[h].flag, -1, strstr(at_strbuf_text(&u->evaluate), helpers[h].word) != NULL);
+    for (int i = 0; i < u->kernel->signature.ports; i++) {
+        const at_port *port = &u->kernel->signature.port[i];
+        ptx |= is_wrapped(u, port) || port->dtype == ACTUNE_F16 || (port->dtype == ACTUNE_BF16 && port->is_output && target->cuda_arch >= 80);
     }
-    return largest;
+    ptx |= !knob_is(u->variant, "copy", "direct");
+    bool lanes = u->kernel->signature.sums && strcmp(u->walk, "inner");
+    for (int i = 0; i < u->kernel->signature.ports; i++)
+        lanes |= u->kernel->signature.port[i].is_sum && u->kernel->signature.port[i].access == AT_ACCESS_SCALAR;
+    at_scope_number(&u->scope, "uses_lanes", -1, lanes);
+    at_scope_number(&u->scope, "uses_f16_in", -1, has_port(u, ACTUNE_F16, false));
+    at_scope_number(&u->scope, "uses_f16_out", -1, has_port(u, ACTUNE_F16, true));
+    at_scope_number(&u->scope, "uses_bf16_in", -1, has_port(u, ACTUNE_BF16, false));
+    at_scope_number(&u->scope, "uses_bf16_out", -1, has_port(u, ACTUNE_BF16, true));
+    at_scope_number(&u->scope, "uses_ptx", -1, ptx);
 }
 
-actune_status at_cuda_geometry_of(const at_kernel *kernel, const at_variant *variant, at_cuda_geometry *geometry)
+static actune_status fill_unit(unit *u, const at_target *target, const char *symbol)
 {
-    int64_t block = knob_number(variant, "block", 256);
-    int64_t elements = knob_number(variant, "vector", 16) / at_cuda_largest_bytes(kernel);
-    *geometry = (at_cuda_geometry){.block = (int)block,
-                                   .items_per_block = block * elements * knob_number(variant, "vectors", 1),
-                                   .grid_stride = !strcmp(at_variant_knob(variant, "grid", "stride"), "stride")};
-    return ACTUNE_OK;
-}
-
-/* Texts that the scope points to; they live as long as the expansion. */
-typedef struct unit {
-    at_scope scope;
-    at_strbuf evaluate, arguments, results, aligned, knobs, types;
-} unit;
-
-static void unit_clear(unit *u)
-{
-    at_strbuf *texts[] = {&u->evaluate, &u->arguments, &u->results, &u->aligned, &u->knobs, &u->types};
-    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
-        at_strbuf_clear(texts[i]);
-    at_scope_clear(&u->scope);
-}
-
-static void scope_types(unit *u, const at_signature *s)
-{
-    bool seen[AT_DTYPE_COUNT] = {false};
-    int count = 0;
-    for (int i = 0; i < s->ports; i++) {
-        actune_dtype dtype = s->port[i].dtype;
-        if (s->port[i].access != AT_ACCESS_ELEMENT || s->port[i].is_sum || seen[dtype])
-            continue;
-        seen[dtype] = true;
-        at_scope_text(&u->scope, "type_name", count, at_dtype_get(dtype)->name);
-        at_scope_text(&u->scope, "type_c", count, storage[dtype].c);
-        at_scope_number(&u->scope, "type_bytes", count, at_dtype_get(dtype)->bytes);
-        count++;
-    }
-    at_scope_number(&u->scope, "types_count", -1, count);
-    at_scope_number(&u->scope, "uses_f16", -1, seen[ACTUNE_F16]);
-    at_scope_number(&u->scope, "uses_bf16", -1, seen[ACTUNE_BF16]);
-    at_strbuf_printf(&u->types, "%s to %s", at_dtype_get(s->dtype_in)->name, at_dtype_get(s->dtype_out)->name);
-}
-
-static actune_status fill_unit(unit *u, const at_kernel *kernel, at_layout layout, const at_variant *variant, const char *symbol)
-{
-    const at_signature *s = &kernel->signature;
+    const at_signature *s = &u->kernel->signature;
     at_scope *scope = &u->scope;
     bool f64 = s->compute == ACTUNE_F64;
-    int64_t elements = knob_number(variant, "vector", 16) / at_cuda_largest_bytes(kernel);
-    AT_TRY(at_emit_cuda_evaluate(kernel, !strcmp(at_variant_knob(variant, "math", "exact"), "fast"), &u->evaluate));
+    AT_TRY(at_emit_cuda_evaluate(u->kernel, at_variant_knob(u->variant, "math", "exact"), &u->evaluate));
     list_values(s, 0, &u->arguments);
     list_values(s, s->inputs, &u->results);
-    aligned_condition(s, layout, elements, &u->aligned);
-    at_variant_print(variant, &u->knobs);
+    print_knobs(u);
     for (int i = 0, slot = 0; i < s->ports; slot += s->port[i++].is_sum)
-        scope_port(scope, &s->port[i], i, slot);
+        scope_port(u, i, slot);
     scope_types(u, s);
-    for (size_t h = 0; h < sizeof helpers / sizeof *helpers; h++)
-        at_scope_number(scope, helpers[h].flag, -1, strstr(at_strbuf_text(&u->evaluate), helpers[h].words[0]) != NULL);
+    scope_words(u);
+    scope_copies(u);
+    scope_hints(u);
+    scope_places(u);
+    scope_launch(u);
+    scope_uses(u, target);
     at_scope_number(scope, "ports", -1, s->ports);
-    at_scope_number(scope, "elements", -1, elements);
+    at_scope_number(scope, "elements", -1, u->elements);
     at_scope_text(scope, "C", -1, f64 ? "double" : "float");
     at_scope_text(scope, "F", -1, f64 ? "" : "f");
     at_scope_text(scope, "symbol", -1, symbol);
-    at_scope_text(scope, "spec", -1, kernel->spec);
-    at_scope_text(scope, "template", -1, variant->template_name);
+    at_scope_text(scope, "spec", -1, u->kernel->spec);
+    at_scope_text(scope, "template", -1, u->variant->template_name);
     at_scope_text(scope, "direction", -1, s->direction == ACTUNE_BACKWARD ? "backward" : "forward");
-    at_scope_text(scope, "restrict", -1, strcmp(at_variant_knob(variant, "restrict", "yes"), "yes") ? "" : "__restrict__ ");
     at_scope_text(scope, "types", -1, at_strbuf_text(&u->types));
     at_scope_text(scope, "knobs", -1, at_strbuf_text(&u->knobs));
     at_scope_text(scope, "evaluate", -1, at_strbuf_text(&u->evaluate));
     at_scope_text(scope, "arguments", -1, at_strbuf_text(&u->arguments));
     at_scope_text(scope, "results", -1, at_strbuf_text(&u->results));
-    at_scope_text(scope, "aligned", -1, at_strbuf_text(&u->aligned));
     return ACTUNE_OK;
 }
 
 actune_status at_emit_cuda(const at_kernel *kernel, at_layout layout, const at_target *target, const at_variant *variant, const char *symbol,
                            bool lines, at_strbuf *source)
 {
-    unit u = {.scope = {0}};
+    static const char *const walks[][2] = {{"cuda/channel_inner", "inner"}, {"cuda/channel_outer", "outer"}};
+    unit u = {.kernel = kernel, .variant = variant, .walk = "flat"};
     at_template_text text;
     AT_TRY(at_template_get(variant->template_name, &text));
+    for (size_t i = 0; i < sizeof walks / sizeof *walks; i++)
+        if (!strcmp(walks[i][0], variant->template_name))
+            u.walk = walks[i][1];
+    u.elements = knob_number(variant, "vector", 16) / at_cuda_largest_bytes(kernel);
+    if (u.elements < 1)
+        return at_fail(ACTUNE_UNSUPPORTED, "vector=%s does not hold one element of every tensor", at_variant_knob(variant, "vector", ""));
     at_scope_kernel(&u.scope, kernel, layout, target);
     at_scope_variant(&u.scope, variant, kernel);
-    /* `restrict` is a knob's name and a text of the templates: fill_unit's value hides the knob's. */
-    actune_status status = fill_unit(&u, kernel, layout, variant, symbol);
+    actune_status status = fill_unit(&u, target, symbol);
     if (!status)
         status = at_template_expand(&text, &u.scope, lines, source);
     unit_clear(&u);

@@ -57,21 +57,23 @@ static const char *const spelling[AT_OP_COUNT] = {
     [AT_OP_GRAD_CLIP] = "{a}",
 };
 
-/* Under the knob math=fast: single instructions of the special-function unit, within the fast accuracy class. */
+/* Under the knob `math`: single instructions of the special-function unit. `ex2` keeps relative accuracy, `tanh` is coarser. */
 static const struct {
+    const char *math;
     at_op op;
     const char *text;
 } fast_spelling[] = {
-    {AT_OP_EXP, "exp_approx_f32({a})"},
-    {AT_OP_TANH, "tanh_approx_f32({a})"},
-    {AT_OP_SIGMOID, "sigmoid_approx_f32({a})"},
-    {AT_OP_DIV, "div_approx_f32({a}, {b})"},
+    {"ex2", AT_OP_EXP, "exp_approx_f32({a})"},          {"ex2", AT_OP_SIGMOID, "sigmoid_approx_f32({a})"},
+    {"ex2", AT_OP_DIV, "div_approx_f32({a}, {b})"},     {"tanh", AT_OP_EXP, "exp_approx_f32({a})"},
+    {"tanh", AT_OP_SIGMOID, "sigmoid_approx_f32({a})"}, {"tanh", AT_OP_DIV, "div_approx_f32({a}, {b})"},
+    {"tanh", AT_OP_TANH, "tanh_approx_f32({a})"},
 };
 
 typedef struct printer {
     const at_kernel *kernel;
     const at_graph *graph;
-    bool f64, fast;
+    bool f64;
+    const char *math;
     int *uses;
     char (*name)[16]; /* of nodes that have one */
     int names;
@@ -96,8 +98,8 @@ static void print_constant(const printer *p, double value)
 
 static const char *spelling_of(const printer *p, at_op op)
 {
-    for (size_t i = 0; p->fast && !p->f64 && i < sizeof fast_spelling / sizeof *fast_spelling; i++)
-        if (fast_spelling[i].op == op)
+    for (size_t i = 0; !p->f64 && i < sizeof fast_spelling / sizeof *fast_spelling; i++)
+        if (fast_spelling[i].op == op && !strcmp(fast_spelling[i].math, p->math))
             return fast_spelling[i].text;
     return spelling[op];
 }
@@ -205,12 +207,12 @@ static void print_head(printer *p)
     at_strbuf_append(p->out, ")\n{\n");
 }
 
-actune_status at_emit_cuda_evaluate(const at_kernel *kernel, bool fast, at_strbuf *out)
+actune_status at_emit_cuda_evaluate(const at_kernel *kernel, const char *math, at_strbuf *out)
 {
     const at_graph *graph = &kernel->graph;
     size_t count = (size_t)graph->count + 1;
     int *height = calloc(count, sizeof *height);
-    printer p = {.kernel = kernel, .graph = graph, .f64 = kernel->signature.compute == ACTUNE_F64, .fast = fast, .out = out};
+    printer p = {.kernel = kernel, .graph = graph, .f64 = kernel->signature.compute == ACTUNE_F64, .math = math, .out = out};
     p.uses = calloc(count, sizeof *p.uses);
     p.name = calloc(count, sizeof *p.name);
     if (!height || !p.uses || !p.name) {

@@ -5,7 +5,7 @@
 #include "kernel.h"
 
 /* Appends `static __device__ __forceinline__ void evaluate(inputs..., outputs by reference)` in the compute type, arguments named after
-   the ports. `fast`: approximate instructions (accuracy class fast). */
-actune_status at_emit_cuda_evaluate(const at_kernel *kernel, bool fast, at_strbuf *out);
+   the ports. `math`: the knob; "ex2" and "tanh" spell some ops as single approximate instructions. */
+actune_status at_emit_cuda_evaluate(const at_kernel *kernel, const char *math, at_strbuf *out);
 
 #endif

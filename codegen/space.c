@@ -1,6 +1,7 @@
 /* The variants of a kernel: all combinations of the knobs that the $require lines admit. */
 #include "generate.h"
 
+#include "../runtime/base/cuda_sm.h"
 #include "emit_cuda.h"
 #include "template.h"
 #include <string.h>
@@ -9,6 +10,7 @@ enum { REQUIRES_MAX = 32 };
 
 typedef struct require_list {
     at_template_line line[REQUIRES_MAX];
+    int last_knob[REQUIRES_MAX]; /* after which knob the line can be answered; -1 at once */
     int count;
 } require_list;
 
@@ -30,16 +32,28 @@ void at_scope_kernel(at_scope *scope, const at_kernel *kernel, at_layout layout,
     at_scope_number(scope, "transcendental", -1, kernel->transcendental);
     at_scope_number(scope, "sums", -1, signature->sums);
     at_scope_text(scope, "class", -1, at_accuracy_name(kernel->accuracy));
+    if (!target->cuda)
+        return;
+    at_cuda_sm sm = at_cuda_sm_get(target->cuda_arch);
+    at_scope_number(scope, "sm_threads", -1, sm.threads);
     at_scope_number(scope, "largest_bytes", -1, at_cuda_largest_bytes(kernel));
+    at_scope_number(scope, "smallest_bytes", -1, at_cuda_smallest_bytes(kernel));
+    at_scope_number(scope, "input_bytes", -1, at_cuda_input_bytes(kernel));
+    at_scope_number(scope, "narrow", -1, at_cuda_narrow(kernel));
+}
+
+static void scope_knob(at_scope *scope, const at_knob_setting *knob, const at_kernel *kernel)
+{
+    at_value width;
+    at_scope_knob(scope, knob->name, knob->value);
+    if (!strcmp(knob->name, "width") && at_expression_eval("width", 5, scope, &width) == ACTUNE_OK)
+        at_scope_number(scope, "lanes", -1, width.number / (kernel->signature.compute == ACTUNE_F64 ? 8 : 4));
 }
 
 void at_scope_variant(at_scope *scope, const at_variant *variant, const at_kernel *kernel)
 {
     for (int i = 0; i < variant->knobs; i++)
-        at_scope_knob(scope, variant->knob[i].name, variant->knob[i].value);
-    at_value width;
-    if (at_expression_eval("width", 5, scope, &width) == ACTUNE_OK)
-        at_scope_number(scope, "lanes", -1, width.number / (kernel->signature.compute == ACTUNE_F64 ? 8 : 4));
+        scope_knob(scope, &variant->knob[i], kernel);
 }
 
 /* A kernel with no per-channel port, or one channel, is a flat one wherever it stands. */
@@ -65,13 +79,57 @@ static actune_status keep_require(void *user, const at_template_line *line)
     return ACTUNE_OK;
 }
 
-static actune_status admitted(const require_list *requires, const at_scope *scope, bool *yes)
+static bool is_word(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+}
+
+/* Whether the expression names the variable; texts in quotes are none. */
+static bool names(const at_template_line *line, const char *name)
+{
+    const char *end = line->rest + line->length;
+    size_t length = strlen(name);
+    bool quoted = false;
+    for (const char *p = line->rest; p < end; p++) {
+        quoted ^= *p == '"';
+        bool starts = !quoted && (p == line->rest || !is_word(p[-1])) && (size_t)(end - p) >= length;
+        if (starts && !memcmp(p, name, length) && (p + length == end || !is_word(p[length])))
+            return true;
+    }
+    return false;
+}
+
+static void order_requires(require_list *requires, const at_knob *knobs, int count)
+{
+    for (int i = 0; i < requires->count; i++) {
+        requires->last_knob[i] = -1;
+        for (int k = 0; k < count; k++)
+            if (names(&requires->line[i], knobs[k].name) ||
+                (!strcmp(knobs[k].name, "width") && names(&requires->line[i], "lanes")))
+                requires->last_knob[i] = k;
+    }
+}
+
+typedef struct walker {
+    const at_kernel *kernel;
+    at_variant *variant;
+    const at_knob *knobs;
+    const require_list *requires;
+    at_scope *scope;
+    actune_status (*visit)(void *user, const at_variant *variant);
+    void *user;
+} walker;
+
+/* The $require lines that can be answered once `knob` has its value. */
+static actune_status admitted(const walker *w, int knob, bool *yes)
 {
     *yes = true;
-    for (int i = 0; i < requires->count && *yes; i++) {
-        const at_template_line *line = &requires->line[i];
+    for (int i = 0; i < w->requires->count && *yes; i++) {
+        const at_template_line *line = &w->requires->line[i];
         at_value value;
-        actune_status status = at_expression_eval(line->rest, line->length, scope, &value);
+        if (w->requires->last_knob[i] != knob)
+            continue;
+        actune_status status = at_expression_eval(line->rest, line->length, w->scope, &value);
         if (status)
             return at_fail_in(status, "%s:%d", line->in->name, line->line);
         *yes = at_value_true(&value);
@@ -79,40 +137,26 @@ static actune_status admitted(const require_list *requires, const at_scope *scop
     return ACTUNE_OK;
 }
 
-/* The next combination, the last knob fastest; `changed`: one that is no launch knob is another now. */
-static bool advance(const at_knob *knobs, int count, int *choice, bool *changed)
+/* All values of the knobs from `knob` on, the last knob fastest. What a $require line forbids is cut off as soon as its knobs are known:
+   the space of a CUDA template is tens of millions of combinations before that. Depth: AT_KNOBS_MAX. */
+static actune_status walk(const walker *w, int knob)
 {
-    *changed = false;
-    for (int i = count - 1; i >= 0; i--) {
-        *changed |= !knobs[i].launch;
-        if (++choice[i] < knobs[i].values)
-            return true;
-        choice[i] = 0;
+    if (knob == w->variant->knobs)
+        return w->visit(w->user, w->variant);
+    const at_knob *own = &w->knobs[knob];
+    int base = w->scope->count;
+    for (int v = 0; v < (own->option ? 1 : own->values); v++) {
+        bool yes;
+        w->variant->knob[knob] = (at_knob_setting){own->name, own->value[v]};
+        scope_knob(w->scope, &w->variant->knob[knob], w->kernel);
+        if (w->scope->failed)
+            return at_fail(ACTUNE_NO_MEMORY, "out of memory while listing variants");
+        actune_status status = admitted(w, knob, &yes);
+        if (!status && yes)
+            status = walk(w, knob + 1);
+        w->scope->count = base;
+        AT_TRY(status);
     }
-    return false;
-}
-
-/* $require lines know nothing of launch knobs. */
-static actune_status walk(const at_kernel *kernel, at_variant *variant, const at_knob *knobs,
-                          const require_list *requires, at_scope *scope,
-                          actune_status (*visit)(void *user, const at_variant *variant), void *user)
-{
-    int choice[AT_KNOBS_MAX] = {0}, base = scope->count;
-    bool yes = false, changed = true;
-    do {
-        for (int i = 0; i < variant->knobs; i++)
-            variant->knob[i] = (at_knob_setting){knobs[i].name, knobs[i].value[choice[i]]};
-        if (changed) {
-            at_scope_variant(scope, variant, kernel);
-            if (scope->failed)
-                return at_fail(ACTUNE_NO_MEMORY, "out of memory while listing variants");
-            actune_status status = admitted(requires, scope, &yes);
-            scope->count = base;
-            AT_TRY(status);
-        }
-        if (yes)
-            AT_TRY(visit(user, variant));
-    } while (advance(knobs, variant->knobs, choice, &changed));
     return ACTUNE_OK;
 }
 
@@ -128,7 +172,12 @@ actune_status at_variant_each(const at_kernel *kernel, at_layout layout, const a
     AT_TRY(at_template_each_line(&text, keep_require, &requires));
     at_scope scope = {0};
     at_scope_kernel(&scope, kernel, layout, target);
-    actune_status status = walk(kernel, &variant, knobs, &requires, &scope, visit, user);
+    order_requires(&requires, knobs, variant.knobs);
+    walker w = {kernel, &variant, knobs, &requires, &scope, visit, user};
+    bool yes;
+    actune_status status = admitted(&w, -1, &yes);
+    if (!status && yes)
+        status = walk(&w, 0);
     at_scope_clear(&scope);
     return status;
 }

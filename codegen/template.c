@@ -269,7 +269,8 @@ static actune_status expand_directive(expander *e, const at_template_line *line,
         return active ? expand_include(e, line) : ACTUNE_OK;
     if (at_template_is(line, "require"))
         return active ? check_require(e, line) : ACTUNE_OK;
-    if (at_template_is(line, "knob") || at_template_is(line, "launch") || at_template_is(line, "#"))
+    if (at_template_is(line, "knob") || at_template_is(line, "launch") || at_template_is(line, "option") ||
+        at_template_is(line, "#"))
         return ACTUNE_OK;
     return at_fail(ACTUNE_SYNTAX, "%s:%d: unknown line '$%.*s'", e->in->name, line->line, (int)line->word_length,
                    line->word);

@@ -53,7 +53,7 @@ actune_status at_template_get(const char *name, at_template_text *text);
    is as before when it returns. */
 actune_status at_template_expand(const at_template_text *text, at_scope *scope, bool lines, at_strbuf *out);
 
-/* Calls `visit` for each `$word rest` line whose word is `word` ("knob", "launch", "require", "fragment"), includes
+/* Calls `visit` for each `$word rest` line whose word is `word` ("knob", "launch", "option", "require", "fragment"), includes
    followed, in order; stops at the first status that is not ACTUNE_OK and returns it. `rest` ends at `rest + length`.
  */
 typedef struct at_template_line {

@@ -32,14 +32,15 @@ static char *next_word(const char **at, const char *end)
 static actune_status add_knob(void *user, const at_template_line *line)
 {
     knob_table *table = user;
-    bool launch = at_template_is(line, "launch");
-    if (!launch && !at_template_is(line, "knob"))
+    bool launch = at_template_is(line, "launch"), option = at_template_is(line, "option");
+    if (!launch && !option && !at_template_is(line, "knob"))
         return ACTUNE_OK;
     if (table->knobs == AT_KNOBS_MAX)
         return at_fail(ACTUNE_SYNTAX, "%s:%d: more than %d knobs", line->in->name, line->line, AT_KNOBS_MAX);
     at_knob *knob = &table->knob[table->knobs++];
     const char *at = line->rest, *end = line->rest + line->length;
     knob->launch = launch;
+    knob->option = option;
     knob->name = next_word(&at, end);
     for (const char *value; (value = next_word(&at, end));) {
         if (knob->values == AT_KNOB_VALUES_MAX)

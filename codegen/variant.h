@@ -11,6 +11,7 @@ typedef struct at_knob {
     const char *value[AT_KNOB_VALUES_MAX];
     int values;
     bool launch; /* a `$launch` line: used when running (threads ...), not in the source */
+    bool option; /* an `$option` line: decided by the caller (in place, how it is launched), never searched */
 } at_knob;
 
 typedef struct at_knob_setting {
@@ -40,7 +41,7 @@ actune_status at_template_knobs(const char *template_name, const at_knob **knobs
 /* The template a kernel in this layout uses on this target, e.g. "cpu/elementwise". */
 const char *at_template_for(const at_kernel *kernel, at_layout layout, const at_target *target);
 
-/* Calls `visit` for each variant of the template that its $require lines admit for this kernel and target, default first; a
+/* Calls `visit` for each variant of the template that its $require lines admit for this kernel and target, default first (options keep their first value); a
    non-OK return of visit ends the walk and is returned. Launch knobs vary fastest: neighbours that
    differ in them alone have the same source. Whether a variant's math reaches the accuracy class shows when it is generated (UNSUPPORTED). */
 actune_status at_variant_each(const at_kernel *kernel, at_layout layout, const at_target *target,

@@ -1,0 +1,141 @@
+/* The space of the CUDA templates: what it holds, what it leaves out, and that NVRTC takes its corners. */
+#include "cuda_text.h"
+
+#include "runtime/base/cuda_sm.h"
+#include "runtime/base/dtype.h"
+
+enum { PICKS_MAX = 256 };
+
+/* Variants that together show every value of every knob, and every copy algorithm with every size. */
+typedef struct picks {
+    at_variant variant[PICKS_MAX];
+    int count, walked;
+    bool seen[5][AT_KNOBS_MAX][AT_KNOB_VALUES_MAX];
+} picks;
+
+static int index_of_value(const at_variant *variant, int knob)
+{
+    const at_knob *knobs;
+    int count;
+    cr_assert_eq(at_template_knobs(variant->template_name, &knobs, &count), ACTUNE_OK);
+    for (int v = 0; v < knobs[knob].values; v++)
+        if (!strcmp(knobs[knob].value[v], variant->knob[knob].value))
+            return v;
+    return 0;
+}
+
+static int copy_of(const at_variant *variant)
+{
+    for (int i = 0; i < variant->knobs; i++)
+        if (!strcmp(variant->knob[i].name, "copy"))
+            return index_of_value(variant, i);
+    return 0;
+}
+
+static bool is_size(const char *knob)
+{
+    return !strcmp(knob, "vector") || !strcmp(knob, "vectors") || !strcmp(knob, "stages") || !strcmp(knob, "grid");
+}
+
+static actune_status pick(void *user, const at_variant *variant)
+{
+    picks *p = user;
+    int copy = copy_of(variant), fresh = 0;
+    p->walked++;
+    for (int i = 0; i < variant->knobs; i++) {
+        bool *seen = &p->seen[is_size(variant->knob[i].name) ? copy : 0][i][index_of_value(variant, i)];
+        fresh += !*seen;
+        *seen = true;
+    }
+    if (!fresh)
+        return ACTUNE_OK;
+    cr_assert_lt(p->count, PICKS_MAX);
+    p->variant[p->count++] = *variant;
+    return ACTUNE_OK;
+}
+
+static void pick_all(const at_kernel *kernel, at_layout layout, int arch, picks *p)
+{
+    at_target target = {.cuda = true, .cuda_arch = arch};
+    *p = (picks){.count = 0};
+    cr_assert_eq(at_variant_each(kernel, layout, &target, pick, p), ACTUNE_OK, "%s", actune_last_error());
+}
+
+static void compile(const at_kernel *kernel, at_layout layout, int arch, const at_variant *variant)
+{
+    at_strbuf source = {0}, knobs = {0};
+    at_nvrtc_output output;
+    at_variant_print(variant, &knobs);
+    cr_assert_eq(make_text(kernel, layout, arch, variant, &source), ACTUNE_OK, "%s", actune_last_error());
+    actune_status status = at_nvrtc_compile(at_strbuf_text(&source), "kernel.cu", arch, true, &output);
+    if (status != ACTUNE_UNSUPPORTED) { /* an NVRTC that is older than the architecture */
+        cr_assert_eq(status, ACTUNE_OK, "sm_%d, %s, %s: %s\n%s", arch, kernel->spec, at_strbuf_text(&knobs), actune_last_error(),
+                     at_strbuf_text(&source));
+        cr_assert(!strstr(output.log, "warning"), "sm_%d, %s, %s: %s", arch, kernel->spec, at_strbuf_text(&knobs), output.log);
+        at_nvrtc_output_clear(&output);
+    }
+    at_strbuf_clear(&source);
+    at_strbuf_clear(&knobs);
+}
+
+typedef struct corner {
+    const char *spec;
+    at_layout layout;
+    actune_dtype in, out;
+    int arch;
+    const char *gradient[2]; /* backward where there is one */
+} corner;
+
+static const corner corners[] = {
+    {"bias | silu | clip(0, 10)", AT_LAYOUT_CHANNEL_INNER, ACTUNE_F16, ACTUNE_F16, 80, {NULL}},
+    {"[accuracy=fast] tanh", AT_LAYOUT_FLAT, ACTUNE_BF16, ACTUNE_F32, 90, {NULL}},
+    {"scale_shift | add | relu", AT_LAYOUT_CHANNEL_OUTER, ACTUNE_F32, ACTUNE_F32, 100, {NULL}},
+    {"relu", AT_LAYOUT_FLAT, ACTUNE_F64, ACTUNE_F64, 120, {NULL}},
+    {"swish(beta=learn)", AT_LAYOUT_FLAT, ACTUNE_F16, ACTUNE_F32, 90, {"beta"}},
+    {"bias | prelu(alpha=learn)", AT_LAYOUT_CHANNEL_INNER, ACTUNE_BF16, ACTUNE_BF16, 100, {"bias", "alpha"}},
+    {"scale_shift | relu", AT_LAYOUT_CHANNEL_OUTER, ACTUNE_F32, ACTUNE_F32, 80, {"scale", "shift"}},
+    {"scale_shift | relu", AT_LAYOUT_CHANNEL_INNER, ACTUNE_F64, ACTUNE_F64, 120, {"scale", "shift"}},
+};
+
+static void make_corner(const corner *c, at_kernel *kernel)
+{
+    const char *gradients[] = {c->gradient[0], c->gradient[1]};
+    at_kernel_request request = {c->gradient[0] ? ACTUNE_BACKWARD : ACTUNE_FORWARD, c->in, c->out, gradients,
+                                 !!c->gradient[0] + !!c->gradient[1]};
+    make_kernel(c->spec, request, kernel);
+}
+
+/* Every variant of the walk can be generated; its space is of a size that a search can hold. */
+Test(cuda_space, every_pick_has_text, .timeout = 60)
+{
+    static picks p;
+    for (size_t i = 0; i < sizeof corners / sizeof *corners; i++) {
+        at_kernel kernel;
+        make_corner(&corners[i], &kernel);
+        pick_all(&kernel, corners[i].layout, corners[i].arch, &p);
+        printf("%s: %d variants, %d picked\n", corners[i].spec, p.walked, p.count);
+        cr_assert(p.walked > 20 && p.walked < 60000, "%s: %d variants", corners[i].spec, p.walked);
+        for (int v = 0; v < p.count; v++) {
+            at_strbuf text = {0};
+            cr_assert_eq(make_text(&kernel, corners[i].layout, corners[i].arch, &p.variant[v], &text), ACTUNE_OK, "%s", actune_last_error());
+            cr_assert_not(strstr(at_strbuf_text(&text), "$"), "a template's line is left over:\n%s", at_strbuf_text(&text));
+            at_strbuf_clear(&text);
+        }
+        at_kernel_clear(&kernel);
+    }
+}
+
+Test(cuda_space, corners_compile, .timeout = 600)
+{
+    static picks p;
+    if (!have_nvrtc())
+        return;
+    for (size_t i = 0; i < sizeof corners / sizeof *corners; i++) {
+        at_kernel kernel;
+        make_corner(&corners[i], &kernel);
+        pick_all(&kernel, corners[i].layout, corners[i].arch, &p);
+        for (int v = 0; v < p.count; v++)
+            compile(&kernel, corners[i].layout, corners[i].arch, &p.variant[v]);
+        at_kernel_clear(&kernel);
+    }
+}
