@@ -1,11 +1,8 @@
 /* CUDA text: what it says, and that NVRTC takes every built-in for several architectures (where NVRTC is there). */
-#include "codegen/emit_cuda.h"
-#include "runtime/backend/nvrtc.h"
+#include "cuda_text.h"
 #include "runtime/base/dtype.h"
 
-#include <criterion/criterion.h>
-#include <stdio.h>
-#include <string.h>
+#include <stdlib.h>
 
 static at_spec spec;
 static at_kernel kernel;
@@ -58,14 +55,100 @@ Test(cuda_text, sums)
     at_strbuf_clear(&text);
 }
 
-static bool have_nvrtc(void)
+/* ACTUNE_GOLDEN=write writes them anew. */
+Test(cuda_text, goldens)
 {
-    int major, minor;
-    const char *path;
-    if (at_nvrtc_version(&major, &minor, &path) == ACTUNE_OK)
-        return true;
-    printf("skipped: %s\n", actune_last_error());
-    return false;
+    static const struct {
+        const char *file, *spec;
+        at_layout layout;
+        actune_dtype in, out;
+        const char *gradient;
+        const char *knobs;
+    } goldens[] = {
+        {"cuda_relu_f32.cu", "relu", AT_LAYOUT_FLAT, ACTUNE_F32, ACTUNE_F32, NULL, ""},
+        {"cuda_gelu_tanh_fast_bf16.cu", "[accuracy=fast] gelu_tanh", AT_LAYOUT_FLAT, ACTUNE_BF16, ACTUNE_BF16, NULL,
+         "math=ex2 vectors=2 tail=predicated min_blocks=4 block=128"},
+        {"cuda_bias_silu_clip_rows_f16.cu", "bias | silu | clip(0, 10)", AT_LAYOUT_CHANNEL_INNER, ACTUNE_F16, ACTUNE_F16, NULL,
+         "vectors=4 grid=wave load=no_allocate store=cs"},
+        {"cuda_scale_shift_planes_ring.cu", "scale_shift | add | relu", AT_LAYOUT_CHANNEL_OUTER, ACTUNE_F32, ACTUNE_F32, NULL,
+         "copy=bulk stages=4 grid=x2"},
+        {"cuda_mul_async_in_place.cu", "silu | mul", AT_LAYOUT_FLAT, ACTUNE_F16, ACTUNE_F16, NULL,
+         "copy=async stages=2 grid=x4 restrict=no dependent=yes"},
+        {"cuda_prelu_gradient.cu", "prelu(alpha=learn)", AT_LAYOUT_FLAT, ACTUNE_F16, ACTUNE_F16, "alpha", "vectors=2"},
+        {"cuda_bias_gradient_rows.cu", "bias | relu", AT_LAYOUT_CHANNEL_INNER, ACTUNE_F32, ACTUNE_F32, "bias", "vectors=4"},
+    };
+    const char *mode = getenv("ACTUNE_GOLDEN");
+    for (size_t i = 0; i < sizeof goldens / sizeof *goldens; i++) {
+        static char golden[1 << 16];
+        char path[512];
+        at_variant variant;
+        at_strbuf text = {0};
+        const char *gradients[] = {goldens[i].gradient};
+        at_kernel_request request = {goldens[i].gradient ? ACTUNE_BACKWARD : ACTUNE_FORWARD, goldens[i].in, goldens[i].out, gradients,
+                                     goldens[i].gradient != NULL};
+        make_kernel(goldens[i].spec, request, &kernel);
+        make_variant(&kernel, goldens[i].layout, 90, goldens[i].knobs, &variant);
+        cr_assert_eq(make_text(&kernel, goldens[i].layout, 90, &variant, &text), ACTUNE_OK, "%s", actune_last_error());
+        at_kernel_clear(&kernel);
+        snprintf(path, sizeof path, "%s/tests/golden/%s", ACTUNE_SOURCE_DIR, goldens[i].file);
+        if (mode && !strcmp(mode, "write")) {
+            FILE *out = fopen(path, "w");
+            cr_assert(out && fputs(at_strbuf_text(&text), out) >= 0 && fclose(out) == 0);
+        }
+        FILE *in = fopen(path, "r");
+        cr_assert(in, "no %s", path);
+        golden[fread(golden, 1, sizeof golden - 1, in)] = 0;
+        fclose(in);
+        cr_expect(!strcmp(golden, at_strbuf_text(&text)), "%s has changed:\n%s", goldens[i].file, at_strbuf_text(&text));
+        at_strbuf_clear(&text);
+    }
+}
+
+/* What a variant must not have: read-only loads of data that may change, an access before the previous grid is done. */
+Test(cuda_text, options)
+{
+    at_kernel_request request = {ACTUNE_FORWARD, ACTUNE_F32, ACTUNE_F32, NULL, 0};
+    at_variant variant;
+    make_kernel("prelu(alpha=learn)", request, &kernel);
+    static const char *const coherent[] = {"restrict=no load=no_allocate", "dependent=yes load=evict_first", "restrict=no copy=async grid=x2 stages=2"};
+    for (int i = 0; i < 3; i++) {
+        at_strbuf text = {0};
+        make_variant(&kernel, AT_LAYOUT_FLAT, 90, coherent[i], &variant);
+        cr_assert_eq(make_text(&kernel, AT_LAYOUT_FLAT, 90, &variant, &text), ACTUNE_OK, "%s", actune_last_error());
+        const char *all = at_strbuf_text(&text), *wait = strstr(all, "    wait_for_previous_grid();");
+        cr_expect_null(strstr(all, "__restrict__"), "%s", all);
+        cr_expect_null(strstr(all, "global.nc"), "%s", all);
+        if (i == 1)
+            cr_expect(wait && wait < strstr(all, "alpha[0]"), "alpha is read before the wait:\n%s", all);
+        at_strbuf_clear(&text);
+    }
+    static const char *const refused[] = {"restrict=no load=nc", "dependent=yes load=nc", "copy=async", "copy=bulk vector=8", "vector=32"};
+    for (int i = 0; i < 5; i++) {
+        at_strbuf text = {0};
+        make_variant(&kernel, AT_LAYOUT_FLAT, 90, refused[i], &variant);
+        cr_expect_eq(make_text(&kernel, AT_LAYOUT_FLAT, 90, &variant, &text), ACTUNE_UNSUPPORTED, "%s", refused[i]);
+        at_strbuf_clear(&text);
+    }
+    at_kernel_clear(&kernel);
+}
+
+/* Launches of one text have one source, so one compile and one binary. */
+Test(cuda_text, grids_share_their_text)
+{
+    at_kernel_request request = {ACTUNE_FORWARD, ACTUNE_F32, ACTUNE_F32, NULL, 0};
+    at_strbuf text[3] = {{0}};
+    static const char *const settings[] = {"grid=wave", "grid=x8", "grid=exact"};
+    make_kernel("relu", request, &kernel);
+    for (int i = 0; i < 3; i++) {
+        at_variant variant;
+        make_variant(&kernel, AT_LAYOUT_FLAT, 90, settings[i], &variant);
+        cr_assert_eq(make_text(&kernel, AT_LAYOUT_FLAT, 90, &variant, &text[i]), ACTUNE_OK);
+    }
+    cr_expect_str_eq(at_strbuf_text(&text[0]), at_strbuf_text(&text[1]));
+    cr_expect_str_neq(at_strbuf_text(&text[0]), at_strbuf_text(&text[2]));
+    for (int i = 0; i < 3; i++)
+        at_strbuf_clear(&text[i]);
+    at_kernel_clear(&kernel);
 }
 
 static void compile(const char *text, at_kernel_request request, at_layout layout, int arch)

@@ -1,0 +1,160 @@
+// Made by actune from templates/cuda/channel_inner: bias | silu | clip(0, 10) (forward, f16 to f16)
+// block=256 vector=16 vectors=4 grid=stride copy=direct stages=1 load=no_allocate store=cs min_blocks=0 tail=peeled math=exact restrict=yes dependent=no
+/* One instruction each; the tests' CPU emulation brings its own. */
+#ifndef ACTUNE_EMULATED
+struct __align__(16) bytes_16 {
+    unsigned int word[4];
+};
+
+static __device__ __forceinline__ bytes_16 load_16(const void *from)
+{
+    bytes_16 to;
+    asm volatile("ld.global.nc.L1::no_allocate.v4.u32 {%0, %1, %2, %3}, [%4];" : "=r"(to.word[0]), "=r"(to.word[1]), "=r"(to.word[2]), "=r"(to.word[3]) : "l"(from));
+    return to;
+}
+
+static __device__ __forceinline__ void store_16(void *to, bytes_16 from)
+{
+    asm volatile("st.global.cs.v4.u32 [%0], {%1, %2, %3, %4};" ::"l"(to), "r"(from.word[0]), "r"(from.word[1]), "r"(from.word[2]), "r"(from.word[3]) : "memory");
+}
+
+static __device__ __forceinline__ float from_f16(unsigned short bits)
+{
+    float value;
+    asm("cvt.f32.f16 %0, %1;" : "=f"(value) : "h"(bits));
+    return value;
+}
+
+static __device__ __forceinline__ unsigned short to_f16(float value)
+{
+    unsigned short bits;
+    asm("cvt.rn.f16.f32 %0, %1;" : "=h"(bits) : "f"(value));
+    return bits;
+}
+
+#endif
+
+/* The larger; NaN if either is; the first at a tie, so that -0 stays. */
+static __device__ __forceinline__ float nan_max_f32(float a, float b)
+{
+    return a < b || b != b ? b : a;
+}
+
+/* exp(-|x|) cannot overflow; both ends keep their relative accuracy. */
+static __device__ __forceinline__ float sigmoid_f32(float x)
+{
+    const float e = expf(-fabsf(x));
+    return (x < 0 ? e : 1) / (1 + e);
+}
+
+static __device__ __forceinline__ bool is_aligned(const void *pointer, int bytes)
+{
+    return (unsigned long long)pointer % bytes == 0;
+}
+
+/* Elements of `bytes` bytes up to the next multiple of `align`. */
+static __device__ __forceinline__ int elements_to_border(const void *pointer, int align, int bytes)
+{
+    return (int)(-(unsigned long long)pointer % align) / bytes;
+}
+
+/* Without a 64-bit division where 32 bits hold it. */
+static __device__ __forceinline__ int remainder_of(long long i, int n)
+{
+    return i >> 32 ? (int)(i % n) : (int)((unsigned int)i % (unsigned int)n);
+}
+
+/* i modulo n, for i < 2 n. */
+static __device__ __forceinline__ int wrap(int i, int n)
+{
+    return i >= n ? i - n : i;
+}
+
+/* 8 elements of f16 as they lie in memory. */
+union __align__(16) f16x8 {
+    unsigned short v[8];
+    bytes_16 bytes;
+};
+
+/* 8 channels of an operand. */
+struct __align__(16) operandx8 {
+    float v[8];
+};
+
+static __device__ __forceinline__ void evaluate(float x, float bias, float &y)
+{
+    const float t0 = x + bias;
+    const float t1 = nan_max_f32(t0, -3.4028235e+38f) * sigmoid_f32(t0);
+    y = (t1 < 0.0f) ? 0.0f : ((t1 > 10.0f) ? 10.0f : t1);
+}
+
+extern "C" __global__ void __launch_bounds__(256) kernel(
+    const unsigned short *__restrict__ x,
+    const float *__restrict__ bias,
+    unsigned short *__restrict__ y,
+    long long rows, int channels)
+{
+    const long long n = rows * channels;
+    /* `head` elements up to a vector's border, then `full` vectors; the rest, or all where pointers disagree, one by one. */
+    const long long head = elements_to_border(x, 16, 2);
+    const bool aligned = channels >= 8 && is_aligned(x + head, 16) && is_aligned(y + head, 16);
+    const long long full = aligned && n > head ? (n - head) / 8 : 0;
+    const f16x8 *const x_vectors = (const f16x8 *)(x + head);
+    f16x8 *const y_vectors = (f16x8 *)(y + head);
+    const long long step = (long long)gridDim.x * 1024;
+    long long first = (long long)blockIdx.x * 1024 + threadIdx.x;
+    /* The column of a thread's vectors is carried along instead of divided anew. */
+    int column = remainder_of(head + first * 8, channels);
+    const int vector_columns = 2048 % channels;
+    const int step_columns = remainder_of(step * 8, channels);
+    const bool operands_aligned = head == 0 && channels % 8 == 0 && is_aligned(bias, 16);
+    for (; first < full; first += step) {
+        f16x8 x_in[4];
+#pragma unroll
+        for (int k = 0; k < 4; k++) {
+            const long long v = first + k * 256;
+            if (v < full) {
+                x_in[k].bytes = load_16(&x_vectors[v]);
+            }
+        }
+        int column_here = column;
+#pragma unroll
+        for (int k = 0; k < 4; k++) {
+            const long long v = first + k * 256;
+            if (v >= full)
+                break;
+            operandx8 bias_here;
+            if (operands_aligned) {
+                bias_here = *(const operandx8 *)(bias + column_here);
+            } else {
+#pragma unroll
+                for (int e = 0; e < 8; e++) {
+                    const int c = wrap(column_here + e, channels);
+                    bias_here.v[e] = bias[c];
+                }
+            }
+            f16x8 y_out;
+#pragma unroll
+            for (int e = 0; e < 8; e++) {
+                const float x_value = from_f16(x_in[k].v[e]);
+                const float bias_value = bias_here.v[e];
+                float y_value;
+                evaluate(x_value, bias_value, y_value);
+                y_out.v[e] = to_f16(y_value);
+            }
+            store_16(&y_vectors[v], y_out.bytes);
+            column_here = wrap(column_here + vector_columns, channels);
+        }
+        column = wrap(column + step_columns, channels);
+    }
+#pragma unroll 1
+    for (long long r = (long long)blockIdx.x * 256 + threadIdx.x; r < n - full * 8; r += (long long)gridDim.x * 256) {
+        const long long i = r < head || full == 0 ? r : r + full * 8;
+        const int c = remainder_of(i, channels);
+        const float x_value = from_f16(x[i]);
+        const float bias_value = bias[c];
+        float y_value;
+        evaluate(x_value, bias_value, y_value);
+        y[i] = to_f16(y_value);
+    }
+}
