@@ -73,7 +73,7 @@ static actune_status print_knob_values(const at_variant *variant)
         printf("  %-9s", knobs[i].name);
         for (int v = 0; v < knobs[i].values; v++)
             printf(" %s", knobs[i].value[v]);
-        printf("%s (default here: %s)\n", knobs[i].launch ? "  when running" : "",
+        printf("%s (default here: %s)\n", knobs[i].launch ? "  when running" : knobs[i].option ? "  never searched" : "",
                at_variant_knob(variant, knobs[i].name, "-"));
     }
     return ACTUNE_OK;

@@ -41,7 +41,7 @@ static const char *kind_of(const at_port *port)
 static void list_values(const at_signature *s, int from, at_strbuf *out)
 {
     for (int i = from; i < s->ports; i++)
-        at_strbuf_printf(out, "%s%s_value", i > from ? ", " : "", s->port[i].name);
+        at_strbuf_printf(out, "%s%s%s_value", i > from ? ", " : "", s->port[i].name, at_cuda_suffix(s->port[i].name));
 }
 
 static int64_t knob_number(const at_variant *variant, const char *name, int64_t fallback)
@@ -217,10 +217,11 @@ static void write_conditions(unit *u, const char *origin)
     for (int i = 0; i < s->ports; i++) {
         const at_port *port = &s->port[i];
         if (is_element(port))
-            at_strbuf_printf(&u->aligned, "%sis_aligned(%s%s, %lld)", u->aligned.length ? " && " : "", port->name, origin,
-                             (long long)port_alignment(u, port));
+            at_strbuf_printf(&u->aligned, "%sis_aligned(%s%s%s, %lld)", u->aligned.length ? " && " : "", port->name,
+                             at_cuda_suffix(port->name), origin, (long long)port_alignment(u, port));
         else if (port->access == AT_ACCESS_CHANNEL && !port->is_output)
-            at_strbuf_printf(&u->operands_aligned, " && is_aligned(%s, %lld)", port->name, (long long)operand_align);
+            at_strbuf_printf(&u->operands_aligned, " && is_aligned(%s%s, %lld)", port->name, at_cuda_suffix(port->name),
+                             (long long)operand_align);
     }
     at_scope_number(&u->scope, "operand_align", -1, operand_align);
     at_scope_text(&u->scope, "aligned", -1, at_strbuf_text(&u->aligned));
@@ -249,13 +250,24 @@ static void scope_places(unit *u)
     at_scope_number(&u->scope, "first_bytes", -1, at_dtype_get(s->port[0].dtype)->bytes);
 }
 
+/* A text that is made here; clears it. */
+static void scope_copy(unit *u, const char *name, int index, at_strbuf *made)
+{
+    const char *text = at_arena_strdup(&u->arena, at_strbuf_text(made));
+    u->scope.failed |= !text || made->failed;
+    at_scope_text(&u->scope, name, index, text ? text : "");
+    at_strbuf_clear(made);
+}
+
 static void scope_port(unit *u, int i, int slot)
 {
     const at_port *port = &u->kernel->signature.port[i];
     at_scope *scope = &u->scope;
     bool narrow = *storage[port->dtype].from != 0;
     int64_t bytes = vector_bytes(u, port);
-    at_scope_text(scope, "port_name", i, port->name);
+    at_strbuf name = {0};
+    at_strbuf_printf(&name, "%s%s", port->name, at_cuda_suffix(port->name));
+    scope_copy(u, "port_name", i, &name);
     at_scope_text(scope, "port_kind", i, kind_of(port));
     at_scope_text(scope, "port_type", i, at_dtype_get(port->dtype)->name);
     at_scope_text(scope, "port_c", i, storage[port->dtype].c);
@@ -278,10 +290,7 @@ static void scope_launch(unit *u)
     at_strbuf_printf(&bounds, "%lld", (long long)block);
     if (!knob_is(u->variant, "min_blocks", "0"))
         at_strbuf_printf(&bounds, ", %s", at_variant_knob(u->variant, "min_blocks", ""));
-    const char *text = at_arena_strdup(&u->arena, at_strbuf_text(&bounds));
-    at_strbuf_clear(&bounds);
-    u->scope.failed |= !text;
-    at_scope_text(&u->scope, "bounds", -1, text ? text : "");
+    scope_copy(u, "bounds", -1, &bounds);
     at_scope_number(&u->scope, "sum_rounds", -1, vectors > 1024 / block ? vectors : 1024 / block);
     at_scope_text(&u->scope, "last_argument", -1,
                   !u->kernel->signature.sums            ? ""

@@ -69,6 +69,19 @@ static const struct {
     {"tanh", AT_OP_TANH, "tanh_approx_f32({a})"},
 };
 
+const char *at_cuda_suffix(const char *port_name)
+{
+    static const char *const plain[] = {"x", "y", "bias", "scale", "shift", "add", "mul", "alpha", "beta"};
+    for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)
+        for (int gradient = 0; gradient < 2; gradient++) {
+            size_t length = strlen(plain[i]);
+            const char *name = port_name + (gradient && port_name[0] == 'd');
+            if (!strncmp(name, plain[i], length) && strspn(name + length, "0123456789") == strlen(name + length))
+                return "";
+        }
+    return "_operand";
+}
+
 typedef struct printer {
     const at_kernel *kernel;
     const at_graph *graph;
@@ -114,7 +127,8 @@ static void print_expression(printer *p, const at_node *node)
         return;
     }
     if (node->op == AT_OP_INPUT) {
-        at_strbuf_append(p->out, p->kernel->signature.port[node->index].name);
+        const char *name = p->kernel->signature.port[node->index].name;
+        at_strbuf_printf(p->out, "%s%s", name, at_cuda_suffix(name));
         return;
     }
     const char *text = spelling_of(p, node->op);
@@ -203,7 +217,8 @@ static void print_head(printer *p)
     const char *type = p->f64 ? "double" : "float";
     at_strbuf_append(p->out, "static __device__ __forceinline__ void evaluate(");
     for (int i = 0; i < s->ports; i++)
-        at_strbuf_printf(p->out, s->port[i].is_output ? "%s%s &%s" : "%s%s %s", i ? ", " : "", type, s->port[i].name);
+        at_strbuf_printf(p->out, "%s%s %s%s%s", i ? ", " : "", type, s->port[i].is_output ? "&" : "", s->port[i].name,
+                         at_cuda_suffix(s->port[i].name));
     at_strbuf_append(p->out, ")\n{\n");
 }
 
@@ -227,7 +242,8 @@ actune_status at_emit_cuda_evaluate(const at_kernel *kernel, const char *math, a
                 print_statement(&p, i);
         }
         for (int k = 0; k < graph->outputs; k++) {
-            at_strbuf_printf(out, "    %s = ", kernel->signature.port[kernel->signature.inputs + k].name);
+            const char *name = kernel->signature.port[kernel->signature.inputs + k].name;
+            at_strbuf_printf(out, "    %s%s = ", name, at_cuda_suffix(name));
             size_t start = out->length;
             print_node(&p, graph->output[k]);
             end_statement(&p, start);

@@ -61,12 +61,31 @@ static void pick_all(const at_kernel *kernel, at_layout layout, int arch, picks 
     cr_assert_eq(at_variant_each(kernel, layout, &target, pick, p), ACTUNE_OK, "%s", actune_last_error());
 }
 
+/* Variants that differ in their launch alone are one text. */
+static bool was_compiled(const char *text)
+{
+    static at_hash done[1024];
+    static int count;
+    at_hash hash = at_hash_text(text);
+    for (int i = 0; i < count; i++)
+        if (!strcmp(done[i].hex, hash.hex))
+            return true;
+    cr_assert_lt(count, 1024);
+    done[count++] = hash;
+    return false;
+}
+
 static void compile(const at_kernel *kernel, at_layout layout, int arch, const at_variant *variant)
 {
     at_strbuf source = {0}, knobs = {0};
     at_nvrtc_output output;
     at_variant_print(variant, &knobs);
     cr_assert_eq(make_text(kernel, layout, arch, variant, &source), ACTUNE_OK, "%s", actune_last_error());
+    if (was_compiled(at_strbuf_text(&source))) {
+        at_strbuf_clear(&source);
+        at_strbuf_clear(&knobs);
+        return;
+    }
     actune_status status = at_nvrtc_compile(at_strbuf_text(&source), "kernel.cu", arch, true, &output);
     if (status != ACTUNE_UNSUPPORTED) { /* an NVRTC that is older than the architecture */
         cr_assert_eq(status, ACTUNE_OK, "sm_%d, %s, %s: %s\n%s", arch, kernel->spec, at_strbuf_text(&knobs), actune_last_error(),
@@ -76,6 +95,18 @@ static void compile(const at_kernel *kernel, at_layout layout, int arch, const a
     }
     at_strbuf_clear(&source);
     at_strbuf_clear(&knobs);
+}
+
+/* What no walk sets. */
+static void kernel_options(const at_kernel *kernel, at_layout layout, int arch)
+{
+    at_variant variant;
+    make_variant(kernel, layout, arch, "restrict=no", &variant);
+    compile(kernel, layout, arch, &variant);
+    if (arch < 90)
+        return;
+    make_variant(kernel, layout, arch, "dependent=yes", &variant);
+    compile(kernel, layout, arch, &variant);
 }
 
 typedef struct corner {
@@ -125,17 +156,34 @@ Test(cuda_space, every_pick_has_text, .timeout = 60)
     }
 }
 
-Test(cuda_space, corners_compile, .timeout = 600)
+static void compile_corners(size_t first, size_t end)
 {
     static picks p;
     if (!have_nvrtc())
         return;
-    for (size_t i = 0; i < sizeof corners / sizeof *corners; i++) {
+    for (size_t i = first; i < end; i++) {
         at_kernel kernel;
         make_corner(&corners[i], &kernel);
         pick_all(&kernel, corners[i].layout, corners[i].arch, &p);
         for (int v = 0; v < p.count; v++)
             compile(&kernel, corners[i].layout, corners[i].arch, &p.variant[v]);
+        kernel_options(&kernel, corners[i].layout, corners[i].arch);
         at_kernel_clear(&kernel);
     }
+}
+
+/* Processes of their own: they run side by side. */
+Test(cuda_space, operand_corners_compile, .timeout = 600)
+{
+    compile_corners(0, 1);
+}
+
+Test(cuda_space, forward_corners_compile, .timeout = 600)
+{
+    compile_corners(1, 4);
+}
+
+Test(cuda_space, sum_corners_compile, .timeout = 600)
+{
+    compile_corners(4, sizeof corners / sizeof *corners);
 }

@@ -3,6 +3,7 @@
 #include "runtime/base/dtype.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 static at_spec spec;
 static at_kernel kernel;
@@ -130,6 +131,36 @@ Test(cuda_text, options)
         at_strbuf_clear(&text);
     }
     at_kernel_clear(&kernel);
+}
+
+/* A user's parameter may be called like a variable of the template or a word of C++. */
+Test(cuda_text, names_of_users, .timeout = 60)
+{
+    char file[64], spec_text[160];
+    snprintf(file, sizeof file, "/tmp/actune_test_names_%d.c", (int)getpid());
+    snprintf(spec_text, sizeof spec_text, "@%s:act(head=learn, full=learn, t0=learn)", file);
+    FILE *out = fopen(file, "w");
+    cr_assert(out && fputs("float act(float x, float head, float full, float t0) { return x > 0 ? x * head : x * full + t0; }\n", out) >= 0);
+    fclose(out);
+    at_kernel_request request = {ACTUNE_BACKWARD, ACTUNE_F32, ACTUNE_F32, (const char *const[]){"head"}, 1};
+    static at_spec parsed;
+    at_strbuf text = {0};
+    at_variant variant;
+    at_nvrtc_output output;
+    if (at_spec_parse(spec_text, &parsed) == ACTUNE_OK) { /* libclang is there */
+        cr_assert_eq(at_kernel_lower(&parsed, &request, &kernel), ACTUNE_OK, "%s", actune_last_error());
+        at_spec_clear(&parsed);
+        make_variant(&kernel, AT_LAYOUT_FLAT, 90, "", &variant);
+        cr_assert_eq(make_text(&kernel, AT_LAYOUT_FLAT, 90, &variant, &text), ACTUNE_OK, "%s", actune_last_error());
+        has(&text, "*__restrict__ head_operand");
+        if (have_nvrtc()) {
+            cr_assert_eq(at_nvrtc_compile(at_strbuf_text(&text), "kernel.cu", 90, true, &output), ACTUNE_OK, "%s", actune_last_error());
+            at_nvrtc_output_clear(&output);
+        }
+        at_kernel_clear(&kernel);
+        at_strbuf_clear(&text);
+    }
+    remove(file);
 }
 
 /* Launches of one text have one source, so one compile and one binary. */
