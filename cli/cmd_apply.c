@@ -184,9 +184,23 @@ static actune_status shape_of(const apply_options *options, const npy_array *x, 
     return status;
 }
 
+/* A spec that is wrong is said before files are looked for. */
+static actune_status check_spec(const char *text)
+{
+    at_spec *spec = calloc(1, sizeof *spec);
+    if (!spec)
+        return at_fail(ACTUNE_NO_MEMORY, "out of memory");
+    actune_status status = at_spec_parse(text, spec);
+    if (!status)
+        at_spec_clear(spec);
+    free(spec);
+    return status;
+}
+
 static actune_status apply(apply_options *options, actune_context *context, npy_array *x, apply_run *run)
 {
     cli_request *request = &options->request;
+    AT_TRY(check_spec(request->spec));
     AT_TRY(npy_read(options->input, request->dtype_in, x));
     if (!request->dtype_given)
         request->dtype_in = request->dtype_out = x->dtype;

@@ -74,7 +74,5 @@ long double at_op_eval(at_op op, long double a, long double b, long double c);
 /* Evaluates node by node in long double with libm (the reference of the fitter and of tests). values: graph->count. A truth
    value is 0 or 1. ROUND is the identity here; STRETCH is not allowed (NaN). */
 void at_graph_eval(const at_graph *graph, const long double *inputs, long double *values);
-/* One operation of it (neither CONSTANT nor INPUT), arguments beyond the op's are not looked at. */
-long double at_op_eval(at_op op, long double a, long double b, long double c);
 
 #endif

@@ -274,6 +274,16 @@ actune_status at_device_read(const char *root, at_isa isa, int processors, int f
     return ACTUNE_OK;
 }
 
+/* No more of a last-level cache than this for each processor of ours: the rest serves others. */
+static const int64_t CACHE_PER_PROCESSOR = (int64_t)32 << 20;
+
+int64_t at_cache_bound(const at_device *device)
+{
+    int64_t share = CACHE_PER_PROCESSOR * (device->processors > 0 ? device->processors : 1);
+    int64_t last = device->l3_bytes > 0 ? device->l3_bytes : device->l2_bytes;
+    return last > 0 && last < share ? last : share;
+}
+
 actune_status at_device_get(const char *name, at_device *device)
 {
     at_isa isa;

@@ -22,4 +22,8 @@ actune_status at_device_get(const char *name, at_device *device);
    first: for tests with the files of other machines. */
 actune_status at_device_read(const char *root, at_isa isa, int processors, int first, at_device *device);
 
+/* Bytes of the last-level cache that this process can count on (shared machines report all of it): what a launch touches beyond
+   them is met cold. The tuner's regimes and the dispatch table's agree through it. */
+int64_t at_cache_bound(const at_device *device);
+
 #endif

@@ -50,8 +50,7 @@ static bool find_layout(const char *name, at_layout *layout)
    (MEASURING: the default regime of a size). */
 static bool is_regime_of_size(const at_device *device, const at_store_workload *workload)
 {
-    int64_t cache = device->l3_bytes > 0 ? device->l3_bytes : device->l2_bytes;
-    bool beyond = cache > 0 && workload->size_bucket < 60 && (INT64_C(8) << workload->size_bucket) > cache;
+    bool beyond = workload->size_bucket < 60 && (INT64_C(8) << workload->size_bucket) > at_cache_bound(device);
     return beyond == (strcmp(workload->regime, "cold") == 0);
 }
 

@@ -10,7 +10,6 @@
 
 #define REGION_NS 20e3
 #define MEMORY_MAX ((int64_t)1 << 30)
-#define CACHE_PER_PROCESSOR ((int64_t)32 << 20)
 
 enum { COLD_FACTOR = 5, ALIGNMENT = 64, FILL_PERIOD = 65521, REPEATS_MAX = 1 << 20, COPIES_MIN = 4, COPIES_MAX = 64 };
 
@@ -55,13 +54,6 @@ double at_timer_resolution_ns(void)
 }
 
 /* --- what a workload is --- */
-
-int64_t at_cache_bound(const at_device *device)
-{
-    int64_t share = CACHE_PER_PROCESSOR * (device->processors > 0 ? device->processors : 1);
-    int64_t last = device->l3_bytes > 0 ? device->l3_bytes : device->l2_bytes;
-    return last > 0 && last < share ? last : share;
-}
 
 static int64_t port_bytes(const at_port *port, actune_shape shape)
 {

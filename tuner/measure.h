@@ -24,8 +24,6 @@ typedef struct at_bench_request {
     int64_t seed;
 } at_bench_request;
 
-/* What of the last-level cache a process can count on: shared machines report all of it. */
-int64_t at_cache_bound(const at_device *device);
 /* Bytes that one launch reads and writes. */
 int64_t at_workload_bytes(const at_signature *signature, actune_shape shape);
 bool at_workload_is_cold(const at_signature *signature, actune_shape shape, const at_device *device);

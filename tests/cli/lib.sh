@@ -21,7 +21,7 @@ refused() {
     "$@" >"$work/out" 2>"$work/err"
     got=$?
     if [ "$got" -ne "$status" ] || ! grep -qE -- "$pattern" "$work/err"; then
-        echo "FAILED: wanted status $status and '$pattern', got $got: $*"; cat "$work/err"; failures=$((failures + 1))
+        echo "FAILED: wanted status $status and '$pattern', got $got: $*"; cat "$work/out" "$work/err"; failures=$((failures + 1))
     fi
 }
 finish() {

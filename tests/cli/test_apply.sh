@@ -95,4 +95,6 @@ refused 1 'could not be written' "$actune" apply relu --input x.npy --output no-
 head -c 200 x.npy >cut.npy
 refused 1 'promises' "$actune" apply relu --input cut.npy --output y.npy
 ok 'a failed run leaves the old output' cmp y.npy before.npy
+refused 1 'gelu_tahn' "$actune" apply 'gelu_tahn' --input missing.npy --output y.npy
+! grep -q missing.npy "$work/err" || { echo 'FAILED: the file was looked for before the spec was read'; failures=$((failures + 1)); }
 finish
