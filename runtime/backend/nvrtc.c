@@ -76,8 +76,28 @@ static bool try_pattern(const char *pattern)
     return loaded;
 }
 
+/* Below a folder that the environment names. */
+static bool try_below(const char *variable, const char *rest)
+{
+    char pattern[1024];
+    const char *folder = getenv(variable);
+    if (!folder || folder[0] != '/' || snprintf(pattern, sizeof pattern, "%s/%s", folder, rest) >= (int)sizeof pattern)
+        return false;
+    return try_pattern(pattern);
+}
+
 static void load(void)
 {
+    static const struct {
+        const char *variable, *rest;
+    } below[] = {
+        {"CUDA_HOME", "lib*/libnvrtc.so*"},
+        {"CUDA_PATH", "lib*/libnvrtc.so*"},
+        {"CONDA_PREFIX", "lib/libnvrtc.so*"},
+        {"VIRTUAL_ENV", "lib/python3*/site-packages/nvidia/*/lib/libnvrtc.so*"},
+        {"CONDA_PREFIX", "lib/python3*/site-packages/nvidia/*/lib/libnvrtc.so*"},
+        {"HOME", ".local/lib/python3*/site-packages/nvidia/*/lib/libnvrtc.so*"},
+    };
     static const char *const patterns[] = {
         "/usr/local/cuda/lib64/libnvrtc.so*", "/usr/local/cuda/lib/libnvrtc.so*", "/usr/local/cuda-*/lib*/libnvrtc.so*",
         "/usr/lib/*-linux-gnu/libnvrtc.so*", "/usr/lib/python3*/*-packages/nvidia/*/lib/libnvrtc.so*",
@@ -90,6 +110,9 @@ static void load(void)
     }
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (try_library(names[i]))
+            return;
+    for (size_t i = 0; i < sizeof below / sizeof *below; i++)
+        if (try_below(below[i].variable, below[i].rest))
             return;
     for (size_t i = 0; i < sizeof patterns / sizeof *patterns; i++)
         if (try_pattern(patterns[i]))
@@ -127,6 +150,19 @@ static actune_status check_arch(int arch)
             return ACTUNE_OK;
     return at_fail(ACTUNE_UNSUPPORTED, "sm_%d is unknown to NVRTC %d.%d (%s), which knows sm_%d to sm_%d", arch, nvrtc.major,
                    nvrtc.minor, nvrtc.path, known[0], known[count - 1]);
+}
+
+actune_status at_nvrtc_newest(int arch, int *newest)
+{
+    int known[64], count = 0;
+    *newest = 0;
+    AT_TRY(need());
+    if (nvrtc.arch_count(&count) || count < 1 || count > 64 || nvrtc.archs(known))
+        return at_fail(ACTUNE_UNSUPPORTED, "NVRTC %d.%d (%s) does not say which architectures it knows", nvrtc.major, nvrtc.minor, nvrtc.path);
+    for (int i = 0; i < count; i++)
+        if (known[i] <= arch && known[i] > *newest)
+            *newest = known[i];
+    return *newest ? ACTUNE_OK : check_arch(arch);
 }
 
 /* Fetches a text or binary by its size and content functions. */

@@ -22,4 +22,7 @@ void at_nvrtc_output_clear(at_nvrtc_output *output);
 /* "13.0" of the NVRTC in use and the file it came from; DEVICE when there is none. */
 actune_status at_nvrtc_version(int *major, int *minor, const char **path);
 
+/* The newest architecture that this NVRTC knows and that is no newer than `arch`; UNSUPPORTED when there is none. */
+actune_status at_nvrtc_newest(int arch, int *newest);
+
 #endif
