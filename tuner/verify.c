@@ -117,6 +117,8 @@ static void call_cut(const at_launch *launch, void *const *ports)
 static actune_status call_kernel(run *one)
 {
     at_launch launch;
+    if (one->target->run)
+        return one->target->run(one->target->run_user, one->of->shape, one->port);
     AT_TRY(at_launch_init(&launch, one->signature, one->reference->layout, one->of->shape,
                           one->how == MANNER_THREADS ? 3 : 1));
     launch.function = one->target->function;
@@ -301,7 +303,7 @@ static bool is_wanted(const run *one)
 {
     switch (one->how) {
     case MANNER_CUT: /* with sums, chunks are the pieces: the launch cuts them */
-        return one->signature->sums == 0 && one->of->elements > 1;
+        return one->signature->sums == 0 && one->of->elements > 1 && !one->target->run;
     case MANNER_THREADS:
         return one->target->pool && one->of->elements >= 8192 && one->of->values != AT_VALUES_EXHAUSTIVE;
     case MANNER_IN_PLACE:

@@ -32,6 +32,9 @@ typedef struct at_verify_target {
     void (*interpret)(const void *kernel, at_layout layout, const actune_slice *slice);
     const void *interpret_kernel;
     at_pool *pool;
+    /* Another machine runs it: called with the ports of one case (the first output may be an input's memory) instead of the above. */
+    actune_status (*run)(void *user, actune_shape shape, void *const *port);
+    void *run_user;
 } at_verify_target;
 
 /* Runs the function on every case of the reference: aligned and misaligned by 1 to 3 elements, in slices cut at odd

@@ -1,0 +1,139 @@
+/* Included before the text of a CUDA kernel that is compiled for the CPU: CUDA's words, and functions of the same names as those
+   that templates/cuda/ptx.cu.in leaves out under ACTUNE_EMULATED. What they do together is in emulator.c. */
+#include <math.h>
+
+#define ACTUNE_EMULATED 1
+#define __device__
+#define __global__
+#define __forceinline__ inline
+#define __restrict__ /* every kernel is also run in place */
+#define __launch_bounds__(...)
+#define __align__(n) __attribute__((aligned(n)))
+/* One block runs at a time; the section is poisoned before each. */
+#define __shared__ static __attribute__((section("emu_shared")))
+
+struct emu_index {
+    int x;
+};
+extern "C" {
+extern emu_index threadIdx, blockIdx, blockDim, gridDim;
+void emu_barrier(int line);
+double emu_shuffle_down(unsigned mask, double value, int apart, int line);
+void emu_copy_async(void *to, const void *from, int bytes);
+void emu_copy_commit(void);
+void emu_copy_wait(int newest);
+void emu_barrier_init(unsigned long long *barrier, int arrivals);
+void emu_barrier_expect(unsigned long long *barrier, int bytes);
+void emu_barrier_wait(unsigned long long *barrier, unsigned phase);
+void emu_copy_bulk(void *to, const void *from, int bytes, unsigned long long *barrier);
+void emu_misaligned(const void *address, int bytes);
+float emu_from_f16(unsigned short bits);
+unsigned short emu_to_f16(float value);
+unsigned short emu_to_bf16(float value);
+extern char __start_emu_shared __attribute__((weak)), __stop_emu_shared __attribute__((weak));
+/* So that the section is there in every unit, and the emulator finds it. */
+__attribute__((section("emu_shared"), used)) inline long emu_shared_anchor = 0;
+void emu_shared_bounds(char **begin, char **end)
+{
+    *begin = &__start_emu_shared;
+    *end = &__stop_emu_shared;
+}
+}
+
+#define __syncthreads() emu_barrier(__LINE__)
+#define __shfl_down_sync(mask, value, apart) emu_shuffle_down(mask, value, apart, __LINE__)
+
+static inline float __int_as_float(int bits)
+{
+    float value;
+    __builtin_memcpy(&value, &bits, 4);
+    return value;
+}
+
+static inline int __float_as_int(float value)
+{
+    int bits;
+    __builtin_memcpy(&bits, &value, 4);
+    return bits;
+}
+
+static inline double __longlong_as_double(long long bits)
+{
+    double value;
+    __builtin_memcpy(&value, &bits, 8);
+    return value;
+}
+
+static inline long long __double_as_longlong(double value)
+{
+    long long bits;
+    __builtin_memcpy(&bits, &value, 8);
+    return bits;
+}
+
+/* Written into every vector struct of a kernel (unit.c): copies look at both addresses. */
+#define EMU_CHECKED(NAME, N)                     \
+    NAME() = default;                            \
+    NAME(const NAME &from)                       \
+    {                                            \
+        *this = from;                            \
+    }                                            \
+    NAME &operator=(const NAME &from)            \
+    {                                            \
+        emu_misaligned(this, N);                 \
+        emu_misaligned(&from, N);                \
+        __builtin_memcpy(this, &from, sizeof *this); \
+        return *this;                            \
+    }
+
+#define EMU_BYTES(N)                                                          \
+    struct __align__(N) bytes_##N {                                           \
+        unsigned int word[N / 4];                                             \
+    };                                                                        \
+    static inline bytes_##N load_##N(const void *from)                        \
+    {                                                                         \
+        bytes_##N to;                                                         \
+        emu_misaligned(from, N);                                              \
+        __builtin_memcpy(&to, from, N);                                       \
+        return to;                                                            \
+    }                                                                         \
+    static inline void store_##N(void *to, bytes_##N from)                    \
+    {                                                                         \
+        emu_misaligned(to, N);                                                \
+        __builtin_memcpy(to, &from, N);                                       \
+    }                                                                         \
+    static inline void copy_async_##N(void *to_shared, const void *from)      \
+    {                                                                         \
+        emu_misaligned(from, N);                                              \
+        emu_misaligned(to_shared, N);                                         \
+        emu_copy_async(to_shared, from, N);                                   \
+    }
+EMU_BYTES(4)
+EMU_BYTES(8)
+EMU_BYTES(16)
+EMU_BYTES(32)
+
+static inline void prefetch_l2(const void *) {}
+static inline void copy_async_commit() { emu_copy_commit(); }
+static inline void copy_async_wait_0() { emu_copy_wait(0); }
+static inline void copy_async_wait_1() { emu_copy_wait(1); }
+static inline void copy_async_wait_3() { emu_copy_wait(3); }
+static inline void barrier_init(unsigned long long *barrier, int arrivals) { emu_barrier_init(barrier, arrivals); }
+static inline void barrier_init_fence() {}
+static inline void barrier_expect(unsigned long long *barrier, int bytes) { emu_barrier_expect(barrier, bytes); }
+static inline void barrier_wait(unsigned long long *barrier, unsigned phase) { emu_barrier_wait(barrier, phase); }
+static inline void copy_bulk(void *to, const void *from, int bytes, unsigned long long *barrier) { emu_copy_bulk(to, from, bytes, barrier); }
+static inline void wait_for_previous_grid() {}
+static inline void let_next_grid_start() {}
+
+/* As coarse as the instructions may be: ex2 and rcp lose 2 bits and 1, tanh is right to 2^-16 (NUMERICS.md); .ftz flushes. */
+static inline float emu_coarse(float value, int bits_lost)
+{
+    return fabsf(value) < 0x1p-126f ? value * 0 : isfinite(value) ? __int_as_float(__float_as_int(value) & ~0 << bits_lost) : value;
+}
+static inline float exp2_approx_f32(float x) { return emu_coarse(exp2f(emu_coarse(x, 0)), 2); }
+static inline float rcp_approx_f32(float x) { return emu_coarse(1 / emu_coarse(x, 0), 1); }
+static inline float tanh_approx_f32(float x) { return emu_coarse(tanhf(x), 7); }
+static inline float from_f16(unsigned short bits) { return emu_from_f16(bits); }
+static inline unsigned short to_f16(float value) { return emu_to_f16(value); }
+static inline unsigned short to_bf16(float value) { return emu_to_bf16(value); } /* sm_80 and newer */

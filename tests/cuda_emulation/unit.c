@@ -1,0 +1,211 @@
+#include "unit.h"
+
+#include "runtime/backend/cpu.h"
+#include "runtime/base/chunk.h"
+#include "runtime/base/dtype.h"
+
+#include <dlfcn.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+extern char **environ;
+
+enum { SMS = 3, RESIDENT = 2 }; /* of the emulated device: few, so that grids stride */
+
+static actune_status compile(const char *clang, const char *text, const char *object)
+{
+    char shim[1024];
+    snprintf(shim, sizeof shim, "%s/tests/cuda_emulation/shim.h", ACTUNE_SOURCE_DIR);
+    char *arguments[] = {(char *)clang,  "-x",           "c++",         "-std=c++14", "-O1",   "-fPIC",        "-shared",
+                         "-w",           "-nostdlib++",  "-fno-exceptions", "-ffp-contract=off", "-fsanitize=alignment",
+                         "-fsanitize-trap=all", "-include", shim,       (char *)text, "-lm",   "-o",           (char *)object, NULL};
+    pid_t child;
+    int status;
+    if (posix_spawn(&child, clang, NULL, NULL, arguments, environ) || waitpid(child, &status, 0) < 0)
+        return at_fail(ACTUNE_IO, "%s could not be started", clang);
+    return status == 0 ? ACTUNE_OK : at_fail(ACTUNE_COMPILE, "%s did not compile", text);
+}
+
+/* Vector structs check the alignment of what they are copied from and to: compilers only check scalars. */
+static void write_checked(FILE *file, const char *source)
+{
+    static const char start[] = "struct __align__(";
+    for (const char *at; (at = strstr(source, start)); ) {
+        int align = 0, used = 0;
+        char name[64] = "";
+        if (sscanf(at + sizeof start - 1, "%d) %63[A-Za-z0-9_] {%n", &align, name, &used) != 2 || !used) {
+            used = 0;
+            name[0] = 0;
+        }
+        const char *end = at + sizeof start - 1 + used;
+        fwrite(source, 1, (size_t)(end - source), file);
+        if (name[0])
+            fprintf(file, " EMU_CHECKED(%s, %d)", name, align);
+        source = end;
+    }
+    fputs(source, file);
+}
+
+actune_status emu_unit_build(const char *source, emu_unit *unit)
+{
+    const at_compiler *compiler;
+    char folder[] = "/tmp/actune-emulation-XXXXXX", text[64], object[64];
+    *unit = (emu_unit){0};
+    AT_TRY(at_compiler_get(&compiler));
+    if (!compiler->is_clang)
+        return at_fail(ACTUNE_UNSUPPORTED, "the emulation needs clang");
+    if (!mkdtemp(folder))
+        return at_fail(ACTUNE_IO, "no scratch folder");
+    snprintf(text, sizeof text, "%s/kernel.cpp", folder);
+    snprintf(object, sizeof object, "%s/kernel.so", folder);
+    FILE *file = fopen(text, "w");
+    if (file)
+        write_checked(file, source);
+    if (!file || ferror(file) || fclose(file))
+        return at_fail(ACTUNE_IO, "%s could not be written", text);
+    AT_TRY(compile(compiler->path, text, object)); /* the source stays for whoever looks into it */
+    unit->handle = dlopen(object, RTLD_NOW | RTLD_LOCAL);
+    remove(text);
+    remove(object);
+    rmdir(folder);
+    if (!unit->handle)
+        return at_fail(ACTUNE_IO, "%s", dlerror());
+    void (*bounds)(char **, char **);
+    *(void **)&bounds = dlsym(unit->handle, "emu_shared_bounds");
+    bounds(&unit->shared_begin, &unit->shared_end);
+    return ACTUNE_OK;
+}
+
+void emu_unit_close(emu_unit *unit)
+{
+    if (unit->handle)
+        dlclose(unit->handle);
+    *unit = (emu_unit){0};
+}
+
+actune_status emu_kernel_find(const emu_unit *unit, const at_kernel *kernel, at_layout layout, const at_variant *variant, const char *symbol,
+                              emu_kernel *made)
+{
+    char finish[160];
+    *made = (emu_kernel){.unit = unit, .kernel = kernel, .layout = layout};
+    AT_TRY(at_cuda_geometry_of(kernel, variant, &made->geometry));
+    snprintf(finish, sizeof finish, "%s_finish", symbol);
+    made->function = dlsym(unit->handle, symbol);
+    made->finish = dlsym(unit->handle, finish);
+    if (!made->function || (kernel->signature.sums && !made->finish))
+        return at_fail(ACTUNE_NOT_FOUND, "%s is missing", symbol);
+    return ACTUNE_OK;
+}
+
+/* --- a launch --- */
+
+typedef struct run {
+    emu_buffer buffer[AT_PORTS_MAX], partial;
+    char *port[AT_PORTS_MAX];
+    size_t bytes[AT_PORTS_MAX];
+} run;
+
+static actune_status copy_in(const at_signature *signature, actune_shape shape, void *const *port, run *r)
+{
+    for (int p = 0; p < signature->ports; p++) {
+        r->bytes[p] = (size_t)at_port_count(&signature->port[p], shape) * (size_t)at_dtype_get(signature->port[p].dtype)->bytes;
+        for (int other = 0; other < p; other++)
+            if (port[other] == port[p])
+                r->port[p] = r->port[other];
+        if (r->port[p])
+            continue;
+        r->buffer[p] = emu_buffer_make(r->bytes[p] + 64, 0);
+        if (!r->buffer[p].data)
+            return at_fail(ACTUNE_NO_MEMORY, "no memory to emulate in");
+        size_t room = r->bytes[p] + 64, off = ((uintptr_t)port[p] - (uintptr_t)r->buffer[p].data) % 64;
+        memset(r->buffer[p].data, 0xff, room);
+        r->port[p] = (char *)r->buffer[p].data + off;
+        if (off + r->bytes[p] + 64 <= room)
+            r->port[p] += 64;
+        if (r->bytes[p])
+            memcpy(r->port[p], port[p], r->bytes[p]);
+    }
+    return ACTUNE_OK;
+}
+
+static void put(emu_launch *launch, intptr_t value)
+{
+    launch->argument[launch->arguments++] = value;
+}
+
+static void put_extent(emu_launch *launch, at_layout layout, actune_shape shape)
+{
+    if (layout == AT_LAYOUT_FLAT) {
+        put(launch, shape.outer * shape.channels * shape.inner);
+        return;
+    }
+    put(launch, layout == AT_LAYOUT_CHANNEL_INNER ? shape.outer : shape.outer * shape.channels);
+    put(launch, shape.channels);
+    if (layout == AT_LAYOUT_CHANNEL_OUTER)
+        put(launch, shape.inner);
+}
+
+static const char *launch_main(const emu_kernel *k, actune_shape shape, run *r)
+{
+    const at_signature *signature = &k->kernel->signature;
+    emu_launch launch = {.function = k->function, .block = k->geometry.block, .order = k->order,
+                         .shared_begin = k->unit->shared_begin, .shared_end = k->unit->shared_end};
+    launch.grid = (int)at_cuda_blocks(k->kernel, k->layout, shape, &k->geometry, SMS, RESIDENT);
+    for (int p = 0; p < signature->ports; p++)
+        if (!signature->port[p].is_sum)
+            put(&launch, (intptr_t)r->port[p]);
+    put_extent(&launch, k->layout, shape);
+    if (signature->sums)
+        put(&launch, (intptr_t)r->partial.data);
+    return emu_run(&launch);
+}
+
+static const char *launch_finish(const emu_kernel *k, actune_shape shape, run *r)
+{
+    const at_signature *signature = &k->kernel->signature;
+    at_chunk_plan plan = at_chunk_plan_of(signature, k->layout, shape);
+    emu_launch launch = {.function = k->finish, .block = k->geometry.block, .order = k->order,
+                         .shared_begin = k->unit->shared_begin, .shared_end = k->unit->shared_end};
+    launch.grid = (int)at_cuda_finish_blocks(k->kernel, k->layout, shape);
+    for (int p = 0; p < signature->ports; p++)
+        if (signature->port[p].is_sum)
+            put(&launch, (intptr_t)r->port[p]);
+    put(&launch, (intptr_t)r->partial.data);
+    put(&launch, plan.chunks);
+    put(&launch, k->layout == AT_LAYOUT_FLAT ? 1 : shape.channels);
+    put(&launch, k->layout == AT_LAYOUT_FLAT ? plan.chunks : k->layout == AT_LAYOUT_CHANNEL_INNER ? 0 : plan.chunks_per_plane);
+    return emu_run(&launch);
+}
+
+actune_status emu_kernel_run(void *user, actune_shape shape, void *const *port)
+{
+    emu_kernel *k = user;
+    const at_signature *signature = &k->kernel->signature;
+    run r = {0};
+    actune_status status = copy_in(signature, shape, port, &r);
+    if (!status && signature->sums) {
+        at_chunk_plan plan = at_chunk_plan_of(signature, k->layout, shape);
+        size_t bytes = (size_t)plan.chunks * (size_t)plan.slots * sizeof(double);
+        r.partial = emu_buffer_make(bytes, 0);
+        if (r.partial.data)
+            memset(r.partial.data, 0xff, bytes);
+    }
+    if (!status)
+        k->fault = launch_main(k, shape, &r);
+    if (!status && !k->fault && signature->sums)
+        k->fault = launch_finish(k, shape, &r);
+    k->order = (k->order + 1) % EMU_ORDERS;
+    for (int p = 0; p < signature->ports; p++)
+        if (!status && !k->fault && r.bytes[p])
+            memcpy(port[p], r.port[p], r.bytes[p]);
+    for (int p = 0; p < signature->ports; p++)
+        emu_buffer_free(&r.buffer[p]);
+    emu_buffer_free(&r.partial);
+    if (k->fault)
+        return at_fail(ACTUNE_INTERNAL, "%s", k->fault);
+    return status;
+}
