@@ -82,10 +82,14 @@ static actune_status open_immutable(at_store *store)
     return open_as(store, name, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI);
 }
 
+/* A connection that may not write cannot remove the log's files that SQLite makes for any reader of a WAL database; so it may, but for
+   what it is asked: query_only. A file that may not be written SQLite opens read-only by itself. */
 static actune_status open_for_reading(at_store *store)
 {
-    AT_TRY(open_as(store, store->path, SQLITE_OPEN_READONLY));
-    actune_status status = check_schema(store);
+    AT_TRY(open_as(store, store->path, SQLITE_OPEN_READWRITE));
+    actune_status status = at_store_exec(store, "PRAGMA query_only = ON", "opening");
+    if (!status)
+        status = check_schema(store);
     int code = sqlite3_errcode(store->db) & 0xff;
     if (status != ACTUNE_IO || (code != SQLITE_CANTOPEN && code != SQLITE_READONLY))
         return status;

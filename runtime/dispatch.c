@@ -195,16 +195,34 @@ static bool known(const at_candidate *candidates, int count, const at_table_matc
     return false;
 }
 
-int at_dispatch_find(const at_dispatch *dispatch, const at_table_key *key, at_candidate *candidates)
+/* Streaming stores pay out of place alone: in place the line was just read. */
+static bool is_borrowable(const char *variant)
 {
-    int count = 0;
+    return strstr(variant, "store=stream") == NULL;
+}
+
+static int add_matches(const at_dispatch *dispatch, const at_table_key *key, bool borrowed, at_candidate *candidates,
+                       int count)
+{
     for (int kin = 0; kin < KIN_COUNT; kin++) {
         at_table_match match[MATCHES_PER_TABLE];
         int found = at_table_find(&dispatch->table[kin], key, match, MATCHES_PER_TABLE);
-        for (int i = 0; i < found && count < AT_CANDIDATES_MAX; i++)
-            if (!known(candidates, count, &match[i]))
-                candidates[count++] =
-                    (at_candidate){match[i].variant, match[i].source_hash, tier_of((kinship)kin, match[i].fit)};
+        for (int i = 0; i < found && count < AT_CANDIDATES_MAX; i++) {
+            if (known(candidates, count, &match[i]) || (borrowed && !is_borrowable(match[i].variant)))
+                continue;
+            const char *tier = borrowed ? "out of place" : tier_of((kinship)kin, match[i].fit);
+            candidates[count++] = (at_candidate){match[i].variant, match[i].source_hash, tier};
+        }
     }
     return count;
+}
+
+int at_dispatch_find(const at_dispatch *dispatch, const at_table_key *key, at_candidate *candidates)
+{
+    int count = add_matches(dispatch, key, false, candidates, 0);
+    if (!key->in_place)
+        return count;
+    at_table_key elsewhere = *key;
+    elsewhere.in_place = false;
+    return add_matches(dispatch, &elsewhere, true, candidates, count);
 }

@@ -36,7 +36,7 @@ double at_dtype_max(actune_dtype dtype)
 
 /* Results below the least normal number are not asked for outside the exact class: making them costs up to three times
  * the speed. */
-#define FLUSHED_F32 0x1p-125L
+#define FLUSHED_F32 0x1p-126L
 
 /* --- static analysis, once a kernel --- */
 

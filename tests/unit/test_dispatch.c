@@ -88,7 +88,7 @@ Test(dispatch, tiers_from_the_database)
     put_device(store, "cpu-twin", "Model A", "x86-64-v4");
     put_device(store, "cpu-cousin", "Model B", "x86-64-v4");
     put_device(store, "cpu-stranger", "Model A", "x86-64-v2");
-    at_hash k = hash("kernel"), lonely = hash("lonely"), foreign = hash("foreign"), s1 = hash("1"), s2 = hash("2"),
+    at_hash k = hash("kernel"), lonely = hash("lonely"), foreign = hash("foreign"), both = hash("both"), s1 = hash("1"), s2 = hash("2"),
             s3 = hash("3");
     const winner winners[] = {
         {"cpu-self", k.hex, "own 14", s1.hex, "flat", 14, 0, 0, false, NULL},
@@ -100,6 +100,9 @@ Test(dispatch, tiers_from_the_database)
         {"cpu-twin", k.hex, "twin 14", s1.hex, "flat", 14, 0, 0, false, NULL},
         {"cpu-cousin", k.hex, "own 14", s1.hex, "flat", 14, 0, 0, false, NULL},
         {"cpu-cousin", lonely.hex, "cousin 20", s1.hex, "flat", 20, 0, 0, false, NULL},
+        {"cpu-self", both.hex, "own store=stream", s1.hex, "flat", 14, 0, 0, false, NULL},
+        {"cpu-self", both.hex, "own store=plain", s1.hex, "flat", 20, 0, 0, false, NULL},
+        {"cpu-twin", both.hex, "twin in place", s1.hex, "flat", 14, 0, 0, true, NULL},
         {"cpu-stranger", foreign.hex, "stranger 20", s1.hex, "flat", 20, 0, 0, false, NULL},
     };
     for (size_t i = 0; i < sizeof winners / sizeof *winners; i++)
@@ -129,7 +132,16 @@ Test(dispatch, tiers_from_the_database)
     key.kernel = foreign;
     cr_assert_eq(at_dispatch_find(dispatch, &key, c), 0, "another ISA level is never used");
     key = (at_table_key){.kernel = k, .size_bucket = 14, .in_place = true};
-    cr_assert_eq(at_dispatch_find(dispatch, &key, c), 0);
+    count = at_dispatch_find(dispatch, &key, c);
+    cr_assert(count == 4 && !strcmp(c[0].variant, "own 14") && !strcmp(c[0].tier, "out of place"));
+    key.kernel = both;
+    count = at_dispatch_find(dispatch, &key, c);
+    cr_assert_eq(count, 2, "%d: streaming stores are not borrowed", count);
+    cr_assert(!strcmp(c[0].variant, "twin in place") && !strcmp(c[0].tier, "same model"), "in place comes first");
+    cr_assert(!strcmp(c[1].variant, "own store=plain") && !strcmp(c[1].tier, "out of place"));
+    key.in_place = false;
+    cr_assert_eq(at_dispatch_find(dispatch, &key, c), 2, "nothing is borrowed the other way");
+    cr_assert_str_eq(c[0].variant, "own store=stream");
     at_dispatch_free(dispatch);
 
     OK(at_dispatch_load("", &device, &dispatch));

@@ -191,6 +191,33 @@ static void check_read_only(void)
     CHECK(!chmod(path, 0600) && !chmod(in_root("ro"), 0700));
 }
 
+/* A reader that is the last one takes the log's files with it; a reader beside a writer leaves them. */
+static void check_nothing_left(void)
+{
+    const char *path = in_root("left.db");
+    make_ours(path);
+    image before = take_image(path);
+    at_store *store = open_store(path, AT_STORE_READ), *writer;
+    CHECK(count_choices(store, NULL, NULL) == 60);
+    CHECK(at_store_begin(store) == ACTUNE_INVALID_ARGUMENT, "what is opened for reading is not written");
+    at_store_close(store);
+    image after = take_image(path);
+    CHECK(before.files == after.files, "%d files were left beside the database", after.files - before.files);
+    CHECK(before.size == after.size && !memcmp(before.bytes, after.bytes, before.size));
+    free(after.bytes);
+    writer = open_store(path, AT_STORE_WRITE);
+    CHECK(at_store_begin(writer) == ACTUNE_OK);
+    store = open_store(path, AT_STORE_READ);
+    CHECK(count_choices(store, NULL, NULL) == 60, "a reader does not wait for a writer");
+    at_store_close(store);
+    CHECK(at_store_commit(writer) == ACTUNE_OK && count_choices(writer, NULL, NULL) == 60);
+    at_store_close(writer);
+    after = take_image(path);
+    CHECK(before.files == after.files);
+    free(before.bytes);
+    free(after.bytes);
+}
+
 static void check_mounts(void)
 {
     const char *path = in_root("mount/x.db");
@@ -220,6 +247,7 @@ static void check_mounts(void)
 Test(store_files, read_only, .init = setup, .fini = remove_root)
 {
     in_child("mounts", check_mounts);
+    in_child("nothing left", check_nothing_left);
     in_child("read-only", check_read_only);
 }
 

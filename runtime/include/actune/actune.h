@@ -128,7 +128,8 @@ typedef struct actune_plan_info {
     const char *spec;       /* canonical text */
     const char *kernel;     /* identity: hash of the lowered graph and types */
     const char *variant;    /* template and knobs, or "interpreter" */
-    const char *tier;       /* "exact", "nearest size", "other layout", "same model", "same capability", "default", "interpreter" */
+    const char *tier;       /* "exact", "nearest size", "other layout", "same model", "same capability", "out of place" (an in-place
+                                plan runs what won out of place), "default", "interpreter" */
     const char *binary;     /* the loaded file, "" when interpreted */
     const char *note;       /* what a person should know (no compiler found, cache on a noexec mount ...), else "" */
     int threads;            /* the most this plan uses */
