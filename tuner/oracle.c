@@ -85,6 +85,11 @@ static bool is_rounded(at_op op)
            op == AT_OP_SQRT;
 }
 
+static bool is_comparison(at_op op)
+{
+    return op >= AT_OP_LT && op <= AT_OP_NE;
+}
+
 static void analyse_node(at_oracle *oracle, at_node_id id)
 {
     const at_kernel *kernel = oracle->kernel;
@@ -97,10 +102,12 @@ static void analyse_node(at_oracle *oracle, at_node_id id)
     for (int k = 0; k < info->arguments; k++) {
         trait *arg = &oracle->trait[node->arg[k]];
         exact &= arg->exact;
-        if (arg->root == own->root && own->root != id)
+        bool inside = arg->root == own->root && own->root != id;
+        if (inside)
             own->transcendental |= arg->transcendental;
-        else
-            arg->wanted = true;
+        /* What decides a comparison counts by its error even inside a stretch: a kernel that approximates the whole of it has no such
+           value, and at the edge (a factor that is just 0) may do otherwise. */
+        arg->wanted |= !inside || is_comparison(node->op);
     }
     if (node->op == AT_OP_CONSTANT)
         own->exact = kernel->signature.compute == ACTUNE_F64 || (double)(float)node->value == node->value;
@@ -276,11 +283,6 @@ static error_rule *const error_rules[AT_OP_COUNT] = {
     [AT_OP_CEIL] = error_of_integer,    [AT_OP_TRUNC] = error_of_integer, [AT_OP_SELECT] = error_of_select,
     [AT_OP_GRAD_CLIP] = error_of_first,
 };
-
-static bool is_comparison(at_op op)
-{
-    return op >= AT_OP_LT && op <= AT_OP_NE;
-}
 
 static bool is_unsure(at_op op, const state *a, const state *b)
 {

@@ -284,3 +284,53 @@ Test(verify, expectations)
     cr_expect_eq((double)at_ulp(ACTUNE_BF16, 3), 0x1p-6);
     cr_expect_eq(at_dtype_max(ACTUNE_F16), 65504);
 }
+
+/* dx = (s is 0) ? 0 : dy * (s + s s), with an s that is never 0 but underflows; dx = x <= 0 ? 0 : dy. */
+static void make_guarded(at_kernel *kernel, bool underflows)
+{
+    make_kernel(kernel, build_relu, ACTUNE_F32, AT_ACCURACY_EXACT);
+    at_graph_clear(&kernel->graph);
+    kernel->transcendental = underflows;
+    kernel->signature.port[1] = (at_port){"dy", AT_ACCESS_ELEMENT, ACTUNE_F32, false, false};
+    kernel->signature.port[2] = (at_port){"dx", AT_ACCESS_ELEMENT, ACTUNE_F32, true, false};
+    kernel->signature.ports = 3;
+    kernel->signature.inputs = 2;
+    kernel->signature.direction = ACTUNE_BACKWARD;
+    at_graph *graph = &kernel->graph;
+    at_node_id x = at_graph_input(graph, 0), dy = at_graph_input(graph, 1), zero = at_graph_constant(graph, 0);
+    at_node_id factor = underflows ? build_sigmoid(graph, x) : x;
+    at_node_id guard = at_graph_2(graph, underflows ? AT_OP_EQ : AT_OP_LE, factor, zero);
+    at_node_id product = dy;
+    if (underflows) /* s itself is seen by nothing outside the stretch */
+        product = at_graph_2(graph, AT_OP_MUL, dy, at_graph_add(graph, AT_OP_FMA, factor, factor, factor));
+    graph->output[0] = at_graph_add(graph, AT_OP_SELECT, guard, zero, product);
+    graph->outputs = 1;
+}
+
+/* A kernel that approximates the factor need not find it exactly 0 where the graph does: NaN and 0 are both right there, but only for
+   gradients that are not finite. A mask that hangs on x alone is exact. */
+Test(verify, gradients_that_are_not_finite)
+{
+    static const struct {
+        bool underflows;
+        double x, dy;
+        bool anything;
+    } cases[] = {
+        {true, -1e30, NAN, true},      {true, -1e30, INFINITY, true}, {true, -1e30, 3, false},
+        {true, -1, INFINITY, false},   {false, -2, NAN, false},       {false, -2, INFINITY, false},
+        {false, 2, INFINITY, false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        at_kernel kernel;
+        at_oracle *oracle;
+        at_expected expected;
+        make_guarded(&kernel, cases[i].underflows);
+        cr_assert_eq(at_oracle_create(&kernel, &oracle), ACTUNE_OK, "%s", actune_last_error());
+        at_oracle_eval(oracle, (const double[]){cases[i].x, cases[i].dy}, &expected);
+        cr_expect_eq(isinf(expected.error), cases[i].anything, "case %zu: %Lg, error %Lg", i, expected.value,
+                     expected.error);
+        cr_expect(cases[i].anything || expected.error < 1e-5L, "case %zu: error %Lg", i, expected.error);
+        at_oracle_destroy(oracle);
+        at_kernel_clear(&kernel);
+    }
+}
