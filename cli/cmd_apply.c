@@ -90,8 +90,7 @@ static const char *find_path(const named_file *files, int count, const char *nam
 
 static const char *input_path(const apply_options *options, const char *port)
 {
-    return !strcmp(port, "x") ? options->input : !strcmp(port, "dy") ? options->grad
-                              : find_path(options->operand, options->operands, port);
+    return !strcmp(port, "dy") ? options->grad : find_path(options->operand, options->operands, port);
 }
 
 static actune_status read_port(const char *path, const actune_port_info *port, npy_array *array)
@@ -120,14 +119,14 @@ static actune_status make_output(const apply_options *options, const actune_port
     return npy_create(port->dtype, 1, &port->count, &run->array[index]);
 }
 
-/* x is read already; everything else is read or made to fit the plan. */
+/* x (or y) is read already: port 0; everything else is read or made to fit the plan. */
 static actune_status bind(const apply_options *options, const actune_plan *plan, npy_array *x, apply_run *run)
 {
     run->count = actune_plan_port_count(plan);
     for (int i = 0; i < run->count; i++) {
         actune_port_info port;
         AT_TRY(actune_plan_port(plan, i, &port));
-        if (!strcmp(port.name, "x")) {
+        if (i == 0) {
             run->array[i] = *x;
             x->data = NULL; /* moved */
         } else if (port.is_output)
@@ -184,29 +183,41 @@ static actune_status shape_of(const apply_options *options, const npy_array *x, 
     return status;
 }
 
-/* A spec that is wrong is said before files are looked for. */
-static actune_status check_spec(const char *text)
+/* A spec that is wrong is said before files are looked for. from_output: backward reads y. */
+static actune_status check_spec(const char *text, bool *from_output)
 {
     at_spec *spec = calloc(1, sizeof *spec);
     if (!spec)
         return at_fail(ACTUNE_NO_MEMORY, "out of memory");
     actune_status status = at_spec_parse(text, spec);
+    *from_output = spec->from_output;
     if (!status)
         at_spec_clear(spec);
     free(spec);
     return status;
 }
 
+/* Reads --input: x, or y, what the forward kernel gave. */
+static actune_status read_input(apply_options *options, npy_array *x)
+{
+    cli_request *request = &options->request;
+    bool from_output = false;
+    AT_TRY(check_spec(request->spec, &from_output));
+    from_output &= request->backward;
+    actune_dtype wanted = from_output ? request->dtype_out : request->dtype_in;
+    AT_TRY(npy_read(options->input, wanted, x));
+    if (!request->dtype_given)
+        request->dtype_in = request->dtype_out = wanted = x->dtype;
+    if (x->dtype == wanted)
+        return ACTUNE_OK;
+    return at_fail(ACTUNE_INVALID_ARGUMENT, "%s holds %s, --dtype says %s%s", options->input, at_dtype_get(x->dtype)->name,
+                   at_dtype_get(wanted)->name, from_output ? " for y, the output of the forward kernel, which from=output reads" : "");
+}
+
 static actune_status apply(apply_options *options, actune_context *context, npy_array *x, apply_run *run)
 {
     cli_request *request = &options->request;
-    AT_TRY(check_spec(request->spec));
-    AT_TRY(npy_read(options->input, request->dtype_in, x));
-    if (!request->dtype_given)
-        request->dtype_in = request->dtype_out = x->dtype;
-    if (x->dtype != request->dtype_in)
-        return at_fail(ACTUNE_INVALID_ARGUMENT, "%s holds %s, --dtype says %s", options->input, at_dtype_get(x->dtype)->name,
-                       at_dtype_get(request->dtype_in)->name);
+    AT_TRY(read_input(options, x));
     for (int i = 0; i < options->gradients && request->gradients < CLI_GRADIENTS_MAX; i++)
         request->gradient[request->gradients++] = options->gradient[i].name;
     actune_plan_desc desc = {.spec = request->spec,
@@ -230,7 +241,8 @@ static actune_status apply(apply_options *options, actune_context *context, npy_
 }
 
 static const struct argp_option own_options[] = {
-    {"input", 'i', "FILE", 0, "x, a .npy file", 3},
+    {"input", 'i', "FILE", 0,
+     "x, a .npy file; with --backward and [from=output] in SPEC: y, the file that the forward run wrote", 3},
     {"output", 'o', "FILE", 0, "Where y (with --backward: dx) goes, a .npy file; replaced when the run succeeds", 3},
     {"operand", KEY_OPERAND, "NAME=FILE", 0, "An operand of the spec, e.g. bias=b.npy (may be repeated)", 3},
     {"grad", KEY_INPUT_DY, "FILE", 0, "With --backward: dy, a .npy file", 3},
@@ -246,6 +258,7 @@ static const char doc[] =
     "  actune apply 'bias | silu' --input x.npy --operand bias=b.npy --output y.npy\n"
     "  actune apply 'bias | silu' --backward --input x.npy --grad dy.npy --operand bias=b.npy \\\n"
     "      --output dx.npy --grad-of bias=db.npy\n"
+    "  actune apply '[from=output] tanh' --backward --input y.npy --grad dy.npy --output dx.npy\n"
     "  actune apply '@my_act.c:my_act(alpha=0.3) | clip(-1, 1)' --input x.npy --output y.npy\n";
 
 
@@ -254,7 +267,7 @@ int cli_apply(int argc, char **argv)
     /* The shared options, but for those that are about files here. */
     static const struct argp_option kernel_part[] = {
         {"dtype", 'd', "TYPE", 0, "Element type (default: that of the input file), or IN:OUT; bf16 files hold uint16", 1},
-        {"backward", 'b', 0, 0, "The backward kernel: dx from x and dy", 1},
+        {"backward", 'b', 0, 0, "The backward kernel: dx from x (with [from=output]: y) and dy", 1},
         {0}};
     const struct argp kernel_argp = {kernel_part, cli_kernel_argp.parser, 0, 0, 0, 0, 0};
     const struct argp_child children[] = {{&kernel_argp, 0, 0, 0}, {&cli_shape_argp, 0, 0, 0}, {&cli_common_argp, 0, 0, 0}, {0}};

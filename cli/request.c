@@ -181,7 +181,7 @@ static error_t parse_common(int key, char *text, struct argp_state *state)
 
 static const struct argp_option kernel_options[] = {
     {"dtype", 'd', "TYPE", 0, "Element type: f32 (default), f64, f16, bf16, or IN:OUT", 1},
-    {"backward", 'b', 0, 0, "The backward kernel: dx from x and dy", 1},
+    {"backward", 'b', 0, 0, "The backward kernel: dx from x (with [from=output] in SPEC: y) and dy", 1},
     {"direction", KEY_DIRECTION, "WHICH", 0, "forward, backward or both", 1},
     {"grad-of", KEY_GRAD, "OPERAND", 0, "Backward: also this operand's gradient (may be repeated)", 1},
     {0}};

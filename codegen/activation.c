@@ -34,7 +34,8 @@ static bool read_builtin(const at_builtin *builtin, at_activation *a)
             return false;
         word += length + (word[length] == ' ');
     }
-    return at_graph_parse(builtin->graph, &a->graph) == ACTUNE_OK;
+    return at_graph_parse(builtin->graph, &a->graph) == ACTUNE_OK &&
+           (!*builtin->gradient || at_graph_parse(builtin->gradient, &a->gradient) == ACTUNE_OK);
 }
 
 static void load(void)
@@ -42,8 +43,10 @@ static void load(void)
     for (int i = 0; i < at_builtin_count && count < BUILTINS_MAX; i++)
         if (read_builtin(&at_builtins[i], &table[count]))
             count++;
-        else
+        else {
             at_graph_clear(&table[count].graph);
+            at_graph_clear(&table[count].gradient);
+        }
 }
 
 int at_activation_count(void)

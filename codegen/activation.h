@@ -13,14 +13,17 @@ typedef struct at_parameter {
     double default_value;
 } at_parameter;
 
-/* graph: INPUT 0 is x, INPUT 1+i parameter i; one output. */
+/* graph: INPUT 0 is x, INPUT 1+i parameter i; one output.
+   gradient: what dx is where only the output was kept: INPUT 0 is y, INPUT 1 dy, INPUT 2+i parameter i; one output, or none where
+   the definition gives no such function. NaN everywhere for parameters with which y does not tell the gradient. */
 typedef struct at_activation {
     const char *name;
+    const char *gradient_of; /* while definitions are read: this is no activation but that one's gradient; NULL */
     const char *formula;    /* for people, one line of ASCII, e.g. "x * sigmoid(beta * x)" */
     const char *aliases;    /* space-separated other names ("swish"); "" when none */
     at_parameter parameter[AT_PARAMETERS_MAX];
     int parameters;
-    at_graph graph;
+    at_graph graph, gradient;
 } at_activation;
 
 /* Built-ins: parsed at build time, embedded. The list is sorted by name. Thread-safe after first use. */

@@ -77,6 +77,20 @@ static actune_status take_default(reading *r)
     return ACTUNE_OK;
 }
 
+/* "relu from its output", behind "gradient of" */
+static actune_status take_gradient(reading *r)
+{
+    size_t length = strcspn(r->at, " \t\r");
+    r->activation->gradient_of = at_arena_strndup(r->arena, r->at, length);
+    if (!r->activation->gradient_of)
+        return at_fail(ACTUNE_NO_MEMORY, "out of memory while reading %s", r->source->path);
+    r->at += length;
+    skip_space(r);
+    if (skip_word(r, "from") && skip_word(r, "its") && skip_word(r, "output") && !*r->at)
+        return ACTUNE_OK;
+    return at_source_fail(r->source, ACTUNE_SYNTAX, offset(r), "expected 'gradient of NAME from its output'");
+}
+
 static actune_status apply(reading *r)
 {
     at_activation *a = r->activation;
@@ -91,6 +105,8 @@ static actune_status apply(reading *r)
         return take_rest(r, &a->aliases);
     if (skip_word(r, "name"))
         return take_rest(r, &a->name);
+    if (skip_word(r, "gradient") && skip_word(r, "of"))
+        return take_gradient(r);
     for (;;) {
         AT_TRY(take_default(r));
         if (!*r->at)

@@ -1,5 +1,5 @@
-/* What comments say about a function: "actune: alpha = 0.01", "actune: alias swish", "actune: name tanh", "formula:
- * ...". */
+/* What comments say about a function: "actune: alpha = 0.01", "actune: alias swish", "actune: name tanh",
+   "actune: gradient of relu from its output", "formula: ...". */
 #ifndef AT_CODEGEN_CLANG_REMARK_H
 #define AT_CODEGEN_CLANG_REMARK_H
 

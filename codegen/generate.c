@@ -138,12 +138,15 @@ static actune_status generate_one(const at_kernel *kernel, at_layout layout, con
     return status;
 }
 
-/* The identity of a variant: its source without #line, under a fixed name. */
+/* The identity of a variant: its source without #line, under a fixed name, and without the spec in its first line: two
+   spellings of one kernel share their winners. */
 static actune_status hash_variant(const at_kernel *kernel, at_layout layout, const at_target *target,
                                   const at_variant *variant, at_hash *hash)
 {
     at_strbuf text = {0};
-    actune_status status = generate_one(kernel, layout, target, variant, plain_symbol, false, &text);
+    at_kernel unnamed = *kernel;
+    unnamed.spec = "";
+    actune_status status = generate_one(&unnamed, layout, target, variant, plain_symbol, false, &text);
     if (status == ACTUNE_OK)
         *hash = at_hash_text(at_strbuf_text(&text));
     at_strbuf_clear(&text);

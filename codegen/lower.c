@@ -2,7 +2,7 @@
 
 #include "../runtime/base/dtype.h"
 #include "pass.h"
-#include "stages.h"
+#include "spec_parse.h"
 #include <string.h>
 
 /* Names. */
@@ -129,10 +129,12 @@ static int operands_of(const at_stage *stage, const at_stage_form *form)
 
 /* Every stage works on the rounded value of the stage before (as a pipeline of separate kernels in the compute type
    would); the last one's value is rounded by the store. */
-static actune_status build_stages(const at_lowering *l, at_graph *graph, at_node_id x, const at_node_id *operand)
+actune_status at_lower_until(const at_lowering *l, int end, const at_node_id *operand, at_node_id *value)
 {
+    at_graph *graph = &l->kernel->graph;
+    at_node_id x = *value;
     bool rounded = true; /* x is just as it was loaded */
-    for (int s = 0; s < l->spec->stages; s++) {
+    for (int s = 0; s < end; s++) {
         const at_stage *stage = &l->spec->stage[s];
         const at_stage_form *form = at_stage_form_of(stage->kind);
         bool has_value = stage->kind != AT_STAGE_GRAD_CLIP;
@@ -154,8 +156,7 @@ static actune_status build_stages(const at_lowering *l, at_graph *graph, at_node
             rounded = false;
         operand += operands_of(stage, form);
     }
-    graph->output[0] = x;
-    graph->outputs = 1;
+    *value = x;
     return at_graph_status(graph);
 }
 
@@ -174,7 +175,9 @@ actune_status at_lower_stages(at_lowering *l)
     at_node_id x = at_graph_input(graph, 0);
     for (int i = 0; i < l->operands; i++)
         operand[i] = at_graph_input(graph, l->first_operand + i);
-    AT_TRY(build_stages(l, graph, x, operand));
+    AT_TRY(at_lower_until(l, l->spec->stages, operand, &x));
+    graph->output[0] = x;
+    graph->outputs = 1;
     return at_lower_simplify(graph);
 }
 
@@ -198,8 +201,9 @@ static actune_status identify(at_kernel *kernel)
     static const char *const access_names[] = {"element", "channel", "scalar"};
     const at_signature *signature = &kernel->signature;
     at_strbuf text = {0};
-    at_strbuf_printf(&text, "actune kernel 1\n%s %s %s %s\n",
-                     signature->direction == ACTUNE_FORWARD ? "forward" : "backward",
+    bool from_output = signature->direction == ACTUNE_BACKWARD && !strcmp(signature->port[0].name, "y");
+    at_strbuf_printf(&text, "actune kernel 1\n%s%s %s %s %s\n",
+                     signature->direction == ACTUNE_FORWARD ? "forward" : "backward", from_output ? " from output" : "",
                      at_dtype_get(signature->dtype_in)->name, at_dtype_get(signature->dtype_out)->name,
                      at_accuracy_name(kernel->accuracy));
     for (int i = 0; i < signature->ports; i++) {
@@ -236,13 +240,23 @@ static actune_status check_request(const at_kernel_request *request)
     return ACTUNE_OK;
 }
 
+/* from=output says nothing about the forward kernel, which is that of the spec without it. */
+static actune_status name(at_lowering *l)
+{
+    at_spec plain = *l->spec;
+    at_strbuf text = {0};
+    plain.from_output &= l->request->direction == ACTUNE_BACKWARD;
+    at_spec_print(&plain, &text);
+    l->kernel->spec = at_strbuf_status(&text) ? NULL : at_arena_strdup(&l->kernel->arena, at_strbuf_text(&text));
+    at_strbuf_clear(&text);
+    return l->kernel->spec ? ACTUNE_OK : at_fail(ACTUNE_NO_MEMORY, "out of memory while lowering a spec");
+}
+
 static actune_status lower(at_lowering *l)
 {
     at_kernel *kernel = l->kernel;
     AT_TRY(check_request(l->request));
-    kernel->spec = at_arena_strdup(&kernel->arena, l->spec->canonical);
-    if (!kernel->spec)
-        return at_fail(ACTUNE_NO_MEMORY, "out of memory while lowering a spec");
+    AT_TRY(name(l));
     kernel->accuracy = l->spec->accuracy;
     kernel->signature.direction = l->request->direction;
     kernel->signature.dtype_in = l->request->dtype_in;

@@ -20,6 +20,8 @@ typedef struct at_lowering {
 
 /* Builds the forward function of all stages in the kernel's graph (empty so far) as its one output, simplified. */
 actune_status at_lower_stages(at_lowering *lowering);
+/* Appends the stages before stage `end` to the kernel's graph: *value in, *value out; operand: the nodes of all operands. */
+actune_status at_lower_until(const at_lowering *lowering, int end, const at_node_id *operand, at_node_id *value);
 /* The passes that every kernel goes through. */
 actune_status at_lower_simplify(at_graph *graph);
 /* Append a port to the signature. */
@@ -31,5 +33,7 @@ actune_dtype at_lower_operand_dtype(const at_lowering *lowering, const at_operan
 
 /* lower_backward.c: graph and ports of the gradients. */
 actune_status at_lower_backward(at_lowering *lowering);
+/* lower_output.c: the graph of dx and of the wanted gradients (one flag an operand) where y is read in place of x. */
+actune_status at_lower_from_output(at_lowering *lowering, const bool *wanted);
 
 #endif

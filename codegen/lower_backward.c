@@ -1,4 +1,5 @@
-/* Backward: the gradient of the whole pipeline, with what it needs of the forward values computed again from x. */
+/* Backward: the gradient of the whole pipeline, with what it needs of the forward values computed again from x (from y:
+   lower_output.c). */
 #include "lower.h"
 
 #include "pass.h"
@@ -58,8 +59,8 @@ static actune_status differentiate(const at_lowering *l, const bool *wanted)
     return at_lower_simplify(graph);
 }
 
-/* Operands that no gradient depends on are no ports: nobody has to have kept them. x and dy always are, so that they
-   are ports 0 and 1 of every backward kernel. */
+/* Operands that no gradient depends on are no ports: nobody has to have kept them. x (or y) and dy always are, so that
+   they are ports 0 and 1 of every backward kernel. */
 static void drop_inputs(const at_lowering *l, bool used[AT_PORTS_MAX])
 {
     at_graph *graph = &l->kernel->graph;
@@ -78,7 +79,10 @@ static void drop_inputs(const at_lowering *l, bool used[AT_PORTS_MAX])
 static actune_status add_ports(const at_lowering *l, const bool *used, const bool *wanted)
 {
     at_kernel *kernel = l->kernel;
-    AT_TRY(at_lower_input_port(kernel, "x", AT_ACCESS_ELEMENT, kernel->signature.dtype_in));
+    const at_signature *signature = &kernel->signature;
+    bool from_output = l->spec->from_output;
+    AT_TRY(at_lower_input_port(kernel, from_output ? "y" : "x", AT_ACCESS_ELEMENT,
+                               from_output ? signature->dtype_out : signature->dtype_in));
     AT_TRY(at_lower_input_port(kernel, "dy", AT_ACCESS_ELEMENT, kernel->signature.dtype_out));
     for (int i = 0; i < l->operands; i++)
         if (used[i])
@@ -103,8 +107,12 @@ actune_status at_lower_backward(at_lowering *l)
     bool wanted[AT_PORTS_MAX] = {0}, used[AT_PORTS_MAX] = {0};
     AT_TRY(find_gradients(l, wanted));
     l->first_operand = FIRST_OPERAND;
-    AT_TRY(at_lower_stages(l));
-    AT_TRY(differentiate(l, wanted));
+    if (l->spec->from_output) {
+        AT_TRY(at_lower_from_output(l, wanted));
+    } else {
+        AT_TRY(at_lower_stages(l));
+        AT_TRY(differentiate(l, wanted));
+    }
     drop_inputs(l, used);
     return add_ports(l, used, wanted);
 }

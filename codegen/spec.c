@@ -49,6 +49,7 @@ static actune_status parse_stage(at_scan *scan, at_arena *arena, at_stage *stage
 {
     char first = at_scan_peek(scan);
     size_t at = scan->at;
+    stage->at = at;
     stage->column = at_scan_column(scan, at);
     if (!first || first == '|')
         return at_scan_fail(scan, at, ACTUNE_SYNTAX, "a stage is missing here");
@@ -82,6 +83,7 @@ static actune_status parse(at_scan *scan, at_spec *spec)
     AT_TRY(check_text(scan));
     AT_TRY(at_spec_parse_attributes(scan, spec));
     AT_TRY(parse_stages(scan, spec));
+    AT_TRY(at_spec_check_output(scan, spec));
     at_spec_print(spec, &canonical);
     spec->canonical = canonical.failed ? NULL : at_arena_strdup(&spec->arena, at_strbuf_text(&canonical));
     at_strbuf_clear(&canonical);
@@ -166,6 +168,10 @@ void at_spec_print(const at_spec *spec, at_strbuf *out)
     }
     if (spec->semantics != AT_SEMANTICS_TORCH) {
         at_strbuf_printf(out, "%ssemantics=cudnn", separator);
+        separator = ", ";
+    }
+    if (spec->from_output) {
+        at_strbuf_printf(out, "%sfrom=output", separator);
         separator = ", ";
     }
     if (*separator == ',')

@@ -35,7 +35,8 @@ typedef struct at_stage {
     const char *file, *function;     /* "@file.c:function" as written; NULL for built-ins */
     at_argument argument[AT_ARGUMENTS_MAX]; /* one for each parameter, in its order, defaults filled in */
     int arguments;
-    int column;                      /* of its first character, from 1 */
+    size_t at;                       /* of its first character in the text */
+    int column;                      /* the same in its line, from 1 */
 } at_stage;
 
 typedef struct at_spec {
@@ -44,12 +45,14 @@ typedef struct at_spec {
     int stages;
     at_accuracy accuracy;
     at_semantics semantics;
+    bool from_output; /* backward reads y in place of x */
     const char *canonical; /* lower case, one space around |, arguments by name, defaults left out */
 } at_spec;
 
 /* Parses. A user's function ("@my_act.c:my_act(alpha=0.3)", path relative to the working directory) is read through libclang
    (parse_clang.h). On error nothing is kept and the message has the text with
-   a caret under the column: unknown stage (nearest names), lo > hi, NaN, missing, unknown or repeated arguments, no stages ...
+   a caret under the column: unknown stage (nearest names), lo > hi, NaN, missing, unknown or repeated arguments, no stages,
+   a gradient that is no function of the output under [from=output] ...
    Errors: SYNTAX, NOT_FOUND (file), UNSUPPORTED, NO_MEMORY. Clear with at_spec_clear. */
 actune_status at_spec_parse(const char *text, at_spec *spec);
 void at_spec_clear(at_spec *spec);

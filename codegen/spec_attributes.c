@@ -18,10 +18,16 @@ static void set_semantics(at_spec *spec, int value)
     spec->semantics = (at_semantics)value;
 }
 
+static void set_from(at_spec *spec, int value)
+{
+    spec->from_output = value == 1;
+}
+
 /* Values stand in the order of their enums. */
 static const attribute attributes[] = {
     {"accuracy", {"exact", "standard", "fast"}, set_accuracy},
     {"semantics", {"torch", "cudnn"}, set_semantics},
+    {"from", {"input", "output"}, set_from},
 };
 enum { ATTRIBUTES = sizeof attributes / sizeof *attributes };
 
@@ -73,8 +79,6 @@ static actune_status parse_attribute(at_scan *scan, bool *seen, at_spec *spec)
     size_t at = scan->at;
     at_slice name = at_scan_name(scan);
     int i = 0;
-    if (at_slice_is_any(name, "from"))
-        return at_scan_fail(scan, at, ACTUNE_UNSUPPORTED, "the attribute 'from' is not supported yet in this version");
     while (i < ATTRIBUTES && !at_slice_is_any(name, attributes[i].name))
         i++;
     if (i == ATTRIBUTES)

@@ -16,6 +16,9 @@ actune_status at_spec_parse_user(at_scan *scan, at_arena *arena, at_stage *stage
 /* "[accuracy=fast, ...]" at the front, if any. */
 actune_status at_spec_parse_attributes(at_scan *scan, at_spec *spec);
 
+/* spec_output.c: refuses what [from=output] cannot serve, at its stage. SYNTAX, NO_MEMORY. */
+actune_status at_spec_check_output(const at_scan *scan, const at_spec *spec);
+
 /* Writes the canonical text of all stages and attributes. */
 void at_spec_print(const at_spec *spec, at_strbuf *out);
 

@@ -43,17 +43,43 @@ static char *parameters_text(const at_activation *a, at_arena *arena)
     return text;
 }
 
+/* The row before, which the gradient in `a` belongs to: of one file, with dy and then the same parameters. */
+static at_builtin *row_of_gradient(rows *r, const at_activation *a)
+{
+    at_builtin *row = r->count ? &r->row[r->count - 1] : NULL;
+    if (!row || strcmp(row->name, a->gradient_of) || a->parameters < 1 || strcmp(a->parameter[0].name, "dy"))
+        return NULL;
+    const char *at = row->parameters;
+    for (int i = 1; i < a->parameters; i++) {
+        size_t length = strcspn(at, "= ");
+        if (strlen(a->parameter[i].name) != length || strncmp(at, a->parameter[i].name, length))
+            return NULL;
+        at += strcspn(at, " ");
+        at += *at == ' ';
+    }
+    return *at ? NULL : row;
+}
+
 static actune_status add_row(void *user, const at_activation *a)
 {
     rows *r = user;
-    at_strbuf graph = {0};
+    at_strbuf text = {0};
+    at_graph_print(&a->graph, &text);
+    AT_TRY(at_strbuf_status(&text));
+    const char *graph = at_arena_strdup(&r->arena, at_strbuf_text(&text));
+    at_strbuf_clear(&text);
+    if (a->gradient_of) {
+        at_builtin *row = row_of_gradient(r, a);
+        if (!row)
+            return at_fail(ACTUNE_SYNTAX, "%s: the gradient of '%s' stands behind it and takes y, dy and its parameters",
+                           a->name, a->gradient_of);
+        row->gradient = graph;
+        return ACTUNE_OK;
+    }
     if (r->count == ROWS_MAX)
         return at_fail(ACTUNE_UNSUPPORTED, "more than %d built-in activations", ROWS_MAX);
-    at_graph_print(&a->graph, &graph);
-    AT_TRY(at_strbuf_status(&graph));
-    r->row[r->count++] = (at_builtin){a->name, a->formula, a->aliases, parameters_text(a, &r->arena),
-                                      at_arena_strdup(&r->arena, at_strbuf_text(&graph))};
-    at_strbuf_clear(&graph);
+    r->row[r->count++] =
+        (at_builtin){a->name, a->formula, a->aliases, parameters_text(a, &r->arena), graph, ""};
     return ACTUNE_OK;
 }
 
@@ -87,28 +113,33 @@ static char *value_of(char *line, const char *key)
     return line + length + 1 + (line[length + 1] == ' ');
 }
 
-/* As print_golden writes it: four keys, then the graph up to an empty line. */
+/* As print_golden writes it: four keys, then the graph, and behind a line "gradient:" that one's. */
 static actune_status from_golden(const char *path, rows *r)
 {
     char *text = read_file(path, &r->arena), *rest, *value;
     if (!text)
         return at_fail(ACTUNE_IO, "%s cannot be read", path);
     at_builtin *row = NULL;
+    bool gradient = false;
     for (char *line = text; line && *line; line = rest) {
         rest = strchr(line, '\n');
         if (rest)
             *rest++ = 0;
         if ((value = value_of(line, "name")) && r->count < ROWS_MAX) {
             row = &r->row[r->count++];
-            *row = (at_builtin){value, "", "", "", ""};
+            *row = (at_builtin){value, "", "", "", "", ""};
+            gradient = false;
         } else if (row && (value = value_of(line, "formula"))) {
             row->formula = value;
         } else if (row && (value = value_of(line, "aliases"))) {
             row->aliases = value;
         } else if (row && (value = value_of(line, "parameters"))) {
             row->parameters = value;
+        } else if (row && value_of(line, "gradient")) {
+            gradient = true;
         } else if (row && *line) {
-            row->graph = at_arena_printf(&r->arena, "%s%s\n", row->graph, line);
+            const char **graph = gradient ? &row->gradient : &row->graph;
+            *graph = at_arena_printf(&r->arena, "%s%s\n", *graph, line);
         }
     }
     return r->count ? ACTUNE_OK : at_fail(ACTUNE_SYNTAX, "%s has no activations", path);
@@ -118,8 +149,8 @@ static void print_golden(const rows *r, FILE *out)
 {
     for (int i = 0; i < r->count; i++) {
         const at_builtin *b = &r->row[i];
-        fprintf(out, "%sname: %s\nformula: %s\naliases: %s\nparameters: %s\n%s", i ? "\n" : "", b->name, b->formula,
-                b->aliases, b->parameters, b->graph);
+        fprintf(out, "%sname: %s\nformula: %s\naliases: %s\nparameters: %s\n%s%s%s", i ? "\n" : "", b->name,
+                b->formula, b->aliases, b->parameters, b->graph, *b->gradient ? "gradient:\n" : "", b->gradient);
     }
 }
 
@@ -148,8 +179,8 @@ static int print_table(const rows *r, const char *path)
           out);
     for (int i = 0; i < r->count; i++) {
         const char *const text[] = {r->row[i].name, r->row[i].formula, r->row[i].aliases, r->row[i].parameters,
-                                    r->row[i].graph};
-        for (int k = 0; k < 5; k++) {
+                                    r->row[i].graph, r->row[i].gradient};
+        for (int k = 0; k < 6; k++) {
             fputs(k ? ",\n     " : "    {", out);
             print_string(text[k], out);
         }

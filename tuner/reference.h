@@ -23,6 +23,7 @@ typedef struct at_case {
 
 typedef struct at_reference {
     const at_kernel *kernel;
+    at_kernel forward; /* of the same spec, where the kernel reads y: it is given values that y can have */
     at_layout layout;
     at_arena arena;
     at_case *cases;

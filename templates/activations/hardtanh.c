@@ -5,3 +5,9 @@ float hardtanh(float x, float min_val, float max_val)
 {
     return actune_min(actune_max(x, min_val), max_val);
 }
+
+/* actune: gradient of hardtanh from its output */
+float hardtanh_gradient(float y, float dy, float min_val, float max_val)
+{
+    return y <= min_val || y >= max_val ? 0 : dy;
+}

@@ -4,3 +4,9 @@ float relu6(float x)
 {
     return actune_min(actune_max(x, 0), 6);
 }
+
+/* actune: gradient of relu6 from its output */
+float relu6_gradient(float y, float dy)
+{
+    return y <= 0 || y >= 6 ? 0 : dy;
+}

@@ -9,3 +9,10 @@ float selu(float x)
 {
     return SCALE * (x > 0 ? x : ALPHA * expm1f(x));
 }
+
+/* SCALE ALPHA e^x is y + SCALE ALPHA. */
+/* actune: gradient of selu from its output */
+float selu_gradient(float y, float dy)
+{
+    return y > 0 ? SCALE * dy : (y + SCALE * ALPHA) * dy;
+}

@@ -6,3 +6,9 @@ float sigmoid(float x)
 {
     return 1 / (1 + expf(-x));
 }
+
+/* actune: gradient of sigmoid from its output */
+float sigmoid_gradient(float y, float dy)
+{
+    return y * (1 - y) * dy;
+}

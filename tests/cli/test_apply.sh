@@ -43,6 +43,11 @@ ok 'f16' "$actune" apply relu --input xh.npy --output yh.npy
 ok 'f64' "$actune" apply 'tanh' --input xd.npy --output yd.npy
 ok 'a user function' "$actune" apply '@my_act.c:my_act(alpha=0.5) | clip(-1, 1)' --input x.npy --output yu.npy
 ok 'its gradient' "$actune" apply '@my_act.c:my_act(alpha=0.5) | clip(-1, 1)' --backward --input x.npy --grad dy.npy --output dxu.npy
+ok 'forward for its output' "$actune" apply '[from=output] elu' --input x.npy --output yo.npy
+ok 'the gradient from the output' "$actune" apply '[from=output] elu' --backward --input yo.npy --grad dy.npy --output dxo.npy
+ok 'the gradient from the input' "$actune" apply 'elu' --backward --input x.npy --grad dy.npy --output dxi.npy
+ok 'bias gradient from the output' "$actune" apply '[from=output] bias | relu' --backward --input x4.npy --grad dy4.npy --output dx4o.npy \
+    --grad-of bias=dbo.npy --layout nchw
 ok 'an empty tensor' "$actune" apply relu --input empty.npy --output yempty.npy
 ok 'values' python3 - <<'P'
 import math, npy
@@ -58,6 +63,7 @@ gelu = lambda v: v / (1 + math.exp(-2 * math.sqrt(2 / math.pi) * (v + 0.044715 *
 clip = lambda v, lo, hi: min(max(v, lo), hi)
 slope = lambda f, v: (f(v + 1e-6) - f(v - 1e-6)) / 2e-6
 y, yshape = npy.read("y.npy")
+near(npy.read("dxo.npy")[0], npy.read("dxi.npy")[0], "elu's gradient from its output")
 assert yshape == shape
 near(y, [clip(gelu(v), -6, 6) for v in x], "gelu_tanh | clip")
 dx, _ = npy.read("dx.npy")

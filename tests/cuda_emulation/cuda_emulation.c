@@ -208,6 +208,7 @@ static const corner corner_list[] = {
     {"bias | prelu(alpha=learn)", AT_LAYOUT_CHANNEL_INNER, ACTUNE_BF16, ACTUNE_BF16, {"bias", "alpha"}},
     {"scale_shift | relu", AT_LAYOUT_CHANNEL_OUTER, ACTUNE_F32, ACTUNE_F32, {"scale", "shift"}},
     {"scale_shift | relu", AT_LAYOUT_CHANNEL_INNER, ACTUNE_F64, ACTUNE_F64, {"scale", "shift"}},
+    {"[from=output] bias | elu", AT_LAYOUT_CHANNEL_OUTER, ACTUNE_F16, ACTUNE_F32, {"bias"}},
 };
 
 static void check_corners(const char *only)

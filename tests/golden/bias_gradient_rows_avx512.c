@@ -97,7 +97,7 @@ static inline void sum_rows(const float *x, const float *bias, const float *dy, 
     }
 }
 
-__attribute__((visibility("default"))) void actune_de5565f8d9654a14(const actune_slice *s)
+__attribute__((visibility("default"))) void actune_751cc1770fe13ab5(const actune_slice *s)
 {
     if (s->begin >= s->end)
         return;

@@ -124,7 +124,7 @@ static inline void pattern(const float *x, const float *bias, float *y, int64_t 
     }
 }
 
-__attribute__((visibility("default"))) void actune_9a25a68c65166e47(const actune_slice *s)
+__attribute__((visibility("default"))) void actune_b58f9db5f4a5ccfa(const actune_slice *s)
 {
     if (s->begin >= s->end)
         return;

@@ -111,7 +111,7 @@ static inline void span(const unsigned short *x, unsigned short *y, int64_t n)
         piece(x + i, y + i, n - i < 4 ? n - i : 4);
 }
 
-__attribute__((visibility("default"))) void actune_3072993583e41adf(const actune_slice *s)
+__attribute__((visibility("default"))) void actune_445ba8cac6ef7c39(const actune_slice *s)
 {
     if (s->begin >= s->end)
         return;

@@ -82,7 +82,7 @@ static inline void span(const float *x, float *y, int64_t n)
         piece(x + i, y + i, n - i < 16 ? n - i : 16);
 }
 
-__attribute__((visibility("default"))) void actune_1fddde27efc8ec95(const actune_slice *s)
+__attribute__((visibility("default"))) void actune_5b6cc5704889ecd6(const actune_slice *s)
 {
     if (s->begin >= s->end)
         return;

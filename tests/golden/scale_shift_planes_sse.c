@@ -99,7 +99,7 @@ static inline void span(const float *x, f32x4 vbias, f32x4 vscale, unsigned shor
         piece(x + i, vbias, vscale, y + i, n - i < 4 ? n - i : 4);
 }
 
-__attribute__((visibility("default"))) void actune_38df22e369f0c28f(const actune_slice *s)
+__attribute__((visibility("default"))) void actune_e3edec62d3840378(const actune_slice *s)
 {
     if (s->begin >= s->end)
         return;

@@ -83,7 +83,7 @@ static inline void span(const double *x, double *y, int64_t n)
         piece(x + i, y + i, n - i < 2 ? n - i : 2);
 }
 
-__attribute__((visibility("default"))) void actune_221da3af2b727f69(const actune_slice *s)
+__attribute__((visibility("default"))) void actune_f58f87bdd3ce7285(const actune_slice *s)
 {
     if (s->begin >= s->end)
         return;

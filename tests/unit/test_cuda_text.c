@@ -217,12 +217,12 @@ Test(cuda_text, every_builtin_compiles, .timeout = 300)
 Test(cuda_text, channels_and_sums_compile, .timeout = 120)
 {
     static const char *const specs[] = {"bias | gelu_tanh | clip(-6, 6)", "scale_shift | add | relu", "prelu(alpha=channel)", "swish(beta=learn)",
-                                        "bias | prelu(alpha=learn)"};
-    static const char *const gradients[5][2] = {{"bias"}, {"scale", "shift"}, {"alpha"}, {"beta"}, {"bias", "alpha"}};
-    static const int counts[] = {1, 2, 1, 1, 2};
+                                        "bias | prelu(alpha=learn)", "[from=output] bias | selu"};
+    static const char *const gradients[6][2] = {{"bias"}, {"scale", "shift"}, {"alpha"}, {"beta"}, {"bias", "alpha"}, {"bias"}};
+    static const int counts[] = {1, 2, 1, 1, 2, 1};
     if (!have_nvrtc())
         return;
-    for (int i = 0; i < 5; i++)
+    for (int i = 0; i < 6; i++)
         for (at_layout layout = AT_LAYOUT_FLAT; layout <= AT_LAYOUT_CHANNEL_OUTER; layout++) {
             at_kernel_request forward = {ACTUNE_FORWARD, ACTUNE_BF16, ACTUNE_F32, NULL, 0};
             at_kernel_request backward = {ACTUNE_BACKWARD, ACTUNE_F32, ACTUNE_F32, gradients[i], counts[i]};

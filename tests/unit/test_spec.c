@@ -211,7 +211,6 @@ Test(spec, not_yet)
         "halves(second)",
         "standardize",
         "cast(bf16)",
-        "[from=output] relu",
         "quantize(i8, scale=tensor)",
         "log_sigmoid | halves",
     };
@@ -219,6 +218,54 @@ Test(spec, not_yet)
         check_error(cases[i], ACTUNE_UNSUPPORTED, "spec:1:");
         cr_assert(strstr(actune_last_error(), "not supported yet in this version"), "%s", actune_last_error());
     }
+}
+
+/* [from=output] where the gradient is a function of y, and why not elsewhere, at the stage that it fails for. */
+Test(spec, from_output)
+{
+    static const char *const served[][2] = {
+        {"[from=output] relu", "[from=output] relu"},
+        {"[FROM = output, accuracy=fast]relu", "[accuracy=fast, from=output] relu"},
+        {"[from=input] relu", "relu"},
+        {"[from=output] leaky_relu(0)", "[from=output] leaky_relu(alpha=0)"},
+        {"[from=output] elu(0.5)", "[from=output] elu(alpha=0.5)"},
+        {"[from=output] celu", "[from=output] celu"},
+        {"[from=output] selu", "[from=output] selu"},
+        {"[from=output] logistic", "[from=output] sigmoid"},
+        {"[from=output] tanh", "[from=output] tanh"},
+        {"[from=output] hardtanh(-2, 2)", "[from=output] hardtanh(min_val=-2, max_val=2)"},
+        {"[from=output] relu6", "[from=output] relu6"},
+        {"[semantics=cudnn, from=output] relu", "[semantics=cudnn, from=output] relu"},
+        {"[from=output] scale_shift | add | grad_clip(2) | relu | grad_clip(1)",
+         "[from=output] scale_shift | add | grad_clip(2) | relu | grad_clip(1)"},
+        {"[from=output] mul | bias | tanh", "[from=output] mul | bias | tanh"},
+        /* clips that no value reaches beyond */
+        {"[from=output] relu | clip(0, inf)", "[from=output] relu | clip(0, inf)"},
+        {"[from=output] sigmoid | clip(-0.5, 1)", "[from=output] sigmoid | clip(-0.5, 1)"},
+        {"[from=output] relu6 | clip(0, 6)", "[from=output] relu6 | clip(0, 6)"},
+    };
+    static const char *const refused[][2] = {
+        {"[from=output] silu", "spec:1:15: from=output: silu has no gradient"},
+        {"[from=output] prelu(learn)", "spec:1:15: from=output: prelu has no gradient"},
+        {"[from=output] leaky_relu(-0.1)", "spec:1:15: from=output: leaky_relu with this parameter has one output for several"},
+        {"[from=output] leaky_relu(learn)", "spec:1:15: from=output: leaky_relu has a learned parameter"},
+        {"[from=output] elu(alpha=0)", "spec:1:15: from=output: elu with this parameter"},
+        {"[from=output] elu(-1)", "spec:1:15: from=output: elu with this parameter"},
+        {"[from=output] celu(-1)", "spec:1:15: from=output: celu with this parameter"},
+        {"[from=output] bias | add", "spec:1:15: from=output needs an activation"},
+        {"[from=output] clip(0, 6)", "spec:1:15: from=output needs an activation"},
+        {"[from=output] tanh | relu", "spec:1:15: from=output: the gradient of tanh in front of the activation"},
+        {"[from=output] bias | clip(-1, 1) | relu", "spec:1:22: from=output: the gradient of clip in front"},
+        {"[from=output] relu | clip(0, 6)", "spec:1:22: from=output: where the output is a bound of clip"},
+        {"[from=output] elu | clip(-1, inf)", "spec:1:21: from=output: where the output is a bound of clip"},
+        {"[from=output, semantics=cudnn] tanh | clip(-5, 5)", "spec:1:39: from=output: where the output"},
+        {"[from=output]\n relu |\n add", "spec:3:2: from=output: behind add the output no longer tells"},
+        {"[from=y] relu", "spec:1:7: from is one of input, output"},
+    };
+    for (size_t i = 0; i < sizeof served / sizeof *served; i++)
+        check_canonical(served[i][0], served[i][1]);
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
+        check_error(refused[i][0], ACTUNE_SYNTAX, refused[i][1]);
 }
 
 Test(spec, limits)
