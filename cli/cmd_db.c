@@ -75,10 +75,10 @@ static json_t *workload_json(const at_store_workload *w)
 
 static actune_status dump_choice(void *user, const at_store_choice *c)
 {
-    json_array_append_new(user, json_pack("{s:s, s:s, s:o, s:s, s:s, s:f, s:f, s:f, s:f, s:s, s:s}", "device", c->device, "kernel",
+    json_array_append_new(user, json_pack("{s:s, s:s, s:o, s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:s, s:s}", "device", c->device, "kernel",
                                           c->kernel, "workload", workload_json(&c->workload), "variant", c->variant_text, "source_hash",
                                           c->source_hash, "median_ns", c->median_ns, "ratio_to_copy", c->ratio_to_copy,
-                                          "gain_over_default", c->gain_over_default, "pct_roof", c->pct_roof, "tie_set",
+                                          "gain_over_default", c->gain_over_default, "pct_roof", c->pct_roof, "margin", c->margin, "tie_set",
                                           c->tie_set ? c->tie_set : "", "origin", c->origin ? c->origin : ""));
     return ACTUNE_OK;
 }
@@ -95,13 +95,30 @@ static actune_status dump_measurement(void *user, const char *variant_text, cons
     return ACTUNE_OK;
 }
 
+static json_t *told(int value)
+{
+    return value < 0 ? json_null() : json_integer(value);
+}
+
+static actune_status dump_build(void *user, const char *variant_text, const at_store_build *b)
+{
+    json_array_append_new(user, json_pack("{s:s, s:s, s:s, s:b, s:f, s:I, s:o, s:o, s:s}", "variant", variant_text, "toolchain", b->toolchain,
+                                          "arch", b->arch, "ok", b->ok, "compile_ms", b->compile_ms, "code_bytes",
+                                          (json_int_t)b->code_bytes, "registers", told(b->registers), "spill_bytes",
+                                          told(b->spill_bytes), "log", b->log));
+    return ACTUNE_OK;
+}
+
 /* Everything, as one JSON document. */
 static int dump(at_store *store)
 {
-    json_t *root = json_pack("{s:s, s:[], s:[], s:[], s:[]}", "path", at_store_path(store), "devices", "kernels", "choices", "measurements");
+    json_t *root = json_pack("{s:s, s:[], s:[], s:[], s:[], s:[]}", "path", at_store_path(store), "devices", "kernels", "builds", "choices",
+                             "measurements");
     actune_status status = at_store_each_device(store, dump_device, json_object_get(root, "devices"));
     if (!status)
         status = at_store_each_kernel(store, NULL, dump_kernel, json_object_get(root, "kernels"));
+    if (!status)
+        status = at_store_each_build(store, NULL, dump_build, json_object_get(root, "builds"));
     if (!status)
         status = at_store_each_choice(store, NULL, NULL, dump_choice, json_object_get(root, "choices"));
     if (!status)

@@ -47,6 +47,16 @@ typedef struct at_store_variant {
     const char *text;        /* at_variant_print */
 } at_store_variant;
 
+typedef struct at_store_build {
+    int64_t variant;
+    const char *toolchain, *arch;
+    bool ok;
+    double compile_ms;
+    int64_t code_bytes;
+    int registers, spill_bytes; /* -1: not told (a CPU's compiler) */
+    const char *log;            /* "" or NULL when all is well */
+} at_store_build;
+
 typedef struct at_store_measurement {
     int64_t variant, session;
     at_store_workload workload;
@@ -70,20 +80,39 @@ typedef struct at_store_choice {
     int64_t variant, session;
     const char *variant_text, *source_hash; /* filled by reads */
     double median_ns, ratio_to_copy, gain_over_default, pct_roof;
+    double margin;       /* how far the best outside of the tie set was behind, 0.05: 5 %; NaN when written: there was none */
     const char *tie_set; /* variants within 2 % or overlapping, one a line */
     const char *origin;  /* "measured", "merged" */
 } at_store_choice;
+
+/* One arm of a race that is under way; sample i of all arms was taken in round i. */
+typedef struct at_store_progress {
+    const char *arm, *source_hash;
+    bool stored; /* the race is over, its measurements are stored */
+    const double *samples_ns;
+    int samples;
+} at_store_progress;
+
+/* Which race: stage "core" or "size"; conditions: a hash of all that samples must have in common to be mixed. */
+typedef struct at_store_race {
+    const char *device, *kernel, *stage, *conditions;
+    at_store_workload workload;
+} at_store_race;
 
 /* Writers insert or find (equal rows once) in BEGIN IMMEDIATE transactions; ids come back. */
 actune_status at_store_put_device(at_store *store, const at_store_device *device);
 actune_status at_store_put_kernel(at_store *store, const at_store_kernel *kernel);
 actune_status at_store_put_session(at_store *store, const at_store_session *session, int64_t *id);
 actune_status at_store_put_variant(at_store *store, const at_store_variant *variant, int64_t *id);
-actune_status at_store_put_build(at_store *store, int64_t variant, const char *toolchain, const char *arch, bool ok, double compile_ms,
-                                 int64_t code_bytes, const char *log);
+actune_status at_store_put_build(at_store *store, const at_store_build *build);
 actune_status at_store_put_measurement(at_store *store, const at_store_measurement *measurement);
 actune_status at_store_put_verification(at_store *store, const at_store_verification *verification);
 actune_status at_store_put_choice(at_store *store, const at_store_choice *choice);
+/* All arms of a race, in place of what was there. */
+actune_status at_store_put_progress(at_store *store, const at_store_race *race, const at_store_progress *arms, int count);
+/* Every arm of a kernel's races in one stage and layout, or (workload given) of one race; whatever the conditions. */
+actune_status at_store_drop_progress(at_store *store, const char *device, const char *kernel, const char *stage, const char *layout,
+                                     const at_store_workload *workload);
 /* One transaction around several puts. */
 actune_status at_store_begin(at_store *store);
 actune_status at_store_commit(at_store *store);
@@ -96,6 +125,12 @@ actune_status at_store_each_choice(at_store *store, const char *device, const ch
 actune_status at_store_each_kernel(at_store *store, const char *spec, actune_status (*visit)(void *user, const at_store_kernel *kernel), void *user);
 actune_status at_store_each_measurement(at_store *store, const char *device, const char *kernel, const at_store_workload *workload,
                                         actune_status (*visit)(void *user, const char *variant_text, const at_store_measurement *measurement), void *user);
+actune_status at_store_each_build(at_store *store, const char *kernel,
+                                  actune_status (*visit)(void *user, const char *variant_text, const at_store_build *build), void *user);
+actune_status at_store_each_progress(at_store *store, const at_store_race *race,
+                                     actune_status (*visit)(void *user, const at_store_progress *arm), void *user);
+/* Whether any race of the kernel in this stage and layout has stored arms under these conditions (race->workload: the layout alone). */
+actune_status at_store_has_progress(at_store *store, const at_store_race *race, bool *has);
 actune_status at_store_each_device(at_store *store, actune_status (*visit)(void *user, const at_store_device *device), void *user);
 /* The latest of this source, whichever variant it was found with; NOT_FOUND when there is none. Texts are valid until the next call. */
 actune_status at_store_find_verification(at_store *store, const char *source_hash, at_store_verification *verification);

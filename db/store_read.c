@@ -56,7 +56,8 @@ static actune_status read_choice(void *data, sqlite3_stmt *s)
                               .gain_over_default = sqlite3_column_double(s, 14),
                               .pct_roof = sqlite3_column_double(s, 15),
                               .tie_set = text(s, 16),
-                              .origin = text(s, 17)};
+                              .origin = text(s, 17),
+                              .margin = sqlite3_column_double(s, 18)};
     return walk->visit(walk->user, &choice);
 }
 
@@ -127,14 +128,19 @@ actune_status at_store_each_device(at_store *store, actune_status (*visit)(void 
     return walk_rows(store, AT_SQL_ALL_DEVICES, statement, read_device, &walk);
 }
 
+/* Samples of the row at hand, aligned and in this machine's byte order. */
+typedef struct sample_room {
+    double *samples;
+    size_t capacity;
+} sample_room;
+
 typedef struct measurement_walk {
     actune_status (*visit)(void *user, const char *variant_text, const at_store_measurement *measurement);
     void *user;
-    double *samples; /* of the row at hand, aligned and in this machine's byte order */
-    size_t capacity;
+    sample_room room;
 } measurement_walk;
 
-static actune_status read_samples(measurement_walk *walk, sqlite3_stmt *s, int column, int *count)
+static actune_status read_samples(sample_room *walk, sqlite3_stmt *s, int column, int *count)
 {
     const unsigned char *bytes = sqlite3_column_blob(s, column);
     size_t wanted = (size_t)sqlite3_column_bytes(s, column) / sizeof(double);
@@ -159,7 +165,7 @@ static actune_status read_measurement(void *data, sqlite3_stmt *s)
 {
     measurement_walk *walk = data;
     int samples = 0;
-    AT_TRY(read_samples(walk, s, 13, &samples));
+    AT_TRY(read_samples(&walk->room, s, 13, &samples));
     at_store_measurement measurement = {.variant = sqlite3_column_int64(s, 1),
                                         .session = sqlite3_column_int64(s, 2),
                                         .workload = workload(s, 3),
@@ -167,7 +173,7 @@ static actune_status read_measurement(void *data, sqlite3_stmt *s)
                                         .low_ns = sqlite3_column_double(s, 10),
                                         .high_ns = sqlite3_column_double(s, 11),
                                         .ratio_to_copy = sqlite3_column_double(s, 12),
-                                        .samples_ns = walk->samples,
+                                        .samples_ns = walk->room.samples,
                                         .samples = samples};
     return walk->visit(walk->user, text(s, 0), &measurement);
 }
@@ -190,8 +196,88 @@ actune_status at_store_each_measurement(at_store *store, const char *device, con
     AT_TRY(at_store_take(store, sql, &statement));
     AT_TRY(at_store_bind(store, statement, wanted ? "ssi" : "ss", kernel, device, id));
     actune_status status = walk_rows(store, sql, statement, read_measurement, &walk);
-    free(walk.samples);
+    free(walk.room.samples);
     return status;
+}
+
+typedef struct progress_walk {
+    actune_status (*visit)(void *user, const at_store_progress *arm);
+    void *user;
+    sample_room room;
+} progress_walk;
+
+static actune_status read_progress(void *data, sqlite3_stmt *s)
+{
+    progress_walk *walk = data;
+    int samples = 0;
+    AT_TRY(read_samples(&walk->room, s, 3, &samples));
+    at_store_progress arm = {text(s, 0), text(s, 1), sqlite3_column_int(s, 2) != 0, walk->room.samples, samples};
+    return walk->visit(walk->user, &arm);
+}
+
+actune_status at_store_each_progress(at_store *store, const at_store_race *race,
+                                     actune_status (*visit)(void *user, const at_store_progress *arm), void *user)
+{
+    sqlite3_stmt *statement;
+    progress_walk walk = {.visit = visit, .user = user};
+    int64_t workload = 0;
+    if (!store)
+        return ACTUNE_OK;
+    AT_TRY(at_store_find_workload(store, &race->workload, &workload));
+    AT_TRY(at_store_take(store, AT_SQL_RACE_PROGRESS, &statement));
+    AT_TRY(at_store_bind(store, statement, "ssssi", race->device, race->kernel, race->stage, race->conditions, workload));
+    actune_status status = walk_rows(store, AT_SQL_RACE_PROGRESS, statement, read_progress, &walk);
+    free(walk.room.samples);
+    return status;
+}
+
+static actune_status read_count(void *data, sqlite3_stmt *s)
+{
+    *(bool *)data = sqlite3_column_int64(s, 0) > 0;
+    return ACTUNE_OK;
+}
+
+actune_status at_store_has_progress(at_store *store, const at_store_race *race, bool *has)
+{
+    sqlite3_stmt *statement;
+    *has = false;
+    if (!store)
+        return ACTUNE_OK;
+    AT_TRY(at_store_take(store, AT_SQL_ANY_PROGRESS, &statement));
+    AT_TRY(at_store_bind(store, statement, "sssss", race->device, race->kernel, race->stage, race->conditions, race->workload.layout));
+    return walk_rows(store, AT_SQL_ANY_PROGRESS, statement, read_count, has);
+}
+
+typedef struct build_walk {
+    actune_status (*visit)(void *user, const char *variant_text, const at_store_build *build);
+    void *user;
+} build_walk;
+
+static actune_status read_build(void *data, sqlite3_stmt *s)
+{
+    const build_walk *walk = data;
+    at_store_build build = {.variant = sqlite3_column_int64(s, 1),
+                            .toolchain = text(s, 2),
+                            .arch = text(s, 3),
+                            .ok = sqlite3_column_int(s, 4) != 0,
+                            .compile_ms = sqlite3_column_double(s, 5),
+                            .code_bytes = sqlite3_column_int64(s, 6),
+                            .registers = sqlite3_column_int(s, 7),
+                            .spill_bytes = sqlite3_column_int(s, 8),
+                            .log = text(s, 9)};
+    return walk->visit(walk->user, text(s, 0), &build);
+}
+
+actune_status at_store_each_build(at_store *store, const char *kernel,
+                                  actune_status (*visit)(void *user, const char *variant_text, const at_store_build *build), void *user)
+{
+    sqlite3_stmt *statement;
+    build_walk walk = {visit, user};
+    if (!store)
+        return ACTUNE_OK;
+    AT_TRY(at_store_take(store, AT_SQL_ALL_BUILDS, &statement));
+    AT_TRY(at_store_bind(store, statement, "s", kernel));
+    return walk_rows(store, AT_SQL_ALL_BUILDS, statement, read_build, &walk);
 }
 
 typedef struct verification_walk {

@@ -9,7 +9,7 @@
 #define WORKLOAD_COLUMNS "w.layout, w.size_bucket, w.channel_bucket, w.inner_bucket, w.in_place, w.regime"
 #define CHOICE_COLUMNS                                                                                                             \
     "SELECT c.device, c.kernel, " WORKLOAD_COLUMNS ", c.variant, c.session, v.description, v.source_hash, c.median_ns, "           \
-    "c.ratio_to_copy, c.gain_over_default, c.pct_roof, c.tie_set, c.origin FROM choice c CROSS JOIN workload w ON w.id = c.workload " \
+    "c.ratio_to_copy, c.gain_over_default, c.pct_roof, c.tie_set, c.origin, c.margin FROM choice c CROSS JOIN workload w ON w.id = c.workload " \
     "CROSS JOIN variant v ON v.id = c.variant "
 #define MEASUREMENT_COLUMNS                                                                                                        \
     "SELECT v.description, m.variant, m.session, " WORKLOAD_COLUMNS ", m.median_ns, m.low_ns, m.high_ns, m.ratio_to_copy, m.samples " \
@@ -30,9 +30,10 @@ static const char *const texts[AT_SQL_COUNT] = {
     [AT_SQL_PUT_VARIANT] = "INSERT INTO variant (kernel, source_hash, description) VALUES (?, ?, ?) "
                            "ON CONFLICT (kernel, source_hash, description) DO NOTHING",
     [AT_SQL_FIND_VARIANT] = "SELECT id FROM variant WHERE kernel = ? AND source_hash = ? AND description = ?",
-    [AT_SQL_PUT_BUILD] = "INSERT INTO build (variant, toolchain, arch, ok, compile_ms, code_bytes, log) VALUES (?, ?, ?, ?, ?, ?, ?) "
+    [AT_SQL_PUT_BUILD] = "INSERT INTO build (variant, toolchain, arch, ok, compile_ms, code_bytes, registers, spill_bytes, log) "
+                         "VALUES (?, ?, ?, ?, ?, ?, nullif(?, -1), nullif(?, -1), ?) "
                          "ON CONFLICT (variant, toolchain, arch) DO UPDATE SET ok = excluded.ok, compile_ms = excluded.compile_ms, "
-                         "code_bytes = excluded.code_bytes, log = excluded.log",
+                         "code_bytes = excluded.code_bytes, registers = excluded.registers, spill_bytes = excluded.spill_bytes, log = excluded.log",
     [AT_SQL_PUT_WORKLOAD] = "INSERT INTO workload (layout, size_bucket, channel_bucket, inner_bucket, in_place, regime) "
                             "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
     [AT_SQL_FIND_WORKLOAD] = "SELECT id FROM workload WHERE layout = ? AND size_bucket = ? AND channel_bucket = ? AND inner_bucket = ? "
@@ -41,10 +42,23 @@ static const char *const texts[AT_SQL_COUNT] = {
                                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
     [AT_SQL_PUT_VERIFICATION] = "INSERT INTO verification (variant, passed, max_error_ulp, max_error_absolute, method, detail) "
                                 "VALUES (?, ?, ?, ?, ?, ?)",
-    [AT_SQL_PUT_CHOICE] = "INSERT INTO choice VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, " NOW ") ON CONFLICT (device, kernel, workload) "
+    [AT_SQL_PUT_CHOICE] = "INSERT INTO choice (device, kernel, workload, variant, session, median_ns, ratio_to_copy, gain_over_default, "
+                          "pct_roof, margin, tie_set, origin, decided) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, " NOW ") "
+                          "ON CONFLICT (device, kernel, workload) "
                           "DO UPDATE SET variant = excluded.variant, session = excluded.session, median_ns = excluded.median_ns, "
                           "ratio_to_copy = excluded.ratio_to_copy, gain_over_default = excluded.gain_over_default, "
-                          "pct_roof = excluded.pct_roof, tie_set = excluded.tie_set, origin = excluded.origin, decided = excluded.decided",
+                          "pct_roof = excluded.pct_roof, margin = excluded.margin, tie_set = excluded.tie_set, origin = excluded.origin, decided = excluded.decided",
+    [AT_SQL_PUT_PROGRESS] = "INSERT INTO progress (device, kernel, workload, stage, arm, source_hash, conditions, stored, samples) "
+                            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    [AT_SQL_DROP_PROGRESS] = "DELETE FROM progress WHERE device = ?1 AND kernel = ?2 AND stage = ?3 AND (?4 IS NULL OR workload IN "
+                             "(SELECT id FROM workload WHERE layout = ?4)) AND (?5 IS NULL OR workload = ?5)",
+    [AT_SQL_RACE_PROGRESS] = "SELECT arm, source_hash, stored, samples FROM progress WHERE device = ? AND kernel = ? AND stage = ? AND "
+                             "conditions = ? AND workload = ? ORDER BY arm",
+    [AT_SQL_ANY_PROGRESS] = "SELECT count(*) FROM progress p CROSS JOIN workload w ON w.id = p.workload WHERE p.device = ? AND p.kernel = ? "
+                            "AND p.stage = ? AND p.conditions = ? AND w.layout = ?",
+    [AT_SQL_ALL_BUILDS] = "SELECT v.description, b.variant, b.toolchain, b.arch, b.ok, b.compile_ms, b.code_bytes, coalesce(b.registers, -1), "
+                          "coalesce(b.spill_bytes, -1), b.log FROM build b CROSS JOIN variant v ON v.id = b.variant "
+                          "WHERE ?1 IS NULL OR v.kernel = ?1 ORDER BY b.id",
     [AT_SQL_ALL_CHOICES] = CHOICE_COLUMNS "WHERE ?1 IS NULL AND (?2 IS NULL OR c.kernel = ?2) ORDER BY c.device, c.kernel, c.workload",
     [AT_SQL_DEVICE_CHOICES] = CHOICE_COLUMNS "WHERE c.device = ?1 AND (?2 IS NULL OR c.kernel = ?2) ORDER BY c.device, c.kernel, c.workload",
     [AT_SQL_ALL_KERNELS] = "SELECT hash, spec, direction, dtype_in, dtype_out, accuracy FROM kernel WHERE ?1 IS NULL ORDER BY spec, hash",

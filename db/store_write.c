@@ -127,8 +127,8 @@ static actune_status put_choice(at_store *store, const at_store_choice *c)
 {
     int64_t workload;
     AT_TRY(put_workload(store, &c->workload, &workload));
-    PUT(store, AT_SQL_PUT_CHOICE, "writing a choice", "ssiiiddddss", c->device, c->kernel, workload, c->variant, c->session, c->median_ns,
-        c->ratio_to_copy, c->gain_over_default, c->pct_roof, c->tie_set ? c->tie_set : "", c->origin ? c->origin : "measured");
+    PUT(store, AT_SQL_PUT_CHOICE, "writing a choice", "ssiiidddddss", c->device, c->kernel, workload, c->variant, c->session, c->median_ns,
+        c->ratio_to_copy, c->gain_over_default, c->pct_roof, c->margin, c->tie_set ? c->tie_set : "", c->origin ? c->origin : "measured");
     return ACTUNE_OK;
 }
 
@@ -169,38 +169,89 @@ actune_status at_store_put_variant(at_store *store, const at_store_variant *vari
     IN_TRANSACTION(store, put_variant(store, variant, id));
 }
 
-static actune_status put_build(at_store *store, int64_t variant, const char *toolchain, const char *arch, bool ok, double compile_ms,
-                               int64_t code_bytes, const char *log)
+static actune_status put_build(at_store *store, const at_store_build *b)
 {
-    PUT(store, AT_SQL_PUT_BUILD, "writing a build", "issbdis", variant, toolchain, arch ? arch : "", (int)ok, compile_ms, code_bytes,
-        log ? log : "");
+    PUT(store, AT_SQL_PUT_BUILD, "writing a build", "issbdiiis", b->variant, b->toolchain, b->arch ? b->arch : "", (int)b->ok, b->compile_ms,
+        b->code_bytes, (int64_t)b->registers, (int64_t)b->spill_bytes, b->log ? b->log : "");
     return ACTUNE_OK;
 }
 
-actune_status at_store_put_build(at_store *store, int64_t variant, const char *toolchain, const char *arch, bool ok, double compile_ms,
-                                 int64_t code_bytes, const char *log)
+actune_status at_store_put_build(at_store *store, const at_store_build *build)
 {
-    IN_TRANSACTION(store, put_build(store, variant, toolchain, arch, ok, compile_ms, code_bytes, log));
+    IN_TRANSACTION(store, put_build(store, build));
+}
+
+/* A copy in the file's byte order; *bytes holds at least one byte. */
+static actune_status copy_samples(const double *samples_ns, int count, double **copy)
+{
+    if (count < 0 || count > INT_MAX / (int)sizeof(double) / 2 || (count && !samples_ns))
+        return at_fail(ACTUNE_INVALID_ARGUMENT, "a measurement with %d samples", count);
+    size_t bytes = (size_t)count * sizeof(double);
+    *copy = malloc(bytes + 1);
+    if (!*copy)
+        return at_fail(ACTUNE_NO_MEMORY, "out of memory for %d samples", count);
+    if (bytes)
+        memcpy(*copy, samples_ns, bytes);
+    to_little_endian(*copy, count);
+    return ACTUNE_OK;
 }
 
 actune_status at_store_put_measurement(at_store *store, const at_store_measurement *measurement)
 {
-    if (measurement->samples < 0 || measurement->samples > INT_MAX / (int)sizeof(double) / 2 ||
-        (measurement->samples && !measurement->samples_ns))
-        return at_fail(ACTUNE_INVALID_ARGUMENT, "a measurement with %d samples", measurement->samples);
-    size_t bytes = (size_t)measurement->samples * sizeof(double);
-    double *samples = malloc(bytes + 1);
-    if (!samples)
-        return at_fail(ACTUNE_NO_MEMORY, "out of memory for %d samples", measurement->samples);
-    if (bytes)
-        memcpy(samples, measurement->samples_ns, bytes);
-    to_little_endian(samples, measurement->samples);
+    double *samples;
     bool own;
+    AT_TRY(copy_samples(measurement->samples_ns, measurement->samples, &samples));
     actune_status status = enter(store, &own);
     if (!status)
         status = leave(store, own, put_measurement(store, measurement, samples));
     free(samples);
     return status;
+}
+
+static actune_status drop_progress(at_store *store, const char *device, const char *kernel, const char *stage, const char *layout,
+                                   int64_t workload)
+{
+    PUT(store, AT_SQL_DROP_PROGRESS, "removing a race", workload ? "ssssi" : "ssss", device, kernel, stage, layout, workload);
+    return ACTUNE_OK;
+}
+
+static actune_status put_arm(at_store *store, const at_store_race *race, int64_t workload, const at_store_progress *arm,
+                             const double *samples)
+{
+    PUT(store, AT_SQL_PUT_PROGRESS, "writing a race", "ssissssbx", race->device, race->kernel, workload, race->stage, arm->arm,
+        arm->source_hash, race->conditions, (int)arm->stored, (const void *)samples, arm->samples * (int)sizeof(double));
+    return ACTUNE_OK;
+}
+
+static actune_status put_progress(at_store *store, const at_store_race *race, const at_store_progress *arms, int count)
+{
+    int64_t workload;
+    AT_TRY(put_workload(store, &race->workload, &workload));
+    AT_TRY(drop_progress(store, race->device, race->kernel, race->stage, NULL, workload));
+    for (int i = 0; i < count; i++) {
+        double *samples;
+        AT_TRY(copy_samples(arms[i].samples_ns, arms[i].samples, &samples));
+        actune_status status = put_arm(store, race, workload, &arms[i], samples);
+        free(samples);
+        AT_TRY(status);
+    }
+    return ACTUNE_OK;
+}
+
+actune_status at_store_put_progress(at_store *store, const at_store_race *race, const at_store_progress *arms, int count)
+{
+    IN_TRANSACTION(store, put_progress(store, race, arms, count));
+}
+
+actune_status at_store_drop_progress(at_store *store, const char *device, const char *kernel, const char *stage, const char *layout,
+                                     const at_store_workload *workload)
+{
+    int64_t id = 0;
+    if (workload)
+        AT_TRY(at_store_find_workload(store, workload, &id));
+    if (workload && !id)
+        return ACTUNE_OK;
+    IN_TRANSACTION(store, drop_progress(store, device, kernel, stage, layout, id));
 }
 
 actune_status at_store_put_verification(at_store *store, const at_store_verification *verification)

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "../runtime/base/bucket.h"
 
@@ -24,11 +25,30 @@ enum {
 
 /* --- arms --- */
 
-static actune_status init_race(at_race *race, int candidates, int64_t seed)
+/* A stream of its own for each race and each picking, so that none hangs on how long another took. */
+static at_random random_of(const at_group *group, const char *what, const at_store_workload *workload)
+{
+    char text[160];
+    snprintf(text, sizeof text, "%lld %s %s %s %d %d %d %d", (long long)group->session->options->seed, what,
+             group->kernel->hash.hex, workload->layout, workload->size_bucket, workload->channel_bucket,
+             workload->inner_bucket, workload->in_place);
+    return (at_random){at_hash64(text, strlen(text))};
+}
+
+static actune_status init_race(at_race *race, const at_group *group, int candidates, const char *stage,
+                               const at_store_workload *workload)
 {
     size_t room = (size_t)(candidates + EXTRA_ARMS);
-    *race = (at_race){
-        .plain = -1, .null_arm = -1, .first_default = -1, .incumbent = -1, .best = -1, .winner = -1, .seed = seed};
+    *race = (at_race){.plain = -1,
+                      .null_arm = -1,
+                      .first_default = -1,
+                      .incumbent = -1,
+                      .best = -1,
+                      .winner = -1,
+                      .seed = group->session->options->seed,
+                      .random = random_of(group, stage, workload),
+                      .stage = stage,
+                      .workload = *workload};
     race->arm = calloc(room, sizeof *race->arm);
     race->variant = calloc(room, sizeof *race->variant);
     race->log_ratio = calloc(room, sizeof *race->log_ratio);
@@ -198,30 +218,34 @@ static void release_plain(at_race *race)
         race->arm[race->plain].active = false;
 }
 
-/* Rounds until it is decided, the roof is reached, or the time is over. Always at least three. */
+/* Decided, at the roof, or out of time. */
+static bool is_over(at_race *race, double until_ns)
+{
+    if (race->rounds < 3)
+        return false;
+    estimate(race);
+    int rivals = drop_losers(race);
+    release_plain(race);
+    if (race->best < 0 || race->rounds >= ROUNDS_MAX || at_now_ns() > until_ns)
+        return true;
+    bool roof = best_copy(race) - race->log_ratio[race->best].high >= log(ROOF);
+    return (race->rounds >= 5 && roof && rivals <= ROOF_RIVALS) ||
+           (race->rounds >= ROUNDS_MIN && (rivals == 0 || is_settled(race)));
+}
+
+/* Rounds until it is over, those of a killed run included. Always at least three. */
 static actune_status run_rounds(at_group *group, at_race *race, at_bench *bench, double until_ns)
 {
     at_session *session = group->session;
-    while (race->rounds < ROUNDS_MAX) {
+    while (!is_over(race, until_ns)) {
         if (at_session_stopped(session)) {
             estimate(race);
             return at_fail(ACTUNE_INTERRUPTED, "interrupted while measuring; what is stored stays");
         }
-        at_bench_round(bench, race->arm, race->count, &session->random);
+        at_bench_round(bench, race->arm, race->count, &race->random);
         race->rounds++;
+        AT_TRY(at_resume_save_sometimes(group, race));
         at_session_progress(session, "measure");
-        if (race->rounds < 3)
-            continue;
-        estimate(race);
-        int rivals = drop_losers(race);
-        release_plain(race);
-        if (race->best < 0)
-            break;
-        bool late = at_now_ns() > until_ns;
-        bool roof = best_copy(race) - race->log_ratio[race->best].high >= log(ROOF);
-        if (late || (race->rounds >= 5 && roof && rivals <= ROOF_RIVALS) ||
-            (race->rounds >= ROUNDS_MIN && (rivals == 0 || is_settled(race))))
-            break;
     }
     return ACTUNE_OK;
 }
@@ -245,19 +269,19 @@ static int64_t elements(actune_shape shape)
     return shape.outer * shape.channels * shape.inner;
 }
 
-/* Two shapes: one of the usual cache-resident size, and one where the ends of rows, planes or the tensor weigh most. */
-static int core_shapes(const at_group *group, actune_shape shapes[2])
+/* all_tasks: not of the open ones alone, but as the run that was killed chose them. Two shapes: one of the usual cache-resident size, and one where the ends of rows, planes or the tensor weigh most. */
+static int core_shapes(const at_group *group, bool all_tasks, actune_shape shapes[2])
 {
     const at_task *small = &group->tasks[0], *large = &group->tasks[0];
     bool outer = group->layout == AT_LAYOUT_CHANNEL_OUTER;
     for (int i = 0; i < group->task_count; i++) {
         const at_task *task = &group->tasks[i];
-        if (task->done)
+        if (task->done && !all_tasks)
             continue;
         bool smaller = outer ? task->shape.inner < small->shape.inner : elements(task->shape) < elements(small->shape);
         bool larger = outer ? task->shape.inner > large->shape.inner : elements(task->shape) > elements(large->shape);
-        small = smaller || small->done ? task : small;
-        large = larger || large->done ? task : large;
+        small = smaller || (small->done && !all_tasks) ? task : small;
+        large = larger || (large->done && !all_tasks) ? task : large;
     }
     shapes[0] = core_shape(group, large->shape.inner);
     if (outer && at_size_bucket(small->shape.inner) < at_size_bucket(shapes[0].inner)) {
@@ -304,11 +328,17 @@ static at_store_workload core_workload(const at_group *group, actune_shape shape
                                .regime = "warm"};
 }
 
-static actune_status record_core(at_group *group, actune_shape shape, const at_race *race)
+/* Kept until the group is done: the sizes that are still to come need its winners. One that was interrupted is only kept. */
+static actune_status record_core(at_group *group, at_race *race, actune_status measured)
 {
-    at_store_workload workload = core_workload(group, shape);
+    if (race->stored && race->rounds == race->restored)
+        return ACTUNE_OK;
+    if (measured != ACTUNE_OK)
+        return at_resume_save(group, race, false);
     AT_TRY(at_store_begin(group->session->store));
-    actune_status status = at_record_race(group, &workload, race);
+    actune_status status = at_record_race(group, race);
+    if (status == ACTUNE_OK)
+        status = at_resume_save(group, race, true);
     if (status == ACTUNE_OK)
         return at_store_commit(group->session->store);
     at_store_rollback(group->session->store);
@@ -326,8 +356,9 @@ static actune_status race_core_at(at_group *group, actune_shape shape, const int
                                 .seed = session->options->seed};
     at_bench *bench;
     at_race race;
+    at_store_workload workload = core_workload(group, shape);
     AT_TRY(at_bench_open(&request, &bench));
-    actune_status status = init_race(&race, count, session->options->seed);
+    actune_status status = init_race(&race, group, count, AT_RACE_CORE, &workload);
     if (status == ACTUNE_OK)
         status = add_fixed_arms(&race, group, bench, false);
     if (status == ACTUNE_OK) {
@@ -336,8 +367,12 @@ static actune_status race_core_at(at_group *group, actune_shape shape, const int
                 add_candidate_arm(&race, group, bench, picked[i]);
         /* The core is a small part of the time: most of it belongs to the sizes. */
         double until = at_now_ns() + fmax(2e8, 0.05 * at_session_left_ns(session));
-        status = run_rounds(group, &race, bench, until);
-        actune_status stored = record_core(group, shape, &race);
+        status = at_resume_restore(group, &race);
+        if (status == ACTUNE_OK && race.stored)
+            estimate(&race);
+        else if (status == ACTUNE_OK)
+            status = run_rounds(group, &race, bench, until);
+        actune_status stored = record_core(group, &race, status);
         status = status == ACTUNE_OK ? stored : status;
         take_seeds(group, &race, most);
     }
@@ -351,8 +386,9 @@ actune_status at_race_core(at_group *group)
     at_session *session = group->session;
     at_search_stage stage = {.variants = group->space, .count = group->space_count};
     int picked[ARMS_MAX];
+    at_random random = random_of(group, "pick", &(at_store_workload){.layout = at_layout_name(group->layout)});
     picked[0] = 0; /* the default stands first: it is compiled whatever the time */
-    int count = 1 + session->search->pick(&stage, &session->random, picked + 1, ARMS_MAX - 1);
+    int count = 1 + session->search->pick(&stage, &random, picked + 1, ARMS_MAX - 1);
     AT_TRY(at_group_prepare(group, picked, count));
     const at_candidate *plain = at_group_candidate(group, 0);
     if (!plain || !at_candidate_usable(group, plain)) {
@@ -361,7 +397,9 @@ actune_status at_race_core(at_group *group)
                        log ? log : "not built");
     }
     actune_shape shapes[2];
-    int anchors = core_shapes(group, shapes);
+    bool resumed;
+    AT_TRY(at_resume_has_core(group, &resumed));
+    int anchors = core_shapes(group, resumed, shapes);
     for (int i = 0; i < anchors; i++)
         AT_TRY(race_core_at(group, shapes[i], picked, count, i == 0 ? 3 : 2));
     add_seed(group, 0);
@@ -465,9 +503,11 @@ static actune_status finish_task(at_group *group, at_task *task, at_race *race)
         return at_fail(ACTUNE_VERIFY, "no variant of '%s' could be measured", group->kernel->spec);
     fill_result(group, task, race);
     AT_TRY(at_store_begin(group->session->store));
-    actune_status status = at_record_race(group, &task->workload, race);
+    actune_status status = at_record_race(group, race);
     if (status == ACTUNE_OK)
         status = at_record_choice(group, task, race, roof_share(race, race->winner));
+    if (status == ACTUNE_OK)
+        status = at_resume_forget(group, AT_RACE_SIZE, &task->workload);
     if (status == ACTUNE_OK)
         status = at_store_commit(group->session->store);
     else
@@ -494,7 +534,7 @@ static actune_status race_candidates(at_group *group, at_task *task, at_bench *b
                                      double until)
 {
     at_race race;
-    actune_status status = init_race(&race, count, group->session->options->seed);
+    actune_status status = init_race(&race, group, count, AT_RACE_SIZE, &task->workload);
     if (status == ACTUNE_OK)
         status = add_fixed_arms(&race, group, bench, task->workload.in_place);
     if (status == ACTUNE_OK) {
@@ -505,8 +545,13 @@ static actune_status race_candidates(at_group *group, at_task *task, at_bench *b
             if (find_arm(&race, picked[i]) < 0)
                 add_candidate_arm(&race, group, bench, picked[i]);
         race.incumbent = incumbent >= 0 ? find_arm(&race, incumbent) : -1;
-        keep_promising(&race, until - at_now_ns());
-        status = run_rounds(group, &race, bench, until);
+        status = at_resume_restore(group, &race);
+        if (race.restored == 0)
+            keep_promising(&race, until - at_now_ns());
+        if (status == ACTUNE_OK)
+            status = run_rounds(group, &race, bench, until);
+        if (race.rounds < 3 && status == ACTUNE_INTERRUPTED)
+            at_resume_save(group, &race, false);
         if (race.rounds >= 3 && (status == ACTUNE_OK || status == ACTUNE_INTERRUPTED)) {
             actune_status finished = finish_task(group, task, &race);
             status = status == ACTUNE_OK ? finished : status;
@@ -521,7 +566,8 @@ actune_status at_race_task(at_group *group, at_task *task)
     at_session *session = group->session;
     at_search_stage stage = {
         .variants = group->space, .count = group->space_count, .seeds = group->seeds, .seed_count = group->seed_count};
-    int picked[ARMS_MAX], count = session->search->pick(&stage, &session->random, picked, ARMS_MAX - 2);
+    at_random random = random_of(group, "pick", &task->workload);
+    int picked[ARMS_MAX], count = session->search->pick(&stage, &random, picked, ARMS_MAX - 2);
     picked[count++] = 0;
     int incumbent = task->incumbent ? at_group_find(group, task->incumbent) : -1;
     if (incumbent >= 0)

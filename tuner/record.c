@@ -36,11 +36,21 @@ static void write_protocol(const at_session *session, at_strbuf *out)
 {
     at_strbuf_printf(
         out,
-        "{\"protocol\": 1, \"strategy\": \"%s\", \"anchor\": \"memcpy\", \"threads\": %d, \"timer_resolution_ns\": %g, "
+        "{\"protocol\": 1, \"strategy\": \"%s\", \"anchor\": \"memcpy\", \"threads\": %d, "
         "\"cold_above_bytes\": %lld, \"cold_rotation\": \"5x that, at most 1 GiB or a quarter of free memory\", "
-        "\"inputs\": \"normal, sigma 2\", \"interval\": \"bootstrap 95 %%\", \"tie\": %g}",
-        session->search->name, session->threads, at_timer_resolution_ns(), (long long)at_cache_bound(session->device),
-        AT_TIE_MARGIN);
+        "\"inputs\": \"normal, sigma 2\", \"interval\": \"bootstrap 95 %%\", \"tie\": %g",
+        session->search->name, session->threads, (long long)at_cache_bound(session->device), AT_TIE_MARGIN);
+}
+
+/* The timer's resolution is measured anew in each run: it stands in the protocol, not in what runs must have in common. */
+static at_hash hash_conditions(const at_session *session, const at_strbuf *environment, const at_strbuf *protocol)
+{
+    at_strbuf text = {0};
+    at_strbuf_printf(&text, "%s\n%s\n%lld", at_strbuf_text((at_strbuf *)environment), at_strbuf_text((at_strbuf *)protocol),
+                     (long long)session->options->seed);
+    at_hash hash = at_hash_text(at_strbuf_text(&text));
+    at_strbuf_clear(&text);
+    return hash;
 }
 
 actune_status at_record_session(at_session *session)
@@ -58,6 +68,8 @@ actune_status at_record_session(at_session *session)
     at_strbuf environment = {0}, protocol = {0};
     write_environment(session, &environment);
     write_protocol(session, &protocol);
+    session->conditions = hash_conditions(session, &environment, &protocol);
+    at_strbuf_printf(&protocol, ", \"timer_resolution_ns\": %g}", at_timer_resolution_ns());
     at_store_session own = {.device = device->id,
                             .environment = at_strbuf_text(&environment),
                             .protocol = at_strbuf_text(&protocol),
@@ -105,9 +117,16 @@ static actune_status put_candidate(at_group *group, const at_candidate *candidat
         return ACTUNE_OK;
     int64_t variant;
     AT_TRY(put_variant(group, candidate->variant, &variant));
-    AT_TRY(at_store_put_build(session->store, variant, session->compiler->version, at_isa_name(session->device->isa),
-                              code->function != NULL, code->compile_ms, (int64_t)code->code_bytes,
-                              code->function || !code->log ? "" : code->log));
+    at_store_build build = {.variant = variant,
+                            .toolchain = session->compiler->version,
+                            .arch = at_isa_name(session->device->isa),
+                            .ok = code->function != NULL,
+                            .compile_ms = code->compile_ms,
+                            .code_bytes = (int64_t)code->code_bytes,
+                            .registers = -1,
+                            .spill_bytes = -1,
+                            .log = code->function ? NULL : code->log};
+    AT_TRY(at_store_put_build(session->store, &build));
     if (!code->verified)
         return ACTUNE_OK;
     const at_verify_report *report = &code->report;
@@ -136,14 +155,13 @@ actune_status at_record_codes(at_group *group, int first_candidate)
 
 /* --- measurements --- */
 
-static actune_status put_measurement(at_group *group, const at_store_workload *workload, const at_race *race, int arm,
-                                     int64_t variant)
+static actune_status put_measurement(at_group *group, const at_race *race, int arm, int64_t variant)
 {
     const at_arm *of = &race->arm[arm];
     at_interval time = at_bootstrap_median(of->samples_ns, of->samples, (uint64_t)race->seed);
     at_store_measurement row = {.variant = variant,
                                 .session = group->session->id,
-                                .workload = *workload,
+                                .workload = race->workload,
                                 .median_ns = time.median,
                                 .low_ns = time.low,
                                 .high_ns = time.high,
@@ -153,7 +171,7 @@ static actune_status put_measurement(at_group *group, const at_store_workload *w
     return at_store_put_measurement(group->session->store, &row);
 }
 
-actune_status at_record_race(at_group *group, const at_store_workload *workload, const at_race *race)
+actune_status at_record_race(at_group *group, const at_race *race)
 {
     int64_t variant;
     for (int i = 0; i < race->count; i++) {
@@ -165,7 +183,7 @@ actune_status at_record_race(at_group *group, const at_store_workload *workload,
             AT_TRY(at_store_put_variant(group->session->store, &row, &variant));
         } else
             AT_TRY(put_variant(group, race->variant[i], &variant));
-        AT_TRY(put_measurement(group, workload, race, i, variant));
+        AT_TRY(put_measurement(group, race, i, variant));
     }
     return ACTUNE_OK;
 }
@@ -177,6 +195,16 @@ static void write_ties(const at_group *group, const at_race *race, at_strbuf *ou
             at_strbuf_append(out, out->length ? "\n" : "");
             at_variant_print(&group->space[race->variant[i]], out);
         }
+}
+
+/* How far the best candidate outside of the tie set was behind the winner; NaN: there was none. */
+static double margin_of(const at_race *race)
+{
+    double least = NAN;
+    for (int i = 0; i < race->count; i++)
+        if (race->variant[i] >= 0 && !race->tied[i] && race->arm[i].samples > 0)
+            least = fmin(least, race->log_ratio[i].median);
+    return expm1(least - race->log_ratio[race->winner].median);
 }
 
 actune_status at_record_choice(at_group *group, const at_task *task, const at_race *race, double pct_roof)
@@ -198,6 +226,7 @@ actune_status at_record_choice(at_group *group, const at_task *task, const at_ra
                            .ratio_to_copy = exp(race->log_ratio[race->winner].median),
                            .gain_over_default = exp(gain.median),
                            .pct_roof = pct_roof,
+                           .margin = margin_of(race),
                            .tie_set = at_strbuf_text(&ties),
                            .origin = "measured"};
     actune_status status = at_strbuf_status(&ties);

@@ -45,6 +45,7 @@ static actune_status build_copies(at_session *session, const at_kernel *kernel)
     if (status == ACTUNE_OK)
         status = at_binary_build(session->cache, at_strbuf_text(&source), at_isa_name(session->device->isa), false,
                                  &session->copy_binary, &info);
+    session->copies_hash = at_hash_text(at_strbuf_text(&source));
     at_strbuf_clear(&source);
     AT_TRY(status);
     for (int i = 0; i < list.count; i++) {
@@ -82,7 +83,6 @@ actune_status at_session_open(at_session *session, at_store *store, at_cache *ca
                             .device = device,
                             .options = options,
                             .target = {.isa = device->isa},
-                            .random = {(uint64_t)options->seed},
                             .started_ns = at_now_ns(),
                             .spec = "",
                             .step = ""};

@@ -44,8 +44,8 @@ typedef struct at_session {
     at_target target;
     at_pool *pool;
     int threads;
-    at_random random;
     int64_t id;
+    at_hash conditions; /* of environment, protocol and seed: samples under others are not mixed */
     const at_compiler *compiler;
     double started_ns, deadline_ns;
     double core_ns;  /* spent before the first size, over all groups */
@@ -54,6 +54,7 @@ typedef struct at_session {
     /* The tuned copy: identity kernels, for the roof. */
     at_arm copy[4];
     at_binary *copy_binary;
+    at_hash copies_hash;
     int copies;
 } at_session;
 
@@ -136,6 +137,9 @@ actune_status at_record_codes(at_group *group, int first_candidate);
 /* Looks the task up: fills result, reused and done, or the incumbent. */
 actune_status at_record_find(at_group *group, at_task *task);
 
+#define AT_RACE_CORE "core"
+#define AT_RACE_SIZE "size"
+
 /* The arms of a race and how they stand against the anchor. */
 typedef struct at_race {
     at_arm *arm;
@@ -143,15 +147,31 @@ typedef struct at_race {
     at_interval *log_ratio; /* to the anchor */
     bool *tied;
     int count, rounds;
-    double *
-        anchor_ns; /* a round's anchor: the median of AT_ANCHORS copies in it, so that one interruption moves nothing */
+    double *anchor_ns;      /* a round's: the median of AT_ANCHORS copies, so that one interruption moves nothing */
     int plain, null_arm, copies_from, copies; /* indices; -1: not there; arms 0 to AT_ANCHORS - 1 are memcpy */
     int first_default, incumbent;
     int best, winner; /* arms */
     int64_t seed;
+    at_random random;      /* the order within rounds */
+    const char *stage;     /* AT_RACE_CORE, AT_RACE_SIZE */
+    at_store_workload workload;
+    int restored;          /* rounds that an earlier run measured */
+    bool stored;           /* and these are in the database as measurements */
+    double saved_ns;       /* when it was kept last */
 } at_race;
 
-actune_status at_record_race(at_group *group, const at_store_workload *workload, const at_race *race);
+/* resume.c: what races have measured so far. */
+/* Keeps the race. stored: it is over and its measurements are stored in the same transaction. */
+actune_status at_resume_save(at_group *group, at_race *race, bool stored);
+actune_status at_resume_save_sometimes(at_group *group, at_race *race);
+/* Takes up what a killed run kept of this race, when it has every arm; its arms are open already. */
+actune_status at_resume_restore(const at_group *group, at_race *race);
+/* Whether a killed run kept a first stage of this group. */
+actune_status at_resume_has_core(const at_group *group, bool *has);
+/* workload NULL: of all. */
+actune_status at_resume_forget(const at_group *group, const char *stage, const at_store_workload *workload);
+
+actune_status at_record_race(at_group *group, const at_race *race);
 actune_status at_record_choice(at_group *group, const at_task *task, const at_race *race, double pct_roof);
 
 #endif

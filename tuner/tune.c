@@ -202,7 +202,8 @@ static actune_status measure_group(at_group *group, const plan *of)
     AT_TRY(at_race_core(group));
     group->session->done += UNITS_CORE;
     group->session->core_ns += at_now_ns() - start;
-    return race_sizes(group, of);
+    AT_TRY(race_sizes(group, of));
+    return all_done(group) ? at_resume_forget(group, AT_RACE_CORE, NULL) : ACTUNE_OK;
 }
 
 static actune_status tune_group(at_group *group, const plan *of)

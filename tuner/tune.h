@@ -25,6 +25,7 @@ typedef struct at_tune_options {
     double budget_s; /* of the whole run; 0: 25 per kernel and layout; the best so far is stored when it is spent */
     int64_t seed;
     int max_threads; /* 0: all */
+    double save_every_s; /* what a race has measured is stored this often; 0: every second */
     bool force;      /* measure again though the database has the answer */
     void (*progress)(void *user, const at_tune_progress *progress);
     const volatile int *stop; /* non-zero: finish the round, store, return INTERRUPTED */

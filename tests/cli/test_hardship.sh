@@ -69,6 +69,8 @@ sleep 1; kill -9 $victim 2>/dev/null; wait $victim 2>/dev/null
 ok 'the database is sound after a kill' "$actune" db check
 ok 'the same command goes on' "$actune" tune elu --direction forward --sizes 1K,4K,16K,64K,256K,1M --json
 python3 -c "import json; j = json.load(open('$work/out')); assert len(j['results']) == 6 and all(r['status'] == 'OK' for r in j['results']), j" || fail 'resumption after a kill'
+[ "$(python3 -c 'import sqlite3, sys; print(sqlite3.connect(sys.argv[1]).execute("SELECT count(*) FROM progress").fetchone()[0])' \
+    "$work/data/actune/actune.db")" = 0 ] || fail 'a race under way is left over'
 ok 'and then has all' "$actune" tune elu --direction forward --sizes 1K,4K,16K,64K,256K,1M --json
 python3 -c "import json; j = json.load(open('$work/out')); assert all(r['reused'] for r in j['results']), j" || fail 'a second run measures again'
 

@@ -41,7 +41,7 @@ static inline void fill(at_store *store, int64_t *session, int64_t variant[2])
 static inline at_store_choice choice_of(const char *hash, at_store_workload workload, int64_t variant, int64_t session)
 {
     return (at_store_choice){.device = "cpu-1", .kernel = hash, .workload = workload, .variant = variant, .session = session,
-                             .median_ns = 100.25, .ratio_to_copy = 1.5, .gain_over_default = 1.25, .pct_roof = 66.5,
+                             .median_ns = 100.25, .ratio_to_copy = 1.5, .gain_over_default = 1.25, .pct_roof = 66.5, .margin = 0.05,
                              .tie_set = "a\nb", .origin = "measured"};
 }
 

@@ -26,7 +26,7 @@ static void check_choices(void)
     CHECK(at_store_put_choice(store, &a) == ACTUNE_OK, "replaced, not added");
     s.count = 0;
     CHECK(at_store_each_choice(store, NULL, "k1", see_choice, &s) == ACTUNE_OK && s.count == 1);
-    CHECK(s.choice.median_ns == 50 && s.choice.gain_over_default == 0);
+    CHECK(s.choice.median_ns == 50 && s.choice.gain_over_default == 0 && s.choice.margin == 0.05);
     a.device = "cpu-unknown";
     CHECK(at_store_put_choice(store, &a) == ACTUNE_INVALID_ARGUMENT && count_choices(store, NULL, NULL) == 2);
     a = choice_of("k1", flat20, 999, session);
@@ -71,6 +71,16 @@ static actune_status see_device(void *user, const at_store_device *d)
     return ACTUNE_OK;
 }
 
+/* Registers and spills of the last one written for a variant; those that no compiler told are -1. */
+static actune_status see_build(void *user, const char *variant_text, const at_store_build *build)
+{
+    bool failed = !build->ok;
+    ++*(int *)user;
+    CHECK(strstr(variant_text, "cpu/elementwise") && build->registers == (failed ? 40 : -1) && build->spill_bytes == (failed ? 16 : -1));
+    CHECK(!strcmp(build->log, failed ? "log" : "") && !strcmp(build->arch, failed ? "x86-64-v4" : "sm_90"));
+    return ACTUNE_OK;
+}
+
 static void check_rows(void)
 {
     int64_t session, variant[2], again[2], second_session, processors = 0;
@@ -99,9 +109,17 @@ static void check_rows(void)
     moved.processors = 2;
     CHECK(at_store_put_device(store, &moved) == ACTUNE_OK);
     CHECK(at_store_each_device(store, see_device, &processors) == ACTUNE_OK && processors == 2);
-    CHECK(at_store_put_build(store, variant[0], "clang 14", "x86-64-v4", true, 33.5, 512, NULL) == ACTUNE_OK);
-    CHECK(at_store_put_build(store, variant[0], "clang 14", "x86-64-v4", false, 1, 0, "log") == ACTUNE_OK);
-    CHECK(at_store_put_build(store, 999, "clang 14", "x86-64-v4", true, 1, 1, "") == ACTUNE_INVALID_ARGUMENT);
+    at_store_build build = {variant[0], "clang 14", "x86-64-v4", true, 33.5, 512, -1, -1, NULL};
+    CHECK(at_store_put_build(store, &build) == ACTUNE_OK);
+    build = (at_store_build){variant[0], "clang 14", "x86-64-v4", false, 1, 0, 40, 16, "log"};
+    CHECK(at_store_put_build(store, &build) == ACTUNE_OK);
+    build = (at_store_build){variant[1], "nvrtc 12", "sm_90", true, 1, 0, -1, -1, NULL};
+    CHECK(at_store_put_build(store, &build) == ACTUNE_OK);
+    int builds = 0;
+    CHECK(at_store_each_build(store, "k1", see_build, &builds) == ACTUNE_OK && builds == 1);
+    CHECK(at_store_each_build(store, NULL, see_build, &builds) == ACTUNE_OK && builds == 3);
+    build.variant = 999;
+    CHECK(at_store_put_build(store, &build) == ACTUNE_INVALID_ARGUMENT);
     at_store_verification v = {variant[0], false, 3.5, INFINITY, "exhaustive", "wrong at 0.5"}, found;
     CHECK(at_store_find_verification(store, "s1", &found) == ACTUNE_NOT_FOUND && error_has("s1"));
     CHECK(at_store_put_verification(store, &v) == ACTUNE_OK && at_store_find_verification(store, "s1", &found) == ACTUNE_OK);
@@ -110,6 +128,73 @@ static void check_rows(void)
     v = (at_store_verification){variant[0], true, 1.5, 1e-9, "sampled", ""};
     CHECK(at_store_put_verification(store, &v) == ACTUNE_OK && at_store_find_verification(store, "s1", &found) == ACTUNE_OK);
     CHECK(found.passed && found.max_error_absolute == 1e-9 && !*found.detail, "the latest");
+    CHECK(at_store_check(store, NULL, NULL) == ACTUNE_OK);
+    at_store_close(store);
+}
+
+typedef struct arms_seen {
+    int count, samples, stored;
+    char first[16];
+} arms_seen;
+
+static actune_status see_arm(void *user, const at_store_progress *arm)
+{
+    arms_seen *got = user;
+    if (!got->count++)
+        snprintf(got->first, sizeof got->first, "%s/%s", arm->arm, arm->source_hash);
+    got->samples += arm->samples;
+    got->stored += arm->stored;
+    CHECK(!arm->samples || !memcmp(arm->samples_ns, samples, (size_t)arm->samples * sizeof *samples));
+    return ACTUNE_OK;
+}
+
+static arms_seen arms_of(at_store *store, const char *conditions, const char *stage, at_store_workload workload)
+{
+    arms_seen got = {0};
+    at_store_race race = {"cpu-1", "k1", stage, conditions, workload};
+    CHECK(at_store_each_progress(store, &race, see_arm, &got) == ACTUNE_OK);
+    return got;
+}
+
+/* Races under way: replaced as a whole, told apart by conditions, gone when asked. */
+static void check_progress(void)
+{
+    int64_t session, variant[2];
+    bool has;
+    at_store *store = open_store(NULL, AT_STORE_WRITE);
+    fill(store, &session, variant);
+    at_store_workload flat21 = flat20, rows = {"channel_inner", 20, 3, 0, false, "warm"};
+    flat21.size_bucket = 21;
+    at_store_race core = {"cpu-1", "k1", "core", "c1", flat20};
+    const at_store_progress arms[] = {{"memcpy", "", false, samples, 5}, {"a", "s1", false, samples, 3}, {"b", "s2", false, samples, 0}};
+    CHECK(at_store_has_progress(store, &core, &has) == ACTUNE_OK && !has);
+    CHECK(at_store_put_progress(store, &core, arms, 3) == ACTUNE_OK);
+    arms_seen got = arms_of(store, "c1", "core", flat20);
+    CHECK(got.count == 3 && got.samples == 8 && !got.stored && !strcmp(got.first, "a/s1"));
+    CHECK(arms_of(store, "c2", "core", flat20).count == 0, "other conditions");
+    CHECK(arms_of(store, "c1", "core", flat21).count == 0 && arms_of(store, "c1", "size", flat20).count == 0);
+    CHECK(at_store_has_progress(store, &core, &has) == ACTUNE_OK && has);
+    core.conditions = "c2";
+    CHECK(at_store_has_progress(store, &core, &has) == ACTUNE_OK && !has);
+    const at_store_progress later = {"a", "s1", true, samples, 4};
+    CHECK(at_store_put_progress(store, &core, &later, 1) == ACTUNE_OK);
+    got = arms_of(store, "c2", "core", flat20);
+    CHECK(got.count == 1 && got.samples == 4 && got.stored == 1);
+    CHECK(arms_of(store, "c1", "core", flat20).count == 0, "the race as a whole");
+    core.workload = rows;
+    CHECK(at_store_put_progress(store, &core, arms, 2) == ACTUNE_OK);
+    core.workload = flat21;
+    core.stage = "size";
+    CHECK(at_store_put_progress(store, &core, arms, 2) == ACTUNE_OK);
+    CHECK(at_store_drop_progress(store, "cpu-1", "k1", "core", "flat", NULL) == ACTUNE_OK);
+    CHECK(arms_of(store, "c2", "core", flat20).count == 0 && arms_of(store, "c2", "core", rows).count == 2);
+    CHECK(at_store_drop_progress(store, "cpu-1", "k1", "size", "flat", &flat20) == ACTUNE_OK);
+    CHECK(arms_of(store, "c2", "size", flat21).count == 2);
+    CHECK(at_store_drop_progress(store, "cpu-1", "k1", "size", "flat", &flat21) == ACTUNE_OK);
+    CHECK(arms_of(store, "c2", "size", flat21).count == 0);
+    core.stage = "neither";
+    CHECK(at_store_put_progress(store, &core, arms, 2) == ACTUNE_INVALID_ARGUMENT);
+    CHECK(at_store_each_progress(NULL, &core, see_arm, &got) == ACTUNE_OK, "no database");
     CHECK(at_store_check(store, NULL, NULL) == ACTUNE_OK);
     at_store_close(store);
 }
@@ -192,6 +277,7 @@ Test(store, rows, .init = setup, .fini = remove_root)
     setenv("ACTUNE_DB", in_root("rows.db"), 1);
     in_child("rows", check_rows);
     setenv("ACTUNE_DB", in_root("measurements.db"), 1);
+    in_child("progress", check_progress);
     in_child("measurements", check_measurements);
     setenv("ACTUNE_DB", in_root("transactions.db"), 1);
     in_child("transactions", check_transactions);

@@ -1,4 +1,5 @@
 /* Files that are not ours, damaged, or in places where nothing may be written: said, and left as they are. */
+#include "db/schema.h"
 #include "store_fixture.h"
 #include <dirent.h>
 #include <sched.h>
@@ -99,6 +100,32 @@ static void check_refusals(void)
     at_store_close(store);
 }
 
+/* A file of the first version, as it was released: brought up to date by the next writer, with all that it holds. */
+static void check_migration(void)
+{
+    const char *path = in_root("first.db");
+    at_store *store;
+    sql(path, at_schema_texts[0].text);
+    sql(path, "PRAGMA application_id = 0x4143544e; PRAGMA user_version = 1");
+    sql(path, "INSERT INTO device VALUES ('cpu-1', 'cpu', 'm', 'c', 1, 0, 0, 0); INSERT INTO kernel VALUES ('k1', 's', 'forward', "
+              "'f32', 'f32', 'standard'); INSERT INTO environment VALUES (1, 'e'); INSERT INTO session VALUES (1, 'cpu-1', 1, 'p', 0, 0);"
+              "INSERT INTO variant VALUES (1, 'k1', 's1', 'cpu/elementwise'); INSERT INTO workload VALUES (1, 'flat', 20, 0, 0, 0, 'warm');"
+              "INSERT INTO build VALUES (1, 1, 'clang', 'a', 1, 2.5, 300, ''); "
+              "INSERT INTO choice VALUES ('cpu-1', 'k1', 1, 1, 1, 100, 1, 1, 90, '', 'measured', 0)");
+    CHECK(at_store_open(path, AT_STORE_READ, &store) == ACTUNE_DATABASE && error_has("up to date"));
+    store = open_store(path, AT_STORE_WRITE);
+    CHECK(count_choices(store, "cpu-1", "k1") == 1 && at_store_check(store, NULL, NULL) == ACTUNE_OK);
+    bool has;
+    at_store_race race = {"cpu-1", "k1", "core", "c", {"flat", 20, 0, 0, false, "warm"}};
+    at_store_progress arm = {"a", "s1", false, NULL, 0};
+    CHECK(at_store_put_progress(store, &race, &arm, 1) == ACTUNE_OK);
+    CHECK(at_store_has_progress(store, &race, &has) == ACTUNE_OK && has);
+    at_store_close(store);
+    store = open_store(path, AT_STORE_READ);
+    CHECK(count_choices(store, NULL, NULL) == 1);
+    at_store_close(store);
+}
+
 /* The newer version is only in the log yet: refused, and closing does not carry the log into the file. */
 static void check_newer_in_log(void)
 {
@@ -155,6 +182,7 @@ static void check_damage(void)
 Test(store_files, refused, .init = setup, .fini = remove_root)
 {
     in_child("refusals", check_refusals);
+    in_child("migration", check_migration);
     in_child("newer version in the log", check_newer_in_log);
     in_child("damage", check_damage);
 }
