@@ -2,7 +2,6 @@
 #include "request.h"
 
 #include "db/store.h"
-#include "runtime/base/bucket.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -191,19 +190,15 @@ static actune_status why_measured(const cli_request *request, const at_kernel *k
 {
     at_device device;
     at_store *store;
-    at_layout layout = at_layout_of(&kernel->signature, shape);
+    at_table_key key = at_table_key_of(&kernel->hash, at_layout_of(&kernel->signature, shape), shape, false);
     AT_TRY(at_device_get("cpu", &device));
     AT_TRY(at_store_open(request->database, AT_STORE_READ, &store));
     if (!store)
         return ACTUNE_OK;
-    at_store_workload workload = {.layout = at_layout_name(layout),
-                                  .size_bucket = at_size_bucket(shape.outer * shape.channels * shape.inner),
-                                  .channel_bucket = layout == AT_LAYOUT_FLAT ? 0 : at_size_bucket(shape.channels),
-                                  .inner_bucket = layout == AT_LAYOUT_FLAT ? 0 : at_size_bucket(shape.inner)};
     actune_status status = ACTUNE_OK;
     static const char *const regimes[] = {"warm", "cold"};
     for (int i = 0; i < 2 && !status; i++) {
-        workload.regime = regimes[i];
+        at_store_workload workload = at_store_workload_of(&key, regimes[i]);
         status = at_store_each_measurement(store, device.id, kernel->hash.hex, &workload, why_measurement, walk);
     }
     at_store_close(store);

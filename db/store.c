@@ -24,6 +24,16 @@ const char *at_store_path(const at_store *store)
     return store ? store->path : "";
 }
 
+at_store_workload at_store_workload_of(const at_table_key *key, const char *regime)
+{
+    return (at_store_workload){.layout = at_layout_name(key->layout),
+                               .size_bucket = key->size_bucket,
+                               .channel_bucket = key->channel_bucket,
+                               .inner_bucket = key->inner_bucket,
+                               .in_place = key->in_place,
+                               .regime = regime};
+}
+
 static void free_store(at_store *store)
 {
     for (int i = 0; i < AT_SQL_COUNT; i++)

@@ -3,6 +3,7 @@
 #define AT_DB_STORE_H
 
 #include "../runtime/base/status.h"
+#include "../runtime/base/table.h"
 #include <stdint.h>
 
 typedef struct at_store at_store;
@@ -34,6 +35,9 @@ typedef struct at_store_workload {
     bool in_place;
     const char *regime;
 } at_store_workload;
+
+/* The workload that dispatch looks up by `key` (at_table_key_of): what is stored under it is found. */
+at_store_workload at_store_workload_of(const at_table_key *key, const char *regime);
 
 typedef struct at_store_session {
     const char *device, *environment; /* environment: compiler, kernel, actune version, one JSON text */

@@ -320,12 +320,8 @@ static void take_seeds(at_group *group, at_race *race, int most)
 
 static at_store_workload core_workload(const at_group *group, actune_shape shape)
 {
-    bool flat = group->layout == AT_LAYOUT_FLAT;
-    return (at_store_workload){.layout = at_layout_name(group->layout),
-                               .size_bucket = at_size_bucket(elements(shape)),
-                               .channel_bucket = flat ? 0 : at_size_bucket(shape.channels),
-                               .inner_bucket = flat ? 0 : at_size_bucket(shape.inner),
-                               .regime = "warm"};
+    at_table_key key = at_table_key_of(&group->kernel->hash, group->layout, shape, false);
+    return at_store_workload_of(&key, "warm");
 }
 
 /* Kept until the group is done: the sizes that are still to come need its winners. One that was interrupted is only kept. */

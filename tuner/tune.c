@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../runtime/base/bucket.h"
 #include "autovec.h"
 
 enum { UNITS_CORE = 4, UNITS_TASK = 1, LOCK_WAIT_S = 600 };
@@ -28,13 +27,8 @@ static int64_t elements(actune_shape shape)
 
 static at_store_workload workload_of(const at_tune_item *item, at_layout layout, const at_device *device)
 {
-    bool flat = layout == AT_LAYOUT_FLAT, cold = at_workload_is_cold(&item->kernel->signature, item->shape, device);
-    return (at_store_workload){.layout = at_layout_name(layout),
-                               .size_bucket = at_size_bucket(elements(item->shape)),
-                               .channel_bucket = flat ? 0 : at_size_bucket(item->shape.channels),
-                               .inner_bucket = flat ? 0 : at_size_bucket(item->shape.inner),
-                               .in_place = item->in_place,
-                               .regime = cold ? "cold" : "warm"};
+    at_table_key key = at_table_key_of(&item->kernel->hash, layout, item->shape, item->in_place);
+    return at_store_workload_of(&key, at_workload_is_cold(&item->kernel->signature, item->shape, device) ? "cold" : "warm");
 }
 
 static bool same_workload(const at_store_workload *a, const at_store_workload *b)

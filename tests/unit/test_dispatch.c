@@ -257,3 +257,39 @@ Test(dispatch, plans_fall_through_the_tiers)
     check_tier((winner[]){bad_text, near, far}, 3, "nearest size", "a stored winner was not used");
     free(text);
 }
+
+/* What a tuner stores for a shape is what dispatch finds for it, exactly: one key for both. */
+Test(dispatch, stored_by_the_key_that_finds)
+{
+    static const actune_shape shapes[] = {{1, 1, 1000}, {7, 100, 1}, {3, 6, 1111}, {1, 1, 1}, {2, 1536, 196}, {33, 4097, 1}};
+    static const char *const layouts[] = {"flat", "channel_inner", "channel_outer"};
+    at_store *store;
+    at_device device;
+    OK(at_device_get("cpu", &device));
+    OK(at_store_open(database, AT_STORE_WRITE, &store));
+    put_device(store, device.id, device.model, device.capability);
+    for (int i = 0; i < 36; i++) {
+        at_hash kernel = hash(layouts[i % 3]), source = hash("source");
+        char variant[64];
+        snprintf(variant, sizeof variant, "cpu/elementwise case=%d", i);
+        at_table_key key = at_table_key_of(&kernel, (at_layout)(i % 3), shapes[i / 6], i / 3 % 2);
+        at_store_workload w = at_store_workload_of(&key, "warm");
+        cr_assert_str_eq(w.layout, layouts[i % 3]);
+        put_winner(store, &(winner){device.id, kernel.hex, variant, source.hex, w.layout, w.size_bucket, w.channel_bucket,
+                                    w.inner_bucket, w.in_place, w.regime});
+    }
+    at_store_close(store);
+    at_dispatch *dispatch;
+    OK(at_dispatch_load(database, &device, &dispatch));
+    for (int i = 0; i < 36; i++) {
+        at_hash kernel = hash(layouts[i % 3]);
+        at_candidate found[AT_CANDIDATES_MAX];
+        char variant[64];
+        at_table_key key = at_table_key_of(&kernel, (at_layout)(i % 3), shapes[i / 6], i / 3 % 2);
+        cr_assert_gt(at_dispatch_find(dispatch, &key, found), 0);
+        snprintf(variant, sizeof variant, "cpu/elementwise case=%d", i);
+        cr_expect_str_eq(found[0].variant, variant);
+        cr_expect_str_eq(found[0].tier, "exact");
+    }
+    at_dispatch_free(dispatch);
+}
