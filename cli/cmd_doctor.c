@@ -67,7 +67,9 @@ static void check_cache(report *r)
         say(r, BROKEN, "cache", "%s", actune_last_error());
         return;
     }
-    say(r, GOOD, "cache", "%s", at_cache_folder(cache));
+    bool noexec = at_cache_is_noexec(cache);
+    say(r, noexec ? LIMITED : GOOD, "cache", "%s%s", at_cache_folder(cache),
+        noexec ? " is on a mount that forbids execution (noexec): kernels are interpreted; set XDG_CACHE_HOME to a folder elsewhere" : "");
     at_cache_close(cache);
 }
 

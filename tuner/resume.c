@@ -105,7 +105,8 @@ static actune_status restore_arm(void *user, const at_store_progress *kept)
     if (index < 0 || kept->samples > AT_SAMPLES_MAX)
         return ACTUNE_OK;
     at_arm *arm = &of->race->arm[index];
-    memcpy(arm->samples_ns, kept->samples_ns, (size_t)kept->samples * sizeof *kept->samples_ns);
+    if (kept->samples > 0)
+        memcpy(arm->samples_ns, kept->samples_ns, (size_t)kept->samples * sizeof *kept->samples_ns);
     arm->samples = kept->samples;
     of->found++;
     of->rounds = kept->samples > of->rounds ? kept->samples : of->rounds;

@@ -21,6 +21,8 @@ typedef struct at_cache at_cache;
 actune_status at_cache_open(const char *folder, at_cache **cache);
 void at_cache_close(at_cache *cache);
 const char *at_cache_folder(const at_cache *cache);
+/* It lies on a mount that forbids execution: nothing in it can be loaded. */
+bool at_cache_is_noexec(const at_cache *cache);
 /* Small things besides binaries, by a key and the identity of whoever made them (8 hex digits: another maker never sees them). Sealed, written
    atomically, evicted as binaries are. get: NOT_FOUND when there is none or it is damaged; `text` has a NUL behind `size` bytes, free it. */
 actune_status at_cache_put(at_cache *cache, const at_hash *key, const char *identity, const void *data, size_t size);

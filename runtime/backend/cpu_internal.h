@@ -61,7 +61,6 @@ actune_status at_compile(const at_compile_job *job);
 
 /* cpu_cache.c */
 actune_status at_cache_path(const at_cache *cache, const char *name, char *path, size_t size);
-bool at_cache_is_noexec(const at_cache *cache);
 /* A private folder for one compilation, and its removal with all that is in it. */
 actune_status at_cache_work_open(const at_cache *cache, char *path, size_t size);
 void at_cache_work_close(const char *path);

@@ -55,6 +55,25 @@ else
     echo 'full disk: not tried, mounting needs root'
 fi
 
+# --- a cache on a mount that forbids execution ---
+mkdir -m 700 noexec
+if [ "$(id -u)" -eq 0 ] && mount -t tmpfs -o noexec,size=4m,mode=700 tmpfs noexec 2>/dev/null; then
+    trap 'umount "$work/noexec" "$work/full" 2>/dev/null; rm -rf "$work"' EXIT
+    ok 'apply with a noexec cache' env XDG_CACHE_HOME="$work/noexec" "$actune" apply gelu --input x.npy --output y.npy --explain
+    grep -q 'noexec' "$work/err" || fail 'apply: noexec is not said'
+    ok 'the same numbers with a noexec cache' python3 - <<'P'
+import struct
+a, b = (struct.unpack("<1000f", open(n, "rb").read()[-4000:]) for n in ("good.npy", "y.npy"))
+assert all(abs(p - q) <= 2e-6 * max(abs(p), 1) for p, q in zip(a, b)) # the interpreter: another form of the class
+P
+    refused 1 'noexec' sh -c '"$@" >&2' sh env XDG_CACHE_HOME="$work/noexec" "$actune" tune relu --direction forward --sizes 4K --force
+    ok 'doctor with a noexec cache' env XDG_CACHE_HOME="$work/noexec" "$actune" doctor
+    grep -qE '^limited +cache .*noexec' "$work/out" || { cat "$work/out"; fail 'doctor: the cache is not said to be limited'; }
+    [ -z "$(find noexec -name '*.so')" ] || fail 'something that cannot be loaded lies in the noexec cache'
+else
+    echo 'noexec cache: not tried, mounting needs root'
+fi
+
 # --- two tuners at once on one database ---
 "$actune" tune silu --direction forward --sizes 4K,64K --json >one.json 2>one.err & one=$!
 "$actune" tune tanh --direction forward --sizes 4K,64K --json >two.json 2>two.err & two=$!
