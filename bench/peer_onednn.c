@@ -32,17 +32,16 @@ static const struct {
     {"mish", dnnl_eltwise_mish, 0, 0},
 };
 
-static void run(void *self, const float *x, float *y, int64_t n)
+static void run(void *self, void *const *port)
 {
-    (void)n;
     onednn_arm *arm = self;
-    dnnl_memory_set_data_handle(arm->x, (void *)x);
-    dnnl_memory_set_data_handle(arm->y, y);
+    dnnl_memory_set_data_handle(arm->x, port[0]);
+    dnnl_memory_set_data_handle(arm->y, port[1]);
     dnnl_exec_arg_t arguments[] = {{DNNL_ARG_SRC, arm->x}, {DNNL_ARG_DST, arm->y}};
     dnnl_primitive_execute(arm->primitive, arm->stream, 2, arguments);
 }
 
-static void close_arm(void *self)
+void bench_onednn_close(void *self)
 {
     onednn_arm *arm = self;
     dnnl_memory_destroy(arm->x);
@@ -62,7 +61,7 @@ static void one_thread(void)
         set(1);
 }
 
-bool bench_onednn(const char *op, int64_t n, bench_arm *arm)
+bool bench_onednn(const char *op, int64_t n, at_arm *arm)
 {
     size_t a = 0, count = sizeof algorithms / sizeof *algorithms;
     while (a < count && strcmp(algorithms[a].op, op))
@@ -92,13 +91,18 @@ bool bench_onednn(const char *op, int64_t n, bench_arm *arm)
         free(self);
         return false;
     }
-    *arm = (bench_arm){"oneDNN", run, close_arm, self};
+    *arm = (at_arm){.kind = AT_ARM_CALL, .call = run, .self = self};
     return true;
 }
 #else
-bool bench_onednn(const char *op, int64_t n, bench_arm *arm)
+bool bench_onednn(const char *op, int64_t n, at_arm *arm)
 {
     (void)op, (void)n, (void)arm;
     return false;
+}
+
+void bench_onednn_close(void *self)
+{
+    (void)self;
 }
 #endif

@@ -36,13 +36,6 @@ static void on_interrupt(int signal_number)
         signal(signal_number, SIG_DFL); /* a third Ctrl-C ends it at once */
 }
 
-static void parse_sizes(tune_options *options, char *text, struct argp_state *state)
-{
-    for (char *part = strtok(text, ","); part; part = strtok(NULL, ","))
-        if (options->sizes == SIZES_MAX || !cli_parse_count(part, &options->size[options->sizes++]))
-            argp_error(state, "--sizes takes up to %d numbers of elements as 16K,256K,4M; not '%s'", SIZES_MAX, part);
-}
-
 static error_t parse(int key, char *text, struct argp_state *state)
 {
     tune_options *options = state->input;
@@ -59,7 +52,8 @@ static error_t parse(int key, char *text, struct argp_state *state)
         options->all = true;
         return 0;
     case KEY_SIZES:
-        parse_sizes(options, text, state);
+        if (!cli_parse_sizes(text, options->size, SIZES_MAX, &options->sizes))
+            argp_error(state, "--sizes takes up to %d numbers of elements as 16K,256K,4M", SIZES_MAX);
         return 0;
     case KEY_CHANNELS:
         if (!cli_parse_count(text, &options->channels) || options->channels < 1)
@@ -135,14 +129,9 @@ static actune_status plan_spec(const tune_options *options, const cli_request *r
     }
     const int64_t *size = options->sizes ? options->size : grid;
     int sizes = options->sizes ? options->sizes : (int)(sizeof grid / sizeof *grid);
-    for (int i = 0; i < sizes; i++) {
-        int64_t channels = size[i] < options->channels ? size[i] : options->channels;
-        shape = (actune_shape){1, 1, size[i]};
-        if (kernel->signature.has_channel && channels > 0)
-            shape = (actune_shape){size[i] / channels, channels, 1};
-        if (!add_item(plan, kernel, shape))
+    for (int i = 0; i < sizes; i++)
+        if (!add_item(plan, kernel, cli_shape_of_size(size[i], options->channels, kernel->signature.has_channel)))
             return at_fail(ACTUNE_NO_MEMORY, "out of memory");
-    }
     return ACTUNE_OK;
 }
 

@@ -57,6 +57,20 @@ bool cli_parse_dims(const char *text, int64_t *dim, int *rank)
     }
 }
 
+bool cli_parse_sizes(char *text, int64_t *size, int most, int *count)
+{
+    for (char *part = strtok(text, ","); part; part = strtok(NULL, ","))
+        if (*count == most || !cli_parse_count(part, &size[(*count)++]))
+            return false;
+    return true;
+}
+
+actune_shape cli_shape_of_size(int64_t elements, int64_t channels, bool has_channel)
+{
+    channels = elements < channels ? elements : channels;
+    return has_channel && channels > 0 ? (actune_shape){elements / channels, channels, 1} : (actune_shape){1, 1, elements};
+}
+
 /* Product of dim[from..to), false on overflow. */
 static bool product(const int64_t *dim, int from, int to, int64_t *result)
 {

@@ -279,6 +279,9 @@ static void run_arm(at_bench *bench, const at_arm *arm)
     case AT_ARM_COPY:
         at_launch_run(&arm->launch, bench->request.pool, copy, NULL);
         break;
+    case AT_ARM_CALL:
+        arm->call(arm->self, on->port);
+        break;
     case AT_ARM_MEMCPY:
         memcpy(on->copy_to, on->copy_from, (size_t)copy_bytes(bench));
         __asm__ volatile("" : : "r"(on->copy_to) : "memory"); /* keeps repeated copies apart */

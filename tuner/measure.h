@@ -37,12 +37,15 @@ typedef enum at_arm_kind {
     AT_ARM_KERNEL, /* a compiled kernel of the bench's signature */
     AT_ARM_WHOLE,  /* a function of the same ports that does the whole tensor, sums included, in one call */
     AT_ARM_COPY,   /* a compiled f32 identity kernel that moves the same bytes */
-    AT_ARM_MEMCPY  /* the anchor */
+    AT_ARM_MEMCPY, /* the anchor */
+    AT_ARM_CALL    /* somebody else's function on the bench's ports: a peer in bench/ */
 } at_arm_kind;
 
 typedef struct at_arm {
     at_arm_kind kind;
-    actune_kernel_fn function; /* not for MEMCPY */
+    actune_kernel_fn function; /* not for MEMCPY and CALL */
+    void (*call)(void *self, void *const *port);
+    void *self;
     int threads;
     bool active;
     /* filled by at_arm_open */

@@ -114,8 +114,8 @@ static actune_status add_fixed_arms(at_race *race, const at_group *group, at_ben
     if (race->count < AT_ANCHORS)
         return ACTUNE_NO_MEMORY;
     race->copies_from = race->count;
-    for (int i = 0; i < session->copies; i++)
-        if (add_arm(race, bench, session->copy[i], -1) >= 0)
+    for (int i = 0; i < session->copies.count; i++)
+        if (add_arm(race, bench, session->copies.arm[i], -1) >= 0)
             race->copies++;
     if (group->plain && !in_place)
         race->plain = add_arm(race, bench, (at_arm){.kind = AT_ARM_WHOLE, .function = group->plain}, -1);

@@ -28,7 +28,7 @@ static const char *source_of(const at_group *group, const at_race *race, int arm
     if (variant >= 0)
         return group->codes[at_group_candidate(group, variant)->code].source_hash.hex;
     return arm == race->plain                                                   ? group->plain_hash.hex
-           : arm >= race->copies_from && arm < race->copies_from + race->copies ? group->session->copies_hash.hex
+           : arm >= race->copies_from && arm < race->copies_from + race->copies ? group->session->copies.source_hash.hex
                                                                                 : "";
 }
 

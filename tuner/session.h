@@ -2,6 +2,7 @@
 #ifndef AT_TUNER_SESSION_H
 #define AT_TUNER_SESSION_H
 
+#include "copies.h"
 #include "measure.h"
 #include "reference.h"
 #include "search.h"
@@ -51,11 +52,7 @@ typedef struct at_session {
     double core_ns;  /* spent before the first size, over all groups */
     int done, total; /* progress, in work units */
     const char *spec, *step;
-    /* The tuned copy: identity kernels, for the roof. */
-    at_arm copy[4];
-    at_binary *copy_binary;
-    at_hash copies_hash;
-    int copies;
+    at_copies copies;
 } at_session;
 
 /* One workload of a group: items of equal size bucket share it. */

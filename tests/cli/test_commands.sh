@@ -8,7 +8,7 @@ json() { # json WHAT EXPRESSION COMMAND...: output must be JSON for which the Py
     cp "$work/out" "$work/json"
     ok "$what is JSON: $expression" python3 -c "import json; j = json.load(open('$work/json')); assert $expression, j"
 }
-for command in devices ops gen tune show why apply verify db doctor; do
+for command in devices ops gen tune show why apply verify bench db doctor; do
     ok "$command --help" "$actune" "$command" --help
     grep -q 'Usage' "$work/out" || { echo "FAILED: $command --help has no usage"; failures=$((failures + 1)); }
 done
@@ -30,8 +30,15 @@ json 'tune again' 'all(r["reused"] for r in j["results"])' "$actune" tune 'relu 
 json 'show' 'len(j) == 4 and all(c["spec"] == "relu | clip(0, 6)" for c in j)' "$actune" show --json
 json 'why' 'j["tier"] == "exact" and len(j["measured"]) > 0' "$actune" why 'relu | clip(0, 6)' --shape 65536 --json
 json 'why, other size' 'j["tier"] != "exact"' "$actune" why 'relu | clip(0, 6)' --shape 1000000 --json
+json 'bench' 'j[0]["tier"] == "exact" and [a["name"] for a in j[0]["arms"]] == ["memcpy", "tuned", "null", "default", "plain loop", "copy"] and len(j) == 2' \
+    "$actune" bench 'relu | clip(0, 6)' relu --sizes 64K --rounds 5 --json
+ok 'bench of gradients, as a table' "$actune" bench 'bias | relu' --backward --grad-of bias --shape 64x32 --rounds 3
+grep -qE '^bias \| relu +backward +2K +tuned' "$work/out" && grep -q '^noise: ' "$work/out" || { cat "$work/out"; echo 'FAILED: the table of bench'; failures=$((failures + 1)); }
+refused 1 'cuda:7' "$actune" bench relu --device cuda:7
+refused 2 'SPEC' "$actune" bench
+refused 1 "did you mean 'gelu'" "$actune" bench relu gleu --sizes 4K --rounds 3
 json 'db check' 'j["sound"]' "$actune" db check --json
-json 'db dump' 'len(j["measurements"]) > 0 and len(j["choices"]) == 4' "$actune" db dump
+json 'db dump' 'len(j["measurements"]) > 0 and len(j["choices"]) == 4 and all(b["registers"] is None and b["code_bytes"] > 0 for b in j["builds"])' "$actune" db dump
 json 'verify' 'all(v["passed"] for v in j)' "$actune" verify 'bias | gelu' --grad-of bias --json
 
 printf '%s\n' '{"model": "m", "layer": "a", "spec": "relu", "direction": "forward", "dtype": "f32", "layout": "nchw", "shape": [1, 2, 8, 8], "count": 3}' \

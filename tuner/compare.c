@@ -1,0 +1,235 @@
+#include "compare.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../runtime/generated.h"
+#include "autovec.h"
+
+enum { ANCHORS = 3, ARMS_MAX = ANCHORS + AT_COPIES_MAX + 4 + AT_COMPARE_EXTRAS_MAX };
+
+actune_status at_comparer_open(at_cache *cache, const at_device *device, const char *database, int threads,
+                               at_comparer *comparer)
+{
+    *comparer =
+        (at_comparer){.device = device, .cache = cache, .threads = device->processors > 0 ? device->processors : 1};
+    if (threads > 0 && threads < comparer->threads)
+        comparer->threads = threads;
+    AT_TRY(at_dispatch_load(database, device, &comparer->dispatch));
+    AT_TRY(at_pool_create(comparer->threads, &comparer->pool));
+    return at_copies_open(cache, device, comparer->threads, &comparer->copies);
+}
+
+void at_comparer_close(at_comparer *comparer)
+{
+    at_copies_close(&comparer->copies);
+    at_pool_destroy(comparer->pool);
+    at_dispatch_free(comparer->dispatch);
+    *comparer = (at_comparer){0};
+}
+
+/* While one comparison runs. */
+typedef struct contest {
+    const at_comparer *with;
+    const at_compare_request *request;
+    at_layout layout;
+    at_bench *bench;
+    at_arm arm[ARMS_MAX];
+    const char *name[ARMS_MAX];
+    int arms;
+    at_binary *binary[AT_CANDIDATES_MAX + 2];
+    int binaries;
+    double anchor_ns[AT_SAMPLES_MAX];
+} contest;
+
+static actune_status add(contest *of, at_arm arm, const char *name)
+{
+    AT_TRY(at_arm_open(of->bench, &arm));
+    of->arm[of->arms] = arm;
+    of->name[of->arms++] = name;
+    return ACTUNE_OK;
+}
+
+/* --- the kernels --- */
+
+/* A variant as an arm; text NULL: the default. NOT_FOUND when `measured` is given and the source is another one now. */
+static actune_status load(contest *of, const char *text, const at_hash *measured, char shown[512], at_arm *arm)
+{
+    const at_comparer *with = of->with;
+    at_target target = {.isa = with->device->isa};
+    at_generated generated = {0};
+    at_build_info info;
+    at_binary *binary = NULL;
+    actune_status status = at_generated_get(with->cache, of->request->kernel, of->layout, &target, text, &generated);
+    if (status == ACTUNE_OK && measured && strcmp(measured->hex, generated.source_hash.hex) != 0)
+        status = at_fail(ACTUNE_NOT_FOUND, "the templates have changed since the winner was measured");
+    if (status == ACTUNE_OK)
+        status = at_binary_build(with->cache, at_strbuf_text(&generated.source), at_isa_name(with->device->isa), false,
+                                 &binary, &info);
+    if (status == ACTUNE_OK) {
+        at_arena arena = {0};
+        at_variant variant;
+        of->binary[of->binaries++] = binary;
+        *arm = (at_arm){.kind = AT_ARM_KERNEL, .function = at_binary_symbol(binary, generated.symbol), .threads = 1};
+        if (at_variant_parse(at_strbuf_text(&generated.variant), &arena, &variant) == ACTUNE_OK)
+            arm->threads = atoi(at_variant_knob(&variant, "threads", "1"));
+        if (arm->threads > with->threads)
+            arm->threads = with->threads;
+        at_arena_clear(&arena);
+        snprintf(shown, 512, "%s", at_strbuf_text(&generated.variant));
+        if (!arm->function)
+            status = at_fail(ACTUNE_INTERNAL, "%s has no symbol %s; please report it", info.path, generated.symbol);
+    }
+    at_generated_clear(&generated);
+    return status;
+}
+
+/* What a plan would run here: the best stored winner that loads, else the default. */
+static actune_status add_kernels(contest *of, at_comparison *result)
+{
+    const at_compare_request *request = of->request;
+    at_candidate candidates[AT_CANDIDATES_MAX];
+    at_table_key key = at_table_key_of(&request->kernel->hash, of->layout, request->shape, request->in_place);
+    int count = at_dispatch_find(of->with->dispatch, &key, candidates);
+    at_arm plain, tuned;
+    AT_TRY(load(of, NULL, NULL, result->plain, &plain));
+    tuned = plain;
+    memcpy(result->tuned, result->plain, sizeof result->tuned);
+    result->tier = "default";
+    for (int i = 0; i < count; i++)
+        if (load(of, candidates[i].variant, &candidates[i].source_hash, result->tuned, &tuned) == ACTUNE_OK) {
+            result->tier = candidates[i].tier;
+            break;
+        }
+    AT_TRY(add(of, tuned, "tuned"));
+    AT_TRY(add(of, tuned, "null"));
+    return add(of, plain, "default");
+}
+
+/* Left out where it cannot be built: it is a baseline only. */
+static actune_status add_plain_loop(contest *of)
+{
+    at_strbuf source = {0};
+    at_build_info info;
+    at_binary *binary = NULL;
+    if (of->request->in_place)
+        return ACTUNE_OK;
+    actune_status status = at_autovec_source(of->request->kernel, of->layout, "actune_plain", &source);
+    if (status == ACTUNE_OK)
+        status = at_binary_build(of->with->cache, at_strbuf_text(&source), at_isa_name(of->with->device->isa), false,
+                                 &binary, &info);
+    at_strbuf_clear(&source);
+    if (status != ACTUNE_OK)
+        return status == ACTUNE_NO_MEMORY ? status : ACTUNE_OK;
+    of->binary[of->binaries++] = binary;
+    return add(of, (at_arm){.kind = AT_ARM_WHOLE, .function = at_binary_symbol(binary, "actune_plain"), .threads = 1},
+               "plain loop");
+}
+
+static actune_status add_arms(contest *of, at_comparison *result)
+{
+    const at_compare_request *request = of->request;
+    for (int i = 0; i < ANCHORS; i++)
+        AT_TRY(add(of, (at_arm){.kind = AT_ARM_MEMCPY}, "memcpy"));
+    AT_TRY(add_kernels(of, result));
+    AT_TRY(add_plain_loop(of));
+    for (int i = 0; i < of->with->copies.count; i++)
+        AT_TRY(add(of, of->with->copies.arm[i], "copy"));
+    for (int i = 0; i < request->extras && i < AT_COMPARE_EXTRAS_MAX; i++)
+        AT_TRY(add(of, request->extra[i], request->extra_name[i]));
+    return ACTUNE_OK;
+}
+
+/* --- rounds and figures --- */
+
+static actune_status run_rounds(contest *of, int rounds)
+{
+    at_random random = {(uint64_t)of->request->seed};
+    for (int r = 0; r < rounds; r++) {
+        double anchor[ANCHORS];
+        if (of->request->stop && *of->request->stop)
+            return at_fail(ACTUNE_INTERRUPTED, "interrupted while measuring");
+        at_bench_round(of->bench, of->arm, of->arms, &random);
+        for (int i = 0; i < ANCHORS; i++)
+            anchor[i] = of->arm[i].samples_ns[r];
+        of->anchor_ns[r] = at_median(anchor, ANCHORS);
+    }
+    return ACTUNE_OK;
+}
+
+static at_compare_line line_of(const contest *of, const double *samples, const char *name, int rounds)
+{
+    const at_compare_request *request = of->request;
+    at_interval time = at_bootstrap_median(samples, rounds, (uint64_t)request->seed);
+    at_interval speed = at_paired_log_ratio(of->anchor_ns, samples, rounds, (uint64_t)request->seed);
+    double bytes = (double)at_workload_bytes(&request->kernel->signature, request->shape);
+    return (at_compare_line){.name = name,
+                             .median_ns = time.median,
+                             .low_ns = time.low,
+                             .high_ns = time.high,
+                             .gbps = bytes / time.median,
+                             .speed = {exp(speed.median), exp(speed.low), exp(speed.high)}};
+}
+
+/* memcpy once, of our copies the fastest, the rest as they are. */
+static void fill_lines(const contest *of, int rounds, at_comparison *result)
+{
+    int best = -1;
+    result->line[result->lines++] = line_of(of, of->anchor_ns, "memcpy", rounds);
+    for (int i = ANCHORS; i < of->arms; i++) {
+        at_compare_line line = line_of(of, of->arm[i].samples_ns, of->name[i], rounds);
+        if (strcmp(line.name, "copy") != 0)
+            result->line[result->lines++] = line;
+        else if (best < 0)
+            result->line[best = result->lines++] = line;
+        else if (line.median_ns < result->line[best].median_ns)
+            result->line[best] = line;
+    }
+    const at_arm *tuned = &of->arm[ANCHORS];
+    at_interval null =
+        at_paired_log_ratio(tuned[0].samples_ns, tuned[1].samples_ns, rounds, (uint64_t)of->request->seed);
+    result->noise = expm1(fabs(null.median));
+}
+
+static actune_status contend(contest *of, at_comparison *result)
+{
+    const at_compare_request *request = of->request;
+    int rounds = request->rounds < 1 ? 1 : request->rounds > AT_SAMPLES_MAX ? AT_SAMPLES_MAX : request->rounds;
+    AT_TRY(add_arms(of, result));
+    AT_TRY(run_rounds(of, rounds));
+    result->rounds = rounds;
+    result->cold = at_workload_is_cold(&request->kernel->signature, request->shape, of->with->device);
+    result->sets = at_bench_sets(of->bench);
+    fill_lines(of, rounds, result);
+    return ACTUNE_OK;
+}
+
+actune_status at_compare(const at_comparer *comparer, const at_compare_request *request, at_comparison *result)
+{
+    *result = (at_comparison){0};
+    contest *of = calloc(1, sizeof *of);
+    if (!of)
+        return at_fail(ACTUNE_NO_MEMORY, "no memory for a comparison");
+    of->with = comparer;
+    of->request = request;
+    of->layout = at_layout_of(&request->kernel->signature, request->shape);
+    at_bench_request bench = {.signature = &request->kernel->signature,
+                              .layout = of->layout,
+                              .shape = request->shape,
+                              .in_place = request->in_place,
+                              .device = comparer->device,
+                              .pool = comparer->pool,
+                              .seed = request->seed};
+    actune_status status = at_bench_open(&bench, &of->bench);
+    if (status == ACTUNE_OK)
+        status = contend(of, result);
+    for (int i = 0; i < of->arms; i++)
+        at_arm_close(&of->arm[i]);
+    at_bench_close(of->bench);
+    for (int i = 0; i < of->binaries; i++)
+        at_binary_release(of->binary[i]);
+    free(of);
+    return status;
+}
