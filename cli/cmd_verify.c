@@ -3,18 +3,31 @@
 
 #include "runtime/backend/interp.h"
 #include "runtime/base/dtype.h"
-#include "tuner/verify.h"
+#include "tuner/exhaustive.h"
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-enum { KEY_ALL = 0x200, KEY_VARIANTS, KEY_KNOB, SETTINGS_MAX = 16 };
+enum { KEY_ALL = 0x200, KEY_VARIANTS, KEY_KNOB, KEY_EXHAUSTIVE, KEY_PART, KEY_THREADS, SETTINGS_MAX = 16 };
 
 typedef struct verify_options {
     cli_request request;
     bool all, every_variant;
     char *setting[SETTINGS_MAX];
     int settings;
+    bool exhaustive;
+    long long part, parts; /* of the inputs; parts 0: all of them */
+    int threads;
 } verify_options;
+
+static volatile int stop;
+
+static void on_interrupt(int signal_number)
+{
+    stop = 1;
+    signal(signal_number, SIG_DFL);
+}
 
 typedef struct verify_run {
     const verify_options *options;
@@ -46,7 +59,21 @@ static error_t parse(int key, char *text, struct argp_state *state)
             argp_error(state, "--knob takes NAME=VALUE, not '%s'", text);
         options->setting[options->settings++] = text;
         return 0;
+    case KEY_EXHAUSTIVE:
+        options->exhaustive = true;
+        return 0;
+    case KEY_PART:
+        if (sscanf(text, "%lld/%lld", &options->part, &options->parts) != 2 || options->part < 1 || options->part > options->parts)
+            argp_error(state, "--part takes I/N with 1 <= I <= N, as 1/8; not '%s'", text);
+        return 0;
+    case KEY_THREADS:
+        options->threads = atoi(text);
+        if (options->threads < 1)
+            argp_error(state, "--threads takes a number of at least 1, not '%s'", text);
+        return 0;
     case ARGP_KEY_END:
+        if (options->parts && !options->exhaustive)
+            argp_error(state, "--part belongs to --exhaustive");
         if (!options->request.spec == !options->all)
             argp_error(state, "a SPEC or --all is needed, not both");
         return 0;
@@ -74,11 +101,52 @@ static void note(verify_run *run, const char *variant, const at_verify_report *r
                       100 * r->max_share, r->passed ? "" : r->detail);
 }
 
+/* A line that is rewritten on a terminal, one line every ten seconds elsewhere. */
+static void show_progress(void *user, const at_exhaustive_progress *progress)
+{
+    static double last;
+    const verify_run *run = user;
+    bool terminal = isatty(STDERR_FILENO), end = progress->done == progress->total;
+    if (!terminal && progress->elapsed_s >= last && progress->elapsed_s - last < 10)
+        return;
+    last = progress->elapsed_s;
+    fprintf(stderr, "%s%5.1f %%  %.40s  %.0f s, about %.0f min %02d s left%s", terminal ? "\r\033[K" : "",
+            100.0 * (double)progress->done / (double)progress->total, run->kernel->spec, progress->elapsed_s,
+            (double)(int64_t)(progress->eta_s / 60), (int)progress->eta_s % 60, terminal ? end ? "\r\033[K" : "" : "\n");
+}
+
+/* The maximum over all inputs is kept: it is measured once. */
+static actune_status keep_maximum(const verify_run *run, const at_variant *variant, const at_verify_report *report)
+{
+    at_store *store;
+    if (!report->exhaustive)
+        return ACTUNE_OK;
+    AT_TRY(at_store_open(run->options->request.database, AT_STORE_WRITE, &store));
+    actune_status status = at_exhaustive_store(store, &run->device, run->kernel, variant, report);
+    at_store_close(store);
+    return status;
+}
+
+static actune_status verify_all_inputs(verify_run *run, const at_variant *variant, at_verify_report *report)
+{
+    const verify_options *o = run->options;
+    at_exhaustive_options how = {.threads = o->threads,
+                                 .part = o->parts ? o->part - 1 : 0,
+                                 .parts = o->parts,
+                                 .stop = &stop,
+                                 .progress = show_progress,
+                                 .user = run};
+    AT_TRY(at_verify_exhaustive(run->cache, &run->device, run->kernel, variant, &how, report));
+    return keep_maximum(run, variant, report);
+}
+
 static actune_status verify_variant(void *user, const at_variant *variant)
 {
     verify_run *run = user;
     at_verify_report report = {0};
-    actune_status status = at_verify_kernel(run->cache, &run->device, run->kernel, run->layout, variant, &report);
+    actune_status status = run->options->exhaustive
+                               ? verify_all_inputs(run, variant, &report)
+                               : at_verify_kernel(run->cache, &run->device, run->kernel, run->layout, variant, &report);
     if (status == ACTUNE_UNSUPPORTED) { /* this form of the math does not reach the class: no candidate */
         run->impossible++;
         return ACTUNE_OK;
@@ -109,7 +177,10 @@ static actune_status verify_layout(verify_run *run)
 {
     at_target target = {.isa = run->device.isa};
     at_variant variant;
-    AT_TRY(verify_interpreter(run));
+    if (run->options->exhaustive)
+        AT_TRY(at_exhaustive_check(run->kernel));
+    else
+        AT_TRY(verify_interpreter(run));
     if (run->options->every_variant)
         return at_variant_each(run->kernel, run->layout, &target, verify_variant, run);
     AT_TRY(at_variant_default(run->kernel, run->layout, &target, &variant));
@@ -159,6 +230,8 @@ static actune_status verify_all(verify_run *run)
                 continue;
             if (!request.dtype_given)
                 request.dtype_in = request.dtype_out = (actune_dtype)d;
+            if (run->options->exhaustive && request.dtype_in == ACTUNE_F64)
+                continue;
             request.spec = at_activation_get(i)->name;
             AT_TRY(verify_request(run, &request));
         }
@@ -169,13 +242,18 @@ static const struct argp_option own_options[] = {
     {"all", KEY_ALL, 0, 0, "Every built-in activation, in every element type", 3},
     {"variants", KEY_VARIANTS, 0, 0, "Every variant of the search space, not the default alone", 3},
     {"knob", KEY_KNOB, "NAME=VALUE", 0, "Set a knob of the variant by hand (may be repeated)", 3},
+    {"exhaustive", KEY_EXHAUSTIVE, 0, 0, "On every number of the type: all 2^32 floats (up to hours; it says how long), all 65,536 of f16 "
+     "and bf16; for specs without operands, backward with dy = 1. The maximum is stored with the variant", 4},
+    {"part", KEY_PART, "I/N", 0, "With --exhaustive: only part I of N, to share the work out; nothing is stored", 4},
+    {"threads", KEY_THREADS, "N", 0, "With --exhaustive: this many threads (default: all)", 4},
     {0}};
 
 static const char doc[] =
     "Runs kernels on special values, odd sizes, misaligned buffers, threads and in place, and compares them with the reference."
     "\vThe reference evaluates the spec's graph in long double, stage by stage from the rounding that went before. Per-channel specs are "
     "verified in both layouts. Exit status 1 when any kernel is out of its accuracy class.\n\n"
-    "Examples:\n  actune verify 'bias | gelu' --grad-of bias\n  actune verify '[accuracy=fast] silu' --variants\n  actune verify --all --json\n";
+    "Examples:\n  actune verify 'bias | gelu' --grad-of bias\n  actune verify '[accuracy=fast] silu' --variants\n  actune verify --all --json\n"
+    "  actune verify sigmoid --exhaustive\n  actune verify gelu --exhaustive --backward --part 1/64\n";
 
 int cli_verify(int argc, char **argv)
 {
@@ -186,6 +264,11 @@ int cli_verify(int argc, char **argv)
     verify_options options = {0};
     cli_request_init(&options.request);
     argp_parse(&argp, argc, argv, 0, 0, &options);
+    if (options.exhaustive) {
+        struct sigaction action = {.sa_handler = on_interrupt};
+        sigaction(SIGINT, &action, NULL);
+        sigaction(SIGTERM, &action, NULL);
+    }
     verify_run run = {.options = &options, .table = cli_table_new(headings, 10), .json = options.request.json ? json_array() : NULL};
     actune_status status = at_device_get("cpu", &run.device);
     if (!status)

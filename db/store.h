@@ -136,7 +136,7 @@ actune_status at_store_each_progress(at_store *store, const at_store_race *race,
 /* Whether any race of the kernel in this stage and layout has stored arms under these conditions (race->workload: the layout alone). */
 actune_status at_store_has_progress(at_store *store, const at_store_race *race, bool *has);
 actune_status at_store_each_device(at_store *store, actune_status (*visit)(void *user, const at_store_device *device), void *user);
-/* The latest of this source, whichever variant it was found with; NOT_FOUND when there is none. Texts are valid until the next call. */
+/* Of this source, whichever variant it was found with: the latest, but an exhaustive one counts on until a later one fails; NOT_FOUND when there is none. Texts are valid until the next call. */
 actune_status at_store_find_verification(at_store *store, const char *source_hash, at_store_verification *verification);
 /* Integrity: sqlite's own check, foreign keys, our invariants. `report` gets one line a finding; DATABASE when there is any. */
 actune_status at_store_check(at_store *store, actune_status (*report)(void *user, const char *line), void *user);

@@ -69,7 +69,9 @@ static const char *const texts[AT_SQL_COUNT] = {
     [AT_SQL_KERNEL_MEASUREMENTS] = MEASUREMENT_COLUMNS "WHERE v.kernel = ?1 AND (?2 IS NULL OR s.device = ?2) AND (?3 IS NULL OR "
                                                        "m.workload = ?3) ORDER BY v.id, m.id",
     [AT_SQL_FIND_VERIFICATION] = "SELECT f.variant, f.passed, f.max_error_ulp, f.max_error_absolute, f.method, f.detail FROM variant v CROSS JOIN "
-                                 "verification f ON f.variant = v.id WHERE v.source_hash = ? ORDER BY f.id DESC LIMIT 1",
+                                 "verification f ON f.variant = v.id WHERE v.source_hash = ?1 ORDER BY f.passed = 0 AND f.id = (SELECT max(l.id) FROM "
+                                 "variant o CROSS JOIN verification l ON l.variant = o.id WHERE o.source_hash = ?1) DESC, "
+                                 "f.passed AND f.method = 'exhaustive' DESC, f.id DESC LIMIT 1",
 };
 
 /* What a person can do about it. */

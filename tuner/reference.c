@@ -355,6 +355,41 @@ actune_status at_reference_init(at_reference *reference, const at_kernel *kernel
     return status;
 }
 
+/* The NaN of all ones, and that which becomes it when it is made quiet, are what outputs are poisoned with: another NaN stands for
+   them. */
+static uint32_t unlike_poison(actune_dtype dtype, uint32_t bits)
+{
+    static const uint32_t quiet[] = {[ACTUNE_F32] = 0x400000, [ACTUNE_F16] = 0x200, [ACTUNE_BF16] = 0x40};
+    uint32_t ones = dtype == ACTUNE_F32 ? UINT32_MAX : UINT16_MAX;
+    return (bits | quiet[dtype]) == ones ? bits - 1 : bits;
+}
+
+actune_status at_reference_bits(at_reference *reference, const at_kernel *kernel, at_oracle *oracle, uint64_t first, int64_t count)
+{
+    const at_signature *signature = &kernel->signature;
+    *reference = (at_reference){.kernel = kernel, .layout = AT_LAYOUT_FLAT, .count = 1};
+    at_case *made = reference->cases = at_arena_array(&reference->arena, 1, sizeof *made);
+    if (!made)
+        return at_fail(ACTUNE_NO_MEMORY, "no memory for reference cases");
+    *made = (at_case){.shape = {1, 1, count}, .values = AT_VALUES_EXHAUSTIVE, .elements = count};
+    for (int p = 0; p < signature->inputs; p++) {
+        int bytes = at_dtype_get(signature->port[p].dtype)->bytes;
+        made->input[p] = at_arena_array(&reference->arena, (size_t)count + 1, (size_t)bytes);
+        if (!made->input[p])
+            return at_fail(ACTUNE_NO_MEMORY, "no memory for reference inputs");
+        for (int64_t i = 0; i < count; i++) {
+            uint32_t bits = unlike_poison(signature->port[0].dtype, (uint32_t)(first + (uint64_t)i));
+            if (p > 0)
+                at_dtype_store(signature->port[p].dtype, made->input[p], i, 1);
+            else if (bytes == 2)
+                ((uint16_t *)made->input[p])[i] = (uint16_t)bits;
+            else
+                ((uint32_t *)made->input[p])[i] = bits;
+        }
+    }
+    return solve(reference, oracle, made);
+}
+
 void at_reference_clear(at_reference *reference)
 {
     at_kernel_clear(&reference->forward);

@@ -33,6 +33,9 @@ typedef struct at_reference {
 /* `kernel` is kept. Deterministic for a seed. NO_MEMORY, UNSUPPORTED. Clear with at_reference_clear, also after a
  * failure. */
 actune_status at_reference_init(at_reference *reference, const at_kernel *kernel, at_layout layout, int64_t seed);
+/* One case: the `count` numbers of x's type that have the bit patterns from `first` on, dy 1 where there is one; for kernels without
+   operands. `kernel` and nothing of `oracle` is kept. NO_MEMORY. Clear it in any case. */
+actune_status at_reference_bits(at_reference *reference, const at_kernel *kernel, at_oracle *oracle, uint64_t first, int64_t count);
 void at_reference_clear(at_reference *reference);
 
 #endif

@@ -303,7 +303,8 @@ static bool is_wanted(const run *one)
 {
     switch (one->how) {
     case MANNER_CUT: /* with sums, chunks are the pieces: the launch cuts them */
-        return one->signature->sums == 0 && one->of->elements > 1 && !one->target->run;
+        return one->signature->sums == 0 && one->of->elements > 1 && !one->target->run &&
+               one->of->values != AT_VALUES_EXHAUSTIVE;
     case MANNER_THREADS:
         return one->target->pool && one->of->elements >= 8192 && one->of->values != AT_VALUES_EXHAUSTIVE;
     case MANNER_IN_PLACE:
@@ -354,19 +355,26 @@ static actune_status build_variant(at_cache *cache, const at_device *device, at_
     return status;
 }
 
+actune_status at_verify_build(at_cache *cache, const at_device *device, const at_kernel *kernel, at_layout layout,
+                              const at_variant *variant, at_binary **binary, at_verify_target *target)
+{
+    at_generate_item item = {.kernel = kernel, .layout = layout, .variant = variant};
+    AT_TRY(build_variant(cache, device, &item, binary));
+    *target = (at_verify_target){.function = at_binary_symbol(*binary, item.symbol)};
+    if (target->function)
+        return ACTUNE_OK;
+    at_binary_release(*binary);
+    return at_fail(ACTUNE_INTERNAL, "%s is missing in its own binary", item.symbol);
+}
+
 actune_status at_verify_kernel(at_cache *cache, const at_device *device, const at_kernel *kernel, at_layout layout,
                                const at_variant *variant, at_verify_report *report)
 {
-    at_generate_item item = {.kernel = kernel, .layout = layout, .variant = variant};
-    at_verify_target target = {0};
+    at_verify_target target;
     at_reference reference = {0};
     at_binary *binary;
-    AT_TRY(build_variant(cache, device, &item, &binary));
-    target.function = at_binary_symbol(binary, item.symbol);
-    actune_status status =
-        target.function ? ACTUNE_OK : at_fail(ACTUNE_INTERNAL, "%s is missing in its own binary", item.symbol);
-    if (status == ACTUNE_OK)
-        status = at_pool_create(2, &target.pool);
+    AT_TRY(at_verify_build(cache, device, kernel, layout, variant, &binary, &target));
+    actune_status status = at_pool_create(2, &target.pool);
     if (status == ACTUNE_OK)
         status = at_reference_init(&reference, kernel, layout, 1);
     if (status == ACTUNE_OK)

@@ -41,6 +41,9 @@ typedef struct at_verify_target {
    places, on threads, in place. A kernel that computes wrong is no error: report->passed is false. NO_MEMORY. */
 actune_status at_verify(const at_reference *reference, const at_verify_target *target, at_verify_report *report);
 
+/* One variant, from its knobs: generated, compiled for `device`, loaded. Release the binary when the target is done with. */
+actune_status at_verify_build(at_cache *cache, const at_device *device, const at_kernel *kernel, at_layout layout,
+                              const at_variant *variant, at_binary **binary, at_verify_target *target);
 /* The same for one variant, from its knobs: generated, compiled for `device`, loaded, verified. Errors of these steps
    are returned. `kernel` is not approximated yet. */
 actune_status at_verify_kernel(at_cache *cache, const at_device *device, const at_kernel *kernel, at_layout layout,

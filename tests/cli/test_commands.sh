@@ -41,6 +41,13 @@ json 'db check' 'j["sound"]' "$actune" db check --json
 json 'db dump' 'len(j["measurements"]) > 0 and len(j["choices"]) == 4 and all(b["registers"] is None and b["code_bytes"] > 0 for b in j["builds"])' "$actune" db dump
 json 'verify' 'all(v["passed"] for v in j)' "$actune" verify 'bias | gelu' --grad-of bias --json
 
+json 'verify on every number' 'len(j) == 2 and all(v["passed"] and v["method"] == "exhaustive" and v["compared"] == 65536 for v in j)' \
+    "$actune" verify silu --dtype bf16 --exhaustive --json
+json 'verify on a slice of f32' 'j[0]["passed"] and j[0]["method"] == "sampled" and j[0]["compared"] == 4 * 65536' \
+    "$actune" verify tanh --direction forward --exhaustive --part 9/16384 --json
+refused 1 'operands' "$actune" verify 'bias | relu' --exhaustive --part 1/16384
+refused 2 'I/N' "$actune" verify relu --exhaustive --part 3/2
+
 printf '%s\n' '{"model": "m", "layer": "a", "spec": "relu", "direction": "forward", "dtype": "f32", "layout": "nchw", "shape": [1, 2, 8, 8], "count": 3}' \
     '{"model": "m", "layer": "b", "spec": "halves | silu | mul", "direction": "forward", "dtype": "f32", "layout": "rows", "shape": [4, 64], "count": 1}' \
     '{"model": "m", "layer": "c", "spec": "relu", "direction": "forward", "dtype": "i8", "layout": "rows", "shape": [4, 64], "count": 1}' >w.jsonl

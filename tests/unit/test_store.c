@@ -128,6 +128,13 @@ static void check_rows(void)
     v = (at_store_verification){variant[0], true, 1.5, 1e-9, "sampled", ""};
     CHECK(at_store_put_verification(store, &v) == ACTUNE_OK && at_store_find_verification(store, "s1", &found) == ACTUNE_OK);
     CHECK(found.passed && found.max_error_absolute == 1e-9 && !*found.detail, "the latest");
+    at_store_verification all = {variant[0], true, 2, 1e-8, "exhaustive", ""};
+    CHECK(at_store_put_verification(store, &all) == ACTUNE_OK && at_store_put_verification(store, &v) == ACTUNE_OK);
+    CHECK(at_store_find_verification(store, "s1", &found) == ACTUNE_OK && found.max_error_ulp == 2 && !strcmp(found.method, "exhaustive"));
+    all = (at_store_verification){variant[0], false, 9, 1, "sampled", "another compiler"};
+    CHECK(at_store_put_verification(store, &all) == ACTUNE_OK && at_store_find_verification(store, "s1", &found) == ACTUNE_OK);
+    CHECK(!found.passed && !strcmp(found.detail, "another compiler"), "a failure is not hidden");
+    CHECK(at_store_put_verification(store, &v) == ACTUNE_OK);
     CHECK(at_store_check(store, NULL, NULL) == ACTUNE_OK);
     at_store_close(store);
 }
