@@ -68,8 +68,8 @@ static json_t *activation_json(const at_activation *a)
             json_object_set_new(one, "default", json_real(a->parameter[p].default_value));
         json_array_append_new(parameters, one);
     }
-    return json_pack("{s:s, s:s, s:s, s:s, s:o}", "name", a->name, "kind", "activation", "formula", a->formula, "aliases", a->aliases,
-                     "parameters", parameters);
+    return json_pack("{s:s, s:s, s:s, s:s, s:b, s:o}", "name", a->name, "kind", "activation", "formula", a->formula, "aliases", a->aliases,
+                     "from_output", a->gradient.outputs > 0, "parameters", parameters);
 }
 
 static int ops_json(void)
@@ -88,21 +88,24 @@ int cli_ops(int argc, char **argv)
     static const struct argp argp = {0, parse_no_arguments, 0,
                                      "Lists the activations and stages that a spec is made of, joined by |."
                                      "\vA parameter given as `learn` becomes an operand with a gradient (one value), as `channel` one a "
-                                     "channel:\n  swish(beta=learn), prelu(alpha=channel)\n",
+                                     "channel:\n  swish(beta=learn), prelu(alpha=channel)\n\n"
+                                     "In front may stand attributes: [accuracy=exact|standard|fast, semantics=torch|cudnn, "
+                                     "from=input|output]. from=output: backward reads y in place of x, for those marked here.\n",
                                      common_child, 0, 0};
-    static const char *const headings[] = {"activation", "parameters", "formula", "also"};
+    static const char *const headings[] = {"activation", "parameters", "formula", "from=output", "also"};
     static const char *const stage_headings[] = {"stage", "forward", "notes"};
     cli_request request;
     cli_request_init(&request);
     argp_parse(&argp, argc, argv, 0, 0, &request);
     if (request.json)
         return ops_json();
-    cli_table *table = cli_table_new(headings, 4);
+    cli_table *table = cli_table_new(headings, 5);
     for (int i = 0; i < at_activation_count(); i++) {
         const at_activation *a = at_activation_get(i);
         at_strbuf parameters = {0};
         append_parameters(&parameters, a);
-        cli_table_row(table, "%s\t%s\t%s\t%s", a->name, at_strbuf_text(&parameters), a->formula, a->aliases);
+        cli_table_row(table, "%s\t%s\t%s\t%s\t%s", a->name, at_strbuf_text(&parameters), a->formula,
+                      a->gradient.outputs > 0 ? "yes" : "", a->aliases);
         at_strbuf_clear(&parameters);
     }
     cli_table_print(table, stdout);

@@ -73,18 +73,27 @@ static actune_status check_gradients(const at_lowering *l, const bool *wanted)
     return status;
 }
 
-/* Whether y jumps from one slope to another at a value other than 0. */
+/* Whether the slope jumps at a y other than 0. */
 static bool has_kink_off_zero(const at_graph *gradient)
 {
     for (at_node_id i = 0; i < gradient->count; i++) {
         const at_node *node = &gradient->nodes[i];
         for (int k = 0; node->op >= AT_OP_LT && node->op <= AT_OP_NE && k < 2; k++) {
-            const at_node *side = &gradient->nodes[node->arg[k]];
-            if (side->op == AT_OP_CONSTANT && side->value != 0)
+            const at_node *y = &gradient->nodes[node->arg[k]], *bound = &gradient->nodes[node->arg[1 - k]];
+            if (y->op == AT_OP_INPUT && y->index == INPUT_Y && bound->op == AT_OP_CONSTANT && bound->value != 0)
                 return true;
         }
     }
     return false;
+}
+
+/* Nothing before the activation changes x: it works on what was loaded. */
+static bool works_on_x(const at_spec *spec, int activation)
+{
+    for (int s = 0; s < activation; s++)
+        if (spec->stage[s].kind != AT_STAGE_GRAD_CLIP)
+            return false;
+    return true;
 }
 
 /* A store into a narrower type moves values onto the kink, 0.999 onto hardtanh's 1: they would lose their gradient. At
@@ -128,5 +137,5 @@ actune_status at_lower_from_output(at_lowering *l, const bool *wanted)
     AT_TRY(at_graph_status(graph));
     AT_TRY(at_lower_simplify(graph));
     AT_TRY(check_gradients(l, wanted));
-    return check_rounding(l, value == x);
+    return check_rounding(l, works_on_x(l->spec, activation));
 }

@@ -66,16 +66,13 @@ static actune_status open_as(at_store *store, const char *name, int flags)
 
 static actune_status check_schema(at_store *store)
 {
-    int64_t version, tables;
-    AT_TRY(at_store_integer(store, "PRAGMA user_version", 0, &version));
+    int64_t tables;
+    AT_TRY(at_store_integer(store, "PRAGMA user_version", 0, &store->version));
     AT_TRY(at_store_integer(store, "SELECT count(*) FROM sqlite_master WHERE name IN ('device', 'kernel', 'variant', 'workload', 'choice', 'progress')",
                             0, &tables));
-    if (version > at_store_version_here())
-        return at_store_fail_newer(store->path, version);
-    if (version < at_store_version_here())
-        return at_fail(ACTUNE_DATABASE, "%s has schema version %lld, this actune reads %lld: run `actune tune` once, it brings the file up to date",
-                       store->path, (long long)version, (long long)at_store_version_here());
-    if (tables != 6)
+    if (store->version > at_store_version_here())
+        return at_store_fail_newer(store->path, store->version);
+    if (tables != (store->version < 2 ? 5 : 6))
         return at_fail(ACTUNE_DATABASE, "%s is damaged, tables are missing: restore it from a copy, or move it away and tune again", store->path);
     return ACTUNE_OK;
 }

@@ -46,6 +46,7 @@ typedef enum at_sql {
 struct at_store {
     sqlite3 *db;
     at_store_mode mode;
+    int64_t version; /* of the open file: readers take older ones as they are */
     char path[AT_STORE_PATH_MAX];
     sqlite3_stmt *statement[AT_SQL_COUNT];
     char *detail; /* of the last verification that was found */

@@ -7,10 +7,15 @@
 
 #define NOW "CAST(strftime('%s', 'now') AS INTEGER)"
 #define WORKLOAD_COLUMNS "w.layout, w.size_bucket, w.channel_bucket, w.inner_bucket, w.in_place, w.regime"
-#define CHOICE_COLUMNS                                                                                                             \
+#define CHOICE_COLUMNS(MARGIN)                                                                                                             \
     "SELECT c.device, c.kernel, " WORKLOAD_COLUMNS ", c.variant, c.session, v.description, v.source_hash, c.median_ns, "           \
-    "c.ratio_to_copy, c.gain_over_default, c.pct_roof, c.tie_set, c.origin, c.margin FROM choice c CROSS JOIN workload w ON w.id = c.workload " \
+    "c.ratio_to_copy, c.gain_over_default, c.pct_roof, c.tie_set, c.origin, " MARGIN " FROM choice c CROSS JOIN workload w ON w.id = c.workload " \
     "CROSS JOIN variant v ON v.id = c.variant "
+#define ALL_CHOICES "WHERE ?1 IS NULL AND (?2 IS NULL OR c.kernel = ?2) ORDER BY c.device, c.kernel, c.workload"
+#define DEVICE_CHOICES "WHERE c.device = ?1 AND (?2 IS NULL OR c.kernel = ?2) ORDER BY c.device, c.kernel, c.workload"
+#define BUILD_COLUMNS(REGISTERS, SPILLS)                                                                                           \
+    "SELECT v.description, b.variant, b.toolchain, b.arch, b.ok, b.compile_ms, b.code_bytes, coalesce(" REGISTERS ", -1), "       \
+    "coalesce(" SPILLS ", -1), b.log FROM build b CROSS JOIN variant v ON v.id = b.variant WHERE ?1 IS NULL OR v.kernel = ?1 ORDER BY b.id"
 #define MEASUREMENT_COLUMNS                                                                                                        \
     "SELECT v.description, m.variant, m.session, " WORKLOAD_COLUMNS ", m.median_ns, m.low_ns, m.high_ns, m.ratio_to_copy, m.samples " \
     "FROM variant v CROSS JOIN measurement m ON m.variant = v.id CROSS JOIN session s ON s.id = m.session "                        \
@@ -56,11 +61,9 @@ static const char *const texts[AT_SQL_COUNT] = {
                              "conditions = ? AND workload = ? ORDER BY arm",
     [AT_SQL_ANY_PROGRESS] = "SELECT count(*) FROM progress p CROSS JOIN workload w ON w.id = p.workload WHERE p.device = ? AND p.kernel = ? "
                             "AND p.stage = ? AND p.conditions = ? AND w.layout = ?",
-    [AT_SQL_ALL_BUILDS] = "SELECT v.description, b.variant, b.toolchain, b.arch, b.ok, b.compile_ms, b.code_bytes, coalesce(b.registers, -1), "
-                          "coalesce(b.spill_bytes, -1), b.log FROM build b CROSS JOIN variant v ON v.id = b.variant "
-                          "WHERE ?1 IS NULL OR v.kernel = ?1 ORDER BY b.id",
-    [AT_SQL_ALL_CHOICES] = CHOICE_COLUMNS "WHERE ?1 IS NULL AND (?2 IS NULL OR c.kernel = ?2) ORDER BY c.device, c.kernel, c.workload",
-    [AT_SQL_DEVICE_CHOICES] = CHOICE_COLUMNS "WHERE c.device = ?1 AND (?2 IS NULL OR c.kernel = ?2) ORDER BY c.device, c.kernel, c.workload",
+    [AT_SQL_ALL_BUILDS] = BUILD_COLUMNS("b.registers", "b.spill_bytes"),
+    [AT_SQL_ALL_CHOICES] = CHOICE_COLUMNS("c.margin") ALL_CHOICES,
+    [AT_SQL_DEVICE_CHOICES] = CHOICE_COLUMNS("c.margin") DEVICE_CHOICES,
     [AT_SQL_ALL_KERNELS] = "SELECT hash, spec, direction, dtype_in, dtype_out, accuracy FROM kernel WHERE ?1 IS NULL ORDER BY spec, hash",
     [AT_SQL_SPEC_KERNELS] = "SELECT hash, spec, direction, dtype_in, dtype_out, accuracy FROM kernel WHERE spec = ?1 ORDER BY hash",
     [AT_SQL_ALL_DEVICES] = "SELECT id, kind, model, capability, processors, l1d_bytes, l2_bytes, l3_bytes FROM device ORDER BY id",
@@ -72,6 +75,15 @@ static const char *const texts[AT_SQL_COUNT] = {
                                  "verification f ON f.variant = v.id WHERE v.source_hash = ?1 ORDER BY f.passed = 0 AND f.id = (SELECT max(l.id) FROM "
                                  "variant o CROSS JOIN verification l ON l.variant = o.id WHERE o.source_hash = ?1) DESC, "
                                  "f.passed AND f.method = 'exhaustive' DESC, f.id DESC LIMIT 1",
+};
+
+/* What a reader asks of a file of version 1, which only a writer brings up to date. */
+static const char *const texts_of_1[AT_SQL_COUNT] = {
+    [AT_SQL_ALL_CHOICES] = CHOICE_COLUMNS("NULL") ALL_CHOICES,
+    [AT_SQL_DEVICE_CHOICES] = CHOICE_COLUMNS("NULL") DEVICE_CHOICES,
+    [AT_SQL_ALL_BUILDS] = BUILD_COLUMNS("NULL", "NULL"),
+    [AT_SQL_RACE_PROGRESS] = "SELECT '', '', 0, x'' WHERE 0 AND ?5",
+    [AT_SQL_ANY_PROGRESS] = "SELECT 0 WHERE 1 OR ?5",
 };
 
 /* What a person can do about it. */
@@ -126,7 +138,8 @@ actune_status at_store_take(at_store *store, at_sql sql, sqlite3_stmt **statemen
     if (*statement && !sqlite3_stmt_busy(*statement))
         return ACTUNE_OK;
     sqlite3_stmt *made = NULL;
-    if (sqlite3_prepare_v3(store->db, texts[sql], -1, *statement ? 0 : SQLITE_PREPARE_PERSISTENT, &made, NULL))
+    const char *text = store->version == 1 && texts_of_1[sql] ? texts_of_1[sql] : texts[sql];
+    if (sqlite3_prepare_v3(store->db, text, -1, *statement ? 0 : SQLITE_PREPARE_PERSISTENT, &made, NULL))
         return at_store_fail(store, "preparing a statement");
     if (!*statement)
         store->statement[sql] = made;

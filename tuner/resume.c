@@ -72,7 +72,10 @@ actune_status at_resume_save(at_group *group, at_race *race, bool stored)
 actune_status at_resume_save_sometimes(at_group *group, at_race *race)
 {
     double every = group->session->options->save_every_s > 0 ? group->session->options->save_every_s : SAVE_EVERY_S;
-    return at_now_ns() - race->saved_ns < 1e9 * every ? ACTUNE_OK : at_resume_save(group, race, false);
+    if (at_now_ns() - race->saved_ns < 1e9 * every)
+        return ACTUNE_OK;
+    actune_status status = at_resume_save(group, race, false);
+    return status == ACTUNE_BUSY ? ACTUNE_OK : status; /* the next second will do */
 }
 
 /* --- taking up --- */

@@ -15,7 +15,7 @@ done
 refused 2 "no command 'foo'" "$actune" foo
 refused 2 'SPEC' "$actune" gen
 json devices 'j[0]["processors"] >= 1' "$actune" devices --json
-json ops 'any(o["name"] == "gelu_tanh" for o in j)' "$actune" ops --json
+json ops 'any(o["name"] == "gelu_tanh" and not o["from_output"] for o in j) and any(o["name"] == "elu" and o["from_output"] for o in j)' "$actune" ops --json
 json doctor 'all(c["verdict"] != "broken" for c in j)' "$actune" doctor --json
 ok gen "$actune" gen 'bias | silu | clip(0, 10)' --knob unroll=4
 grep -q 'bias | silu | clip(0, 10)' "$work/out" || { echo 'FAILED: gen does not name its spec'; failures=$((failures + 1)); }

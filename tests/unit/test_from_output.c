@@ -1,6 +1,8 @@
 /* [from=output]: the gradient from y is the gradient from x. */
 #include "codegen/kernel.h"
 #include "codegen/variant.h"
+#include "runtime/base/dtype.h"
+#include "tuner/reference.h"
 #include <actune/actune.h>
 #include <criterion/criterion.h>
 #include <math.h>
@@ -176,7 +178,29 @@ Test(from_output, refusals)
     at_kernel_clear(&kernel);
     kernel = lower_typed("[from=output] hardtanh", ACTUNE_BACKWARD, NULL, ACTUNE_F16, ACTUNE_F32);
     at_kernel_clear(&kernel);
-    kernel = lower_typed("[from=output] bias | relu", ACTUNE_BACKWARD, NULL, ACTUNE_F32, ACTUNE_BF16);
+    static const char *const narrow[] = {"[from=output] bias | relu", "[from=output] bias | relu | grad_clip(1)",
+                                         "[from=output] add | tanh", "[from=output] grad_clip(3) | relu6"};
+    for (int i = 0; i < 4; i++) {
+        kernel = lower_typed(narrow[i], ACTUNE_BACKWARD, NULL, ACTUNE_BF16, ACTUNE_BF16);
+        at_kernel_clear(&kernel);
+    }
+}
+
+/* Verified on values that y can have: beyond them the gradient is no function of y. */
+Test(from_output, verified_on_outputs)
+{
+    at_kernel kernel = lower("[from=output] bias | sigmoid", ACTUNE_BACKWARD, "bias");
+    at_reference reference;
+    int64_t seen = 0, nans = 0;
+    cr_assert_eq(at_reference_init(&reference, &kernel, AT_LAYOUT_CHANNEL_INNER, 1), ACTUNE_OK, "%s", actune_last_error());
+    for (int c = 0; c < reference.count; c++)
+        for (int64_t i = 0; i < reference.cases[c].elements; i++, seen++) {
+            double y = at_dtype_load(ACTUNE_F32, reference.cases[c].input[0], i);
+            nans += isnan(y);
+            cr_assert(isnan(y) || (y >= 0 && y <= 1), "y = %g", y);
+        }
+    cr_expect(seen > 1000 && nans > 0 && nans < seen / 10);
+    at_reference_clear(&reference);
     at_kernel_clear(&kernel);
 }
 

@@ -113,7 +113,7 @@ ACTUNE_API void actune_plan_destroy(actune_plan *plan);
 
 /* What a buffer of a plan is: its place in `actune_execute`'s array is its index here. */
 typedef struct actune_port_info {
-    const char *name;   /* "x", "y", "dy", "dx", "bias", "dbias" ... ; owned by the plan */
+    const char *name;   /* "x" (backward of [from=output]: "y"), "dy", "bias" ..., "y", "dx", "dbias" ... ; owned by the plan */
     actune_dtype dtype;
     int64_t count;      /* elements */
     bool is_output;
