@@ -109,14 +109,35 @@ static actune_status dump_build(void *user, const char *variant_text, const at_s
     return ACTUNE_OK;
 }
 
-/* Everything, as one JSON document. */
+static actune_status dump_session(void *user, int64_t id, int64_t started, const at_store_session *s)
+{
+    json_t *environment = json_loads(s->environment, 0, NULL), *protocol = json_loads(s->protocol, 0, NULL);
+    json_array_append_new(user, json_pack("{s:I, s:I, s:s, s:o, s:o, s:I}", "id", (json_int_t)id, "started", (json_int_t)started, "device",
+                                          s->device, "environment", environment ? environment : json_string(s->environment), "protocol",
+                                          protocol ? protocol : json_string(s->protocol), "seed", (json_int_t)s->seed));
+    return ACTUNE_OK;
+}
+
+static actune_status dump_verification(void *user, const char *variant_text, const at_store_verification *v)
+{
+    json_array_append_new(user, json_pack("{s:s, s:b, s:f, s:f, s:s, s:s}", "variant", variant_text, "passed", v->passed, "max_error_ulp",
+                                          v->max_error_ulp, "max_error_absolute", v->max_error_absolute, "method", v->method, "detail",
+                                          v->detail));
+    return ACTUNE_OK;
+}
+
+/* Everything, as one JSON document; but for races under way, which are nothing yet. */
 static int dump(at_store *store)
 {
-    json_t *root = json_pack("{s:s, s:[], s:[], s:[], s:[], s:[]}", "path", at_store_path(store), "devices", "kernels", "builds", "choices",
-                             "measurements");
+    json_t *root = json_pack("{s:s, s:[], s:[], s:[], s:[], s:[], s:[], s:[]}", "path", at_store_path(store), "devices", "sessions", "kernels",
+                             "builds", "verifications", "choices", "measurements");
     actune_status status = at_store_each_device(store, dump_device, json_object_get(root, "devices"));
     if (!status)
         status = at_store_each_kernel(store, NULL, dump_kernel, json_object_get(root, "kernels"));
+    if (!status)
+        status = at_store_each_session(store, dump_session, json_object_get(root, "sessions"));
+    if (!status)
+        status = at_store_each_verification(store, NULL, dump_verification, json_object_get(root, "verifications"));
     if (!status)
         status = at_store_each_build(store, NULL, dump_build, json_object_get(root, "builds"));
     if (!status)

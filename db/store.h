@@ -131,6 +131,12 @@ actune_status at_store_each_measurement(at_store *store, const char *device, con
                                         actune_status (*visit)(void *user, const char *variant_text, const at_store_measurement *measurement), void *user);
 actune_status at_store_each_build(at_store *store, const char *kernel,
                                   actune_status (*visit)(void *user, const char *variant_text, const at_store_build *build), void *user);
+/* Runs of the tuner, with the environment that each measured in; started: seconds since 1970. */
+actune_status at_store_each_session(at_store *store, actune_status (*visit)(void *user, int64_t id, int64_t started, const at_store_session *session),
+                                    void *user);
+actune_status at_store_each_verification(at_store *store, const char *kernel,
+                                         actune_status (*visit)(void *user, const char *variant_text, const at_store_verification *verification),
+                                         void *user);
 actune_status at_store_each_progress(at_store *store, const at_store_race *race,
                                      actune_status (*visit)(void *user, const at_store_progress *arm), void *user);
 /* Whether any race of the kernel in this stage and layout has stored arms under these conditions (race->workload: the layout alone). */

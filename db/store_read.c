@@ -280,6 +280,65 @@ actune_status at_store_each_build(at_store *store, const char *kernel,
     return walk_rows(store, AT_SQL_ALL_BUILDS, statement, read_build, &walk);
 }
 
+typedef struct session_walk {
+    actune_status (*visit)(void *user, int64_t id, int64_t started, const at_store_session *session);
+    void *user;
+} session_walk;
+
+static actune_status read_session(void *data, sqlite3_stmt *s)
+{
+    const session_walk *walk = data;
+    at_store_session session = {text(s, 2), text(s, 3), text(s, 4), sqlite3_column_int64(s, 5)};
+    return walk->visit(walk->user, sqlite3_column_int64(s, 0), sqlite3_column_int64(s, 1), &session);
+}
+
+actune_status at_store_each_session(at_store *store, actune_status (*visit)(void *user, int64_t id, int64_t started, const at_store_session *session),
+                                    void *user)
+{
+    sqlite3_stmt *statement;
+    session_walk walk = {visit, user};
+    if (!store)
+        return ACTUNE_OK;
+    AT_TRY(at_store_take(store, AT_SQL_ALL_SESSIONS, &statement));
+    return walk_rows(store, AT_SQL_ALL_SESSIONS, statement, read_session, &walk);
+}
+
+static at_store_verification verification_of(sqlite3_stmt *s, int column, const char *detail)
+{
+    bool exhaustive = !strcmp(text(s, column + 4), "exhaustive");
+    return (at_store_verification){.variant = sqlite3_column_int64(s, column),
+                                   .passed = sqlite3_column_int(s, column + 1) != 0,
+                                   .max_error_ulp = sqlite3_column_double(s, column + 2),
+                                   .max_error_absolute = sqlite3_column_double(s, column + 3),
+                                   .method = exhaustive ? "exhaustive" : "sampled",
+                                   .detail = detail};
+}
+
+typedef struct verifications_walk {
+    actune_status (*visit)(void *user, const char *variant_text, const at_store_verification *verification);
+    void *user;
+} verifications_walk;
+
+static actune_status read_each_verification(void *data, sqlite3_stmt *s)
+{
+    const verifications_walk *walk = data;
+    at_store_verification row = verification_of(s, 1, text(s, 6));
+    return walk->visit(walk->user, text(s, 0), &row);
+}
+
+actune_status at_store_each_verification(at_store *store, const char *kernel,
+                                         actune_status (*visit)(void *user, const char *variant_text, const at_store_verification *verification),
+                                         void *user)
+{
+    sqlite3_stmt *statement;
+    verifications_walk walk = {visit, user};
+    if (!store)
+        return ACTUNE_OK;
+    AT_TRY(at_store_take(store, AT_SQL_ALL_VERIFICATIONS, &statement));
+    AT_TRY(at_store_bind(store, statement, "s", kernel));
+    return walk_rows(store, AT_SQL_ALL_VERIFICATIONS, statement, read_each_verification, &walk);
+}
+
 typedef struct verification_walk {
     at_store *store;
     at_store_verification *out;
@@ -293,13 +352,7 @@ static actune_status read_verification(void *data, sqlite3_stmt *s)
         return at_fail(ACTUNE_NO_MEMORY, "out of memory reading a verification");
     free(walk->store->detail);
     walk->store->detail = detail;
-    bool exhaustive = !strcmp(text(s, 4), "exhaustive");
-    *walk->out = (at_store_verification){.variant = sqlite3_column_int64(s, 0),
-                                         .passed = sqlite3_column_int(s, 1) != 0,
-                                         .max_error_ulp = sqlite3_column_double(s, 2),
-                                         .max_error_absolute = sqlite3_column_double(s, 3),
-                                         .method = exhaustive ? "exhaustive" : "sampled",
-                                         .detail = detail};
+    *walk->out = verification_of(s, 0, detail);
     return ACTUNE_OK;
 }
 

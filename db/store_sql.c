@@ -62,6 +62,10 @@ static const char *const texts[AT_SQL_COUNT] = {
     [AT_SQL_ANY_PROGRESS] = "SELECT count(*) FROM progress p CROSS JOIN workload w ON w.id = p.workload WHERE p.device = ? AND p.kernel = ? "
                             "AND p.stage = ? AND p.conditions = ? AND w.layout = ?",
     [AT_SQL_ALL_BUILDS] = BUILD_COLUMNS("b.registers", "b.spill_bytes"),
+    [AT_SQL_ALL_SESSIONS] = "SELECT s.id, s.started, s.device, e.description, s.protocol, s.seed FROM session s CROSS JOIN environment e "
+                            "ON e.id = s.environment ORDER BY s.id",
+    [AT_SQL_ALL_VERIFICATIONS] = "SELECT v.description, f.variant, f.passed, f.max_error_ulp, f.max_error_absolute, f.method, f.detail FROM "
+                                 "verification f CROSS JOIN variant v ON v.id = f.variant WHERE ?1 IS NULL OR v.kernel = ?1 ORDER BY f.id",
     [AT_SQL_ALL_CHOICES] = CHOICE_COLUMNS("c.margin") ALL_CHOICES,
     [AT_SQL_DEVICE_CHOICES] = CHOICE_COLUMNS("c.margin") DEVICE_CHOICES,
     [AT_SQL_ALL_KERNELS] = "SELECT hash, spec, direction, dtype_in, dtype_out, accuracy FROM kernel WHERE ?1 IS NULL ORDER BY spec, hash",

@@ -157,6 +157,12 @@ typedef struct at_race {
     double saved_ns;       /* when it was kept last */
 } at_race;
 
+/* decide.c */
+/* Fills best, tied and winner (-1: nobody): the tie set, then incumbent, default, less code, order of the knobs. */
+void at_race_decide(const at_group *group, at_race *race);
+/* Fills task->result from a race that has a winner. */
+void at_race_result(const at_group *group, at_task *task, const at_race *race);
+
 /* resume.c: what races have measured so far. */
 /* Keeps the race. stored: it is over and its measurements are stored in the same transaction. */
 actune_status at_resume_save(at_group *group, at_race *race, bool stored);

@@ -71,6 +71,21 @@ static actune_status see_device(void *user, const at_store_device *d)
     return ACTUNE_OK;
 }
 
+static actune_status see_session(void *user, int64_t id, int64_t started, const at_store_session *s)
+{
+    CHECK(id > 0 && started > 1600000000 && s->seed == -5 && !strcmp(s->device, "cpu-1"));
+    CHECK(!strcmp(s->environment, "{\"cc\":\"clang\"}") && !strcmp(s->protocol, "{\"rounds\":9}"));
+    ++*(int *)user;
+    return ACTUNE_OK;
+}
+
+static actune_status see_verification(void *user, const char *variant_text, const at_store_verification *v)
+{
+    CHECK(strstr(variant_text, "cpu/elementwise") && v->variant > 0 && *v->method && v->max_error_ulp > 0);
+    ++*(int *)user;
+    return ACTUNE_OK;
+}
+
 /* Registers and spills of the last one written for a variant; those that no compiler told are -1. */
 static actune_status see_build(void *user, const char *variant_text, const at_store_build *build)
 {
@@ -134,6 +149,10 @@ static void check_rows(void)
     all = (at_store_verification){variant[0], false, 9, 1, "sampled", "another compiler"};
     CHECK(at_store_put_verification(store, &all) == ACTUNE_OK && at_store_find_verification(store, "s1", &found) == ACTUNE_OK);
     CHECK(!found.passed && !strcmp(found.detail, "another compiler"), "a failure is not hidden");
+    int verifications = 0, sessions = 0;
+    CHECK(at_store_each_verification(store, "k1", see_verification, &verifications) == ACTUNE_OK && verifications == 5);
+    CHECK(at_store_each_verification(store, "k2", see_verification, &verifications) == ACTUNE_OK && verifications == 5);
+    CHECK(at_store_each_session(store, see_session, &sessions) == ACTUNE_OK && sessions >= 1);
     CHECK(at_store_put_verification(store, &v) == ACTUNE_OK);
     CHECK(at_store_check(store, NULL, NULL) == ACTUNE_OK);
     at_store_close(store);
