@@ -146,7 +146,8 @@ static void read_kept(const char *stage)
     sqlite3_close(db);
 }
 
-/* How many stored measurements begin with the samples that were kept of their arm, and how many do not. */
+/* How many stored measurements begin with the samples that were kept of their arm, and how many do not. Sample i is of
+   round i: an arm that was out before the last round kept must stay out. */
 static void compare(int bucket, int *taken_up, int *other)
 {
     char sql[300];
@@ -162,8 +163,10 @@ static void compare(int bucket, int *taken_up, int *other)
         for (int i = 0; i < before.arms; i++) {
             if (strcmp(before.arm[i].name, (const char *)sqlite3_column_text(statement, 0)))
                 continue;
-            size_t bytes = (size_t)before.arm[i].samples * sizeof(double);
-            bool same = (size_t)sqlite3_column_bytes(statement, 1) >= bytes &&
+            size_t bytes = (size_t)before.arm[i].samples * sizeof(double),
+                   now = (size_t)sqlite3_column_bytes(statement, 1);
+            bool was_out = before.arm[i].samples < before.rounds;
+            bool same = (was_out ? now == bytes : now >= bytes) &&
                         !memcmp(sqlite3_column_blob(statement, 1), before.arm[i].sample, bytes);
             ++*(same ? taken_up : other);
         }
