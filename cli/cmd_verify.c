@@ -32,6 +32,7 @@ static void on_interrupt(int signal_number)
 typedef struct verify_run {
     const verify_options *options;
     at_cache *cache;
+    at_store *store; /* for what is measured on every input; NULL: nothing is kept */
     at_device device;
     cli_table *table;
     json_t *json;
@@ -115,18 +116,6 @@ static void show_progress(void *user, const at_exhaustive_progress *progress)
             (double)(int64_t)(progress->eta_s / 60), (int)progress->eta_s % 60, terminal ? end ? "\r\033[K" : "" : "\n");
 }
 
-/* The maximum over all inputs is kept: it is measured once. */
-static actune_status keep_maximum(const verify_run *run, const at_variant *variant, const at_verify_report *report)
-{
-    at_store *store;
-    if (!report->exhaustive)
-        return ACTUNE_OK;
-    AT_TRY(at_store_open(run->options->request.database, AT_STORE_WRITE, &store));
-    actune_status status = at_exhaustive_store(store, &run->device, run->kernel, variant, report);
-    at_store_close(store);
-    return status;
-}
-
 static actune_status verify_all_inputs(verify_run *run, const at_variant *variant, at_verify_report *report)
 {
     const verify_options *o = run->options;
@@ -136,8 +125,7 @@ static actune_status verify_all_inputs(verify_run *run, const at_variant *varian
                                  .stop = &stop,
                                  .progress = show_progress,
                                  .user = run};
-    AT_TRY(at_verify_exhaustive(run->cache, &run->device, run->kernel, variant, &how, report));
-    return keep_maximum(run, variant, report);
+    return at_verify_exhaustive(run->cache, &run->device, run->kernel, variant, &how, report);
 }
 
 static actune_status verify_variant(void *user, const at_variant *variant)
@@ -156,7 +144,7 @@ static actune_status verify_variant(void *user, const at_variant *variant)
     at_variant_print(variant, &text);
     note(run, at_strbuf_text(&text), &report);
     at_strbuf_clear(&text);
-    return ACTUNE_OK;
+    return run->store ? at_exhaustive_store(run->store, &run->device, run->kernel, variant, &report) : ACTUNE_OK;
 }
 
 static actune_status verify_interpreter(verify_run *run)
@@ -273,8 +261,11 @@ int cli_verify(int argc, char **argv)
     actune_status status = at_device_get("cpu", &run.device);
     if (!status)
         status = at_cache_open(NULL, &run.cache);
+    if (!status && options.exhaustive && !options.parts) /* before hours of work, not after */
+        status = at_store_open(options.request.database, AT_STORE_WRITE, &run.store);
     if (!status)
         status = options.all ? verify_all(&run) : verify_request(&run, &options.request);
+    at_store_close(run.store);
     at_cache_close(run.cache);
     if (run.json)
         cli_print_json(run.json);

@@ -43,6 +43,7 @@ json 'verify' 'all(v["passed"] for v in j)' "$actune" verify 'bias | gelu' --gra
 
 json 'verify on every number' 'len(j) == 2 and all(v["passed"] and v["method"] == "exhaustive" and v["compared"] == 65536 for v in j)' \
     "$actune" verify silu --dtype bf16 --exhaustive --json
+json 'and its maximum is kept' 'sum(v["method"] == "exhaustive" for v in j["verifications"]) >= 2' "$actune" db dump
 json 'verify on a slice of f32' 'j[0]["passed"] and j[0]["method"] == "sampled" and j[0]["compared"] == 4 * 65536' \
     "$actune" verify tanh --direction forward --exhaustive --part 9/16384 --json
 refused 1 'operands' "$actune" verify 'bias | relu' --exhaustive --part 1/16384

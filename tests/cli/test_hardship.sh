@@ -21,6 +21,7 @@ a, b = (struct.unpack("<1000f", open(n, "rb").read()[-4000:]) for n in ("good.np
 assert all(abs(p - q) <= 2e-6 * max(abs(p), 1e-3) for p, q in zip(a, b))
 P
 refused 1 'blocked' env XDG_DATA_HOME="$work/blocked/data" "$actune" tune relu --sizes 4K
+refused 1 'blocked' env XDG_DATA_HOME="$work/blocked/data" timeout 30 "$actune" verify relu --direction forward --exhaustive
 refused 1 'nowhere' "$actune" apply gelu --input x.npy --output nowhere/y.npy
 
 # --- a user whose home is read-only (as root: another user) ---
