@@ -47,11 +47,12 @@ enum {
     FAKE_NEEDS_CONTEXT = 1,
     FAKE_RELEASES = 2,         /* does its work though it is told to fail: drivers return errors of earlier work here */
     FAKE_NOT_IN_CAPTURE = 4,   /* while this thread captures a stream */
-    FAKE_ANY_TIME = 8,         /* also before cuInit and after a kernel failed */
+    FAKE_ANY_TIME = 8,         /* also before cuInit */
+    FAKE_SURVIVES = 16,        /* also after a kernel failed: it touches no device */
 };
 at_cu_result fake_begin(const char *name, int flags);
 at_cu_result fake_end(at_cu_result code);
-/* A kernel failed: every later call says so. */
+/* A kernel failed: every later call on a device says so. */
 void fake_break(at_cu_result code);
 
 /* --- devices (fake_device.c) --- */

@@ -58,7 +58,7 @@ at_cu_result fake_begin(const char *name, int flags)
         return 0;
     if (!initialised)
         return FAKE_NOT_INITIALISED;
-    if (broken && !(flags & FAKE_RELEASES))
+    if (broken && !(flags & (FAKE_RELEASES | FAKE_SURVIVES)))
         return broken;
     if (flags & FAKE_NEEDS_CONTEXT && !fake_has_context()) {
         fake_mistake("%s without a context", name);

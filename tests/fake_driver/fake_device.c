@@ -67,7 +67,7 @@ void fake_contexts_left(int *retained, int *stacked)
 
 at_cu_result cuDeviceGetCount(int *count)
 {
-    at_cu_result code = fake_begin("cuDeviceGetCount", 0);
+    at_cu_result code = fake_begin("cuDeviceGetCount", FAKE_SURVIVES);
     if (!code)
         *count = count_of();
     return fake_end(code);
@@ -75,7 +75,7 @@ at_cu_result cuDeviceGetCount(int *count)
 
 at_cu_result cuDeviceGet(at_cu_device *device, int ordinal)
 {
-    at_cu_result code = fake_begin("cuDeviceGet", 0);
+    at_cu_result code = fake_begin("cuDeviceGet", FAKE_SURVIVES);
     if (!code && !is_device(ordinal))
         code = FAKE_NO_DEVICE;
     if (!code)
@@ -85,7 +85,7 @@ at_cu_result cuDeviceGet(at_cu_device *device, int ordinal)
 
 at_cu_result cuDeviceGetName(char *name, int size, at_cu_device device)
 {
-    at_cu_result code = fake_begin("cuDeviceGetName", 0);
+    at_cu_result code = fake_begin("cuDeviceGetName", FAKE_SURVIVES);
     if (!code)
         snprintf(name, (size_t)size, "Fake GPU %d", arch_of(device));
     return fake_end(code);
@@ -98,7 +98,7 @@ at_cu_result cuDeviceGetAttribute(int *value, int attribute, at_cu_device device
     } known[] = {{AT_CU_ATTRIBUTE_SMS, number_of("ACTUNE_FAKE_SMS", 4)}, {AT_CU_ATTRIBUTE_MEMORY_CLOCK_KHZ, 2000000},
                  {AT_CU_ATTRIBUTE_BUS_BITS, 512}, {AT_CU_ATTRIBUTE_L2_BYTES, 4 << 20}, {AT_CU_ATTRIBUTE_MAJOR, arch_of(device) / 10},
                  {AT_CU_ATTRIBUTE_MINOR, arch_of(device) % 10}};
-    at_cu_result code = fake_begin("cuDeviceGetAttribute", 0);
+    at_cu_result code = fake_begin("cuDeviceGetAttribute", FAKE_SURVIVES);
     if (code || !is_device(device))
         return fake_end(code ? code : FAKE_NO_DEVICE);
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
@@ -112,7 +112,7 @@ at_cu_result cuDeviceGetAttribute(int *value, int attribute, at_cu_device device
 
 at_cu_result cuDeviceTotalMem_v2(size_t *bytes, at_cu_device device)
 {
-    at_cu_result code = fake_begin("cuDeviceTotalMem_v2", 0);
+    at_cu_result code = fake_begin("cuDeviceTotalMem_v2", FAKE_SURVIVES);
     if (!code)
         *bytes = (size_t)1 << 30;
     return fake_end(code ? code : is_device(device) ? 0 : FAKE_NO_DEVICE);
@@ -120,7 +120,7 @@ at_cu_result cuDeviceTotalMem_v2(size_t *bytes, at_cu_device device)
 
 at_cu_result cuDevicePrimaryCtxRetain(at_cu_context *context, at_cu_device device)
 {
-    at_cu_result code = fake_begin("cuDevicePrimaryCtxRetain", 0);
+    at_cu_result code = fake_begin("cuDevicePrimaryCtxRetain", FAKE_SURVIVES);
     if (!code && !is_device(device))
         code = FAKE_NO_DEVICE;
     if (!code) {
@@ -143,7 +143,7 @@ at_cu_result cuDevicePrimaryCtxRelease_v2(at_cu_device device)
 
 at_cu_result cuCtxGetCurrent(at_cu_context *context)
 {
-    at_cu_result code = fake_begin("cuCtxGetCurrent", 0);
+    at_cu_result code = fake_begin("cuCtxGetCurrent", FAKE_SURVIVES);
     if (!code)
         *context = depth ? stack[depth - 1] : NULL;
     return fake_end(code);
@@ -151,7 +151,7 @@ at_cu_result cuCtxGetCurrent(at_cu_context *context)
 
 at_cu_result cuCtxPushCurrent_v2(at_cu_context context)
 {
-    at_cu_result code = fake_begin("cuCtxPushCurrent_v2", 0);
+    at_cu_result code = fake_begin("cuCtxPushCurrent_v2", FAKE_SURVIVES);
     if (!code && (depth == STACK_MAX || context < contexts || context >= contexts + FAKE_DEVICES_MAX || !context->retained)) {
         fake_mistake("cuCtxPushCurrent_v2: no retained context, or too many are pushed");
         code = FAKE_CONTEXT;

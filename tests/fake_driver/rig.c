@@ -40,7 +40,6 @@ static void *open_library(const char *variable, const char *name, rig_library *c
 
 bool rig_open(void)
 {
-    char cache[96];
     const at_compiler *compiler;
     if (at_compiler_get(&compiler) || !compiler->is_clang) {
         puts("skipped: the emulation needs clang");
@@ -49,7 +48,6 @@ bool rig_open(void)
     strcpy(rig_folder, "/tmp/actune-fake-XXXXXX");
     if (!mkdtemp(rig_folder))
         return false;
-    snprintf(cache, sizeof cache, "%s/objects", rig_folder);
     setenv("ACTUNE_FAKE_CACHE", rig_folder, 1);
     setenv("ACTUNE_FAKE_DEVICES", "2", 1);
     void *cuda = open_library("ACTUNE_LIBCUDA", "libcuda.so.1", &rig_cuda);
