@@ -95,6 +95,7 @@ struct at_cu_function_object {
     char name[128];
     char parameters[EMU_ARGUMENTS_MAX + 1]; /* p pointer, q long long, i int */
     int threads_max, registers;
+    bool loaded; /* drivers load lazily: at cuFuncLoad or the first launch, which then cannot be inside a capture */
 };
 
 /* --- streams --- */

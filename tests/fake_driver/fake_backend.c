@@ -312,6 +312,16 @@ static actune_status put_plain(void *user, at_cu_stream stream)
     return at_cuda_launch_run(&s->launch, s->port, atomic_load(&s->workspaces.memory[0]), stream);
 }
 
+static void first_launch(const at_cuda_device *device, sums *s)
+{
+    at_cuda_timer timer;
+    at_cu_graph_exec graph = NULL;
+    CHECK_OK(at_cuda_timer_open(device, &timer));
+    CHECK_OK(at_cuda_graph_capture(&timer, put_plain, s, &graph));
+    at_cuda_graph_destroy(&timer, graph);
+    at_cuda_timer_close(&timer);
+}
+
 static actune_status allocate_inside(void *user, at_cu_stream stream)
 {
     void *memory;
@@ -386,6 +396,7 @@ static void asynchronous(const at_cuda_device *device)
 {
     sums s;
     sums_open(&s, device);
+    first_launch(device, &s);
     streams(device, &s);
     graphs(device, &s);
     threads(device, &s);

@@ -159,6 +159,23 @@ static void fail_all(const rig_library *library, int code, const char *expected,
     rig_check_clean("after all failures");
 }
 
+/* A call that is added to the back end, and not to `run`, would escape. */
+static void all_are_made(void)
+{
+    static const char *const others[] = {"cuInit" /* fake_backend.c */, "cuGetErrorString", "cuMemcpyDtoDAsync_v2"};
+    static const char *const names[] = {
+#define AT_CUDA_SYMBOL(name, arguments) #name,
+#define AT_CUDA_OPTIONAL(name, arguments) #name,
+#include "runtime/backend/cuda_symbols.def"
+    };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        bool other = rig_count(&rig_cuda, names[i]) > 0;
+        for (size_t n = 0; n < sizeof others / sizeof *others; n++)
+            other |= !strcmp(others[n], names[i]);
+        CHECK(other, "%s is never called here", names[i]);
+    }
+}
+
 /* A cubin of the cache that the driver refuses is compiled again; without NVRTC that is a clear error. */
 static void refused_cubin(at_cache *cache)
 {
@@ -200,6 +217,7 @@ int main(void)
     rig_check_clean("without a failure");
     fail_all(&rig_cuda, CODE, "failed with 999 (CUDA_ERROR_UNKNOWN)", NULL);
     fail_all(&rig_nvrtc, NVRTC_CODE, "failed with 1 (NVRTC_ERROR_OUT_OF_MEMORY)", NULL);
+    all_are_made();
     refused_cubin(cache);
     lost_context();
     rig_kernel_clear(&k);

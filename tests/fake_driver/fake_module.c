@@ -152,7 +152,11 @@ at_cu_result cuFuncGetAttribute(int *value, int attribute, at_cu_function functi
 at_cu_result cuFuncLoad(at_cu_function function)
 {
     at_cu_result code = fake_begin("cuFuncLoad", FAKE_NEEDS_CONTEXT | FAKE_NOT_IN_CAPTURE);
-    return fake_end(code ? code : fake_is(function, FAKE_FUNCTION, "cuFuncLoad") ? 0 : FAKE_HANDLE);
+    if (!code && !fake_is(function, FAKE_FUNCTION, "cuFuncLoad"))
+        code = FAKE_HANDLE;
+    if (!code)
+        function->loaded = true;
+    return fake_end(code);
 }
 
 at_cu_result cuOccupancyMaxActiveBlocksPerMultiprocessor(int *blocks, at_cu_function function, int block, size_t shared_bytes)

@@ -14,6 +14,11 @@ static at_cu_result launch(const fake_work *shape, void **arguments, at_cu_strea
         return FAKE_INVALID;
     if ((int)w.block > w.function->threads_max)
         return FAKE_RESOURCES;
+    if (!w.function->loaded && fake_capturing(true)) {
+        fake_mistake("%s is launched for the first time while a stream is captured", w.function->name);
+        return FAKE_CAPTURING;
+    }
+    w.function->loaded = true;
     for (int i = 0; w.function->parameters[i]; i++)
         switch (w.function->parameters[i]) {
         case 'p':
