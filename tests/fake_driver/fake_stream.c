@@ -22,9 +22,7 @@ static at_cu_result launch(const fake_work *shape, void **arguments, at_cu_strea
     for (int i = 0; w.function->parameters[i]; i++)
         switch (w.function->parameters[i]) {
         case 'p':
-            w.argument[i] = *(intptr_t *)arguments[i];
-            if (!fake_is_memory((at_cu_pointer)w.argument[i], 0, w.function->name))
-                return FAKE_INVALID;
+            w.argument[i] = *(intptr_t *)arguments[i]; /* whatever it is: the kernel fails when it runs */
             break;
         case 'q':
             w.argument[i] = (intptr_t)*(long long *)arguments[i];
@@ -124,6 +122,8 @@ at_cu_result cuStreamIsCapturing(at_cu_stream stream, int *status)
     at_cu_result code = fake_begin("cuStreamIsCapturing", FAKE_NEEDS_CONTEXT);
     if (!code && !fake_stream_of(&stream, "cuStreamIsCapturing"))
         code = FAKE_HANDLE;
+    if (!code && fake_captured_beside(stream))
+        code = FAKE_CAPTURE_IMPLICIT;
     if (!code)
         *status = stream->captures ? stream->spoiled ? 2 : 1 : 0;
     return fake_end(code);

@@ -177,19 +177,24 @@ bool fake_stream_of(at_cu_stream *stream, const char *call)
     return true;
 }
 
-/* Work on the default stream would order itself with what is drawn on a blocking stream. */
-static at_cu_result spoil_ordered(at_cu_stream stream, const char *call)
+at_cu_stream fake_captured_beside(at_cu_stream stream)
 {
-    at_cu_result code = 0;
     for (fake_object *o = stream->id ? NULL : fake_first(); o; o = o->next) {
         at_cu_stream s = (at_cu_stream)o;
-        if (o->kind == FAKE_STREAM && o->alive && s->captures && s->blocking && o->device == stream->object.device) {
-            fake_mistake("%s on the default stream while another is captured", call);
-            s->spoiled = true;
-            code = FAKE_CAPTURE_IMPLICIT;
-        }
+        if (o->kind == FAKE_STREAM && o->alive && s->captures && s->blocking && o->device == stream->object.device)
+            return s;
     }
-    return code;
+    return NULL;
+}
+
+static at_cu_result spoil_ordered(at_cu_stream stream, const char *call)
+{
+    at_cu_stream captured = fake_captured_beside(stream);
+    if (!captured)
+        return 0;
+    fake_mistake("%s on the default stream while another is captured", call);
+    captured->spoiled = true;
+    return FAKE_CAPTURE_IMPLICIT;
 }
 
 at_cu_result fake_put(at_cu_stream stream, const fake_work *w, const char *call)

@@ -60,6 +60,8 @@ bool fake_queue_add(fake_queue *queue, const fake_work *w);
 void fake_queue_drop(fake_queue *queue);
 /* NULL becomes the current device's default stream. False, with a mistake written down: no stream. */
 bool fake_stream_of(at_cu_stream *stream, const char *call);
+/* When `stream` is the default one: a blocking stream that is captured. Work on the default stream would order itself with what is drawn. */
+at_cu_stream fake_captured_beside(at_cu_stream stream);
 /* Puts a copy of `w` on the stream (NULL: the default one), or into what it draws. */
 at_cu_result fake_put(at_cu_stream stream, const fake_work *w, const char *call);
 /* Runs all that was put on this stream, and what is ordered with it. */
