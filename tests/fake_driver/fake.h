@@ -31,7 +31,6 @@ typedef enum fake_kind { FAKE_MODULE, FAKE_FUNCTION, FAKE_STREAM, FAKE_EVENT, FA
 typedef struct fake_object {
     struct fake_object *next;
     fake_kind kind;
-    bool alive;
     int device;
 } fake_object;
 
@@ -39,7 +38,10 @@ typedef struct fake_object {
 void *fake_new(fake_kind kind, size_t size);
 /* Whether `handle` is a living object of this kind and of the current device; if not, that is written down as a mistake of the caller. */
 bool fake_is(const void *handle, fake_kind kind, const char *call);
-fake_object *fake_first(void); /* the newest */
+/* It is no more; its memory stays. */
+void fake_end_of(void *object);
+fake_object *fake_first(void); /* of the living, the newest */
+fake_object *fake_first_dead(void);
 void fake_mistake(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* Begin and end of each call. */

@@ -11,7 +11,7 @@
 enum { MISTAKES_BYTES = 4096 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static fake_object *objects;
+static fake_object *objects, *dead;
 static char mistakes[MISTAKES_BYTES];
 static bool initialised, reported;
 static at_cu_result broken;
@@ -98,10 +98,20 @@ void *fake_new(fake_kind kind, size_t size)
 {
     fake_object *made = calloc(1, size);
     if (made) {
-        *made = (fake_object){objects, kind, true, fake_device()};
+        *made = (fake_object){objects, kind, fake_device()};
         objects = made;
     }
     return made;
+}
+
+void fake_end_of(void *object)
+{
+    fake_object **link = &objects, *o = object;
+    while (*link != o)
+        link = &(*link)->next;
+    *link = o->next;
+    o->next = dead;
+    dead = o;
 }
 
 fake_object *fake_first(void)
@@ -109,19 +119,29 @@ fake_object *fake_first(void)
     return objects;
 }
 
+fake_object *fake_first_dead(void)
+{
+    return dead;
+}
+
+static const fake_object *find(const fake_object *list, const void *handle)
+{
+    while (list && list != handle)
+        list = list->next;
+    return list;
+}
+
 static const char *const kinds[FAKE_KINDS] = {"module", "function", "stream", "event", "graph", "executable graph", "memory"};
 
 bool fake_is(const void *handle, fake_kind kind, const char *call)
 {
-    const fake_object *o = objects;
-    while (o && o != handle)
-        o = o->next;
-    if (o && o->kind == kind && o->alive && (o->device == fake_device() || !fake_has_context()))
+    const fake_object *o = find(objects, handle);
+    if (o && o->kind == kind && (o->device == fake_device() || !fake_has_context()))
         return true;
-    fake_mistake("%s: %s", call, !o                  ? "a handle that this driver never gave out"
-                                 : o->kind != kind   ? "a handle of another kind"
-                                 : !o->alive         ? "an object that was destroyed"
-                                                     : "an object of another device");
+    fake_mistake("%s: %s", call, !o && find(dead, handle) ? "an object that was destroyed"
+                                 : !o                     ? "a handle that this driver never gave out"
+                                 : o->kind != kind        ? "a handle of another kind"
+                                                          : "an object of another device");
     return false;
 }
 
@@ -134,7 +154,7 @@ const char *fake_report(void)
     int left[FAKE_KINDS] = {0}, retained, stacked;
     pthread_mutex_lock(&lock);
     for (const fake_object *o = objects; o; o = o->next)
-        left[o->kind] += o->alive;
+        left[o->kind]++;
     for (int k = 0; k < FAKE_KINDS; k++)
         if (left[k] && k != FAKE_FUNCTION)
             fake_mistake("left behind: %d x %s", left[k], kinds[k]);
@@ -158,7 +178,7 @@ int fake_living(void)
     pthread_mutex_lock(&lock);
     fake_contexts_left(&count, &stacked);
     for (const fake_object *o = objects; o; o = o->next)
-        count += o->alive && o->kind != FAKE_FUNCTION;
+        count += o->kind != FAKE_FUNCTION;
     pthread_mutex_unlock(&lock);
     return count + stacked;
 }

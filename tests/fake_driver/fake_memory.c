@@ -12,7 +12,7 @@ static size_t used[FAKE_DEVICES_MAX];
 static void protect(int how)
 {
     for (fake_object *o = fake_first(); o; o = o->next)
-        if (o->kind == FAKE_MEMORY && o->alive) {
+        if (o->kind == FAKE_MEMORY) {
             fake_memory *m = (fake_memory *)o;
             mprotect((char *)m->buffer.map + GUARD, m->buffer.map_bytes - 2 * GUARD, how);
         }
@@ -30,9 +30,9 @@ void fake_close_memory(void)
 
 static fake_memory *find(at_cu_pointer at, bool alive)
 {
-    for (fake_object *o = fake_first(); o; o = o->next) {
+    for (fake_object *o = alive ? fake_first() : fake_first_dead(); o; o = o->next) {
         fake_memory *m = (fake_memory *)o;
-        if (o->kind == FAKE_MEMORY && o->alive == alive && at - (uintptr_t)m->buffer.data < m->bytes)
+        if (o->kind == FAKE_MEMORY && at - (uintptr_t)m->buffer.data < m->bytes)
             return m;
     }
     return NULL;
@@ -95,7 +95,7 @@ static at_cu_result release(at_cu_pointer memory)
         }
     fake_close_memory();
     madvise((char *)m->buffer.map + GUARD, m->buffer.map_bytes - 2 * GUARD, MADV_DONTNEED);
-    m->object.alive = false;
+    fake_end_of(m);
     used[m->object.device] -= m->bytes;
     return code;
 }

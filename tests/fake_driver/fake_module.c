@@ -119,10 +119,12 @@ at_cu_result cuModuleUnload(at_cu_module module)
     if (code || !fake_is(module, FAKE_MODULE, "cuModuleUnload"))
         return fake_end(code ? code : FAKE_HANDLE);
     code = fake_run_all();
-    module->object.alive = false;
-    for (fake_object *o = fake_first(); o; o = o->next)
+    fake_end_of(module);
+    for (fake_object *o = fake_first(), *next; o; o = next) {
+        next = o->next;
         if (o->kind == FAKE_FUNCTION && ((at_cu_function)o)->module == module)
-            o->alive = false;
+            fake_end_of(o);
+    }
     dlclose(module->handle);
     close(module->file);
     free(module->kernels);

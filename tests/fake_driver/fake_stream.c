@@ -105,7 +105,7 @@ at_cu_result cuStreamDestroy_v2(at_cu_stream stream)
         fake_queue_drop(&stream->queue);
     }
     code = fake_run_stream(stream);
-    stream->object.alive = false;
+    fake_end_of(stream);
     return fake_end(code);
 }
 
@@ -203,7 +203,7 @@ at_cu_result cuGraphExecDestroy(at_cu_graph_exec exec)
     if (code || !fake_is(exec, FAKE_EXEC, "cuGraphExecDestroy"))
         return fake_end(code ? code : FAKE_HANDLE);
     code = fake_run_all(); /* a launch that waits may still need it */
-    exec->object.alive = false;
+    fake_end_of(exec);
     fake_queue_drop(&exec->queue);
     return fake_end(code);
 }
@@ -213,7 +213,7 @@ at_cu_result cuGraphDestroy(at_cu_graph graph)
     at_cu_result code = fake_begin("cuGraphDestroy", FAKE_RELEASES);
     if (code || !fake_is(graph, FAKE_GRAPH, "cuGraphDestroy"))
         return fake_end(code ? code : FAKE_HANDLE);
-    graph->object.alive = false;
+    fake_end_of(graph);
     fake_queue_drop(&graph->queue);
     return fake_end(0);
 }
@@ -235,7 +235,7 @@ at_cu_result cuEventDestroy_v2(at_cu_event event)
     at_cu_result code = fake_begin("cuEventDestroy_v2", FAKE_RELEASES);
     if (code || !fake_is(event, FAKE_EVENT, "cuEventDestroy_v2"))
         return fake_end(code ? code : FAKE_HANDLE);
-    event->object.alive = false;
+    fake_end_of(event);
     return fake_end(0);
 }
 

@@ -103,7 +103,7 @@ static at_cu_stream next_stream(at_cu_stream s)
         if (default_stream[i].queue.count)
             return &default_stream[i];
     for (fake_object *o = s && s->id ? s->object.next : fake_first(); o; o = o->next)
-        if (o->kind == FAKE_STREAM && o->alive && !((at_cu_stream)o)->captures && ((at_cu_stream)o)->queue.count)
+        if (o->kind == FAKE_STREAM && !((at_cu_stream)o)->captures && ((at_cu_stream)o)->queue.count)
             return (at_cu_stream)o;
     return NULL;
 }
@@ -156,7 +156,7 @@ bool fake_capturing(bool spoil)
     bool any = false;
     for (fake_object *o = fake_first(); o; o = o->next) {
         at_cu_stream s = (at_cu_stream)o;
-        if (o->kind == FAKE_STREAM && o->alive && s->captures && (s->global || pthread_equal(s->by, pthread_self()))) {
+        if (o->kind == FAKE_STREAM && s->captures && (s->global || pthread_equal(s->by, pthread_self()))) {
             s->spoiled |= spoil;
             any = true;
         }
@@ -172,7 +172,7 @@ bool fake_stream_of(at_cu_stream *stream, const char *call)
     if (*stream)
         return fake_is(*stream, FAKE_STREAM, call);
     *stream = &default_stream[device];
-    (*stream)->object = (fake_object){NULL, FAKE_STREAM, true, device};
+    (*stream)->object = (fake_object){NULL, FAKE_STREAM, device};
     (*stream)->blocking = true;
     return true;
 }
@@ -181,7 +181,7 @@ at_cu_stream fake_captured_beside(at_cu_stream stream)
 {
     for (fake_object *o = stream->id ? NULL : fake_first(); o; o = o->next) {
         at_cu_stream s = (at_cu_stream)o;
-        if (o->kind == FAKE_STREAM && o->alive && s->captures && s->blocking && o->device == stream->object.device)
+        if (o->kind == FAKE_STREAM && s->captures && s->blocking && o->device == stream->object.device)
             return s;
     }
     return NULL;
