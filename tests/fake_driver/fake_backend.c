@@ -1,6 +1,7 @@
 /* The CUDA back end on the fake driver, from the device to the timed graph. What each call does when it fails is in fake_faults.c. */
 #include "rig.h"
 
+#include "runtime/backend/cubin.h"
 #include "runtime/backend/nvrtc.h"
 #include "runtime/base/dtype.h"
 #include "tuner/verify.h"
@@ -158,6 +159,34 @@ static void bad_text(const at_cuda_device *device)
     request.source = "extern \"C\" __global__ void other(float *y) { y[0] = 1; }\n";
     CHECK(at_cuda_kernel_build(device, NULL, &request, &kernel) == ACTUNE_DEVICE && !kernel, "another kernel");
     CHECK(strstr(actune_last_error(), "cuModuleGetFunction failed with 500 (CUDA_ERROR_NOT_FOUND)"), "which is not there");
+}
+
+/* What is known of a kernel without a device: the fake's cubins and logs are read as real ones are. */
+static actune_status read_cubin(const char *source, const char *symbol, at_cubin_kernel *kernel)
+{
+    at_nvrtc_output output;
+    AT_TRY(at_nvrtc_compile(source, "kernel.cu", 90, true, &output));
+    CHECK(output.registers == 32 && output.spill_bytes == 24, "%d registers, %d bytes spilled", output.registers, output.spill_bytes);
+    actune_status status = at_cubin_read(output.code, output.bytes, symbol, kernel);
+    CHECK(output.shared_bytes == kernel->shared_bytes, "%d and %d", output.shared_bytes, kernel->shared_bytes);
+    at_nvrtc_output_clear(&output);
+    return status;
+}
+
+static void without_a_device(void)
+{
+    at_cubin_kernel one, twin, other, shared;
+    setenv("ACTUNE_FAKE_SPILL_BYTES", "12", 1);
+    CHECK_OK(read_cubin("extern \"C\" __global__ void one(float *y) { y[threadIdx.x] = 1; }\n", "one", &one));
+    CHECK_OK(read_cubin("extern \"C\" __global__ void twin(float *y) { y[threadIdx.x] = 1; }\n", "twin", &twin));
+    CHECK_OK(read_cubin("extern \"C\" __global__ void other(float *y) { y[threadIdx.x] = 2; }\n", "other", &other));
+    CHECK_OK(read_cubin("extern \"C\" __global__ void shared(float *y) { __shared__ float s[64]; s[threadIdx.x] = 1; __syncthreads(); "
+                        "y[threadIdx.x] = s[0]; }\n", "shared", &shared));
+    unsetenv("ACTUNE_FAKE_SPILL_BYTES");
+    CHECK(one.registers == 32 && one.code_bytes > 0 && one.shared_bytes == 0, "%d", one.registers);
+    CHECK(shared.shared_bytes >= 256 && shared.shared_bytes < 256 + 16, "%d", shared.shared_bytes); /* padding */
+    CHECK(!strcmp(one.code_hash.hex, twin.code_hash.hex), "a name is no difference");
+    CHECK(strcmp(one.code_hash.hex, other.code_hash.hex), "other code is");
 }
 
 /* A device that is newer than NVRTC gets PTX of the newest architecture that NVRTC knows. */
@@ -410,6 +439,7 @@ int main(void)
     if (!rig_open())
         return 77;
     devices();
+    without_a_device();
     newer_device();
     CHECK_OK(at_cuda_open(0, &device));
     CHECK_OK(at_cuda_open(1, &other));
