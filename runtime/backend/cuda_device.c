@@ -82,12 +82,12 @@ void at_cuda_close(at_cuda_device *device)
     free(device);
 }
 
+/* Pushing is always right; asking first is for speed. */
 actune_status at_cuda_enter(const at_cuda_device *device, bool *pushed)
 {
     at_cu_context current = NULL;
     *pushed = false;
-    AT_TRY(AT_CUDA(device->api, cuCtxGetCurrent, (&current)));
-    if (current == device->context)
+    if (device->api->cuCtxGetCurrent(&current) == 0 && current == device->context)
         return ACTUNE_OK;
     AT_TRY(AT_CUDA(device->api, cuCtxPushCurrent_v2, (device->context)));
     *pushed = true;

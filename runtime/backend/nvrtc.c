@@ -165,19 +165,35 @@ actune_status at_nvrtc_newest(int arch, int *newest)
     return *newest ? ACTUNE_OK : check_arch(arch);
 }
 
-/* Fetches a text or binary by its size and content functions. */
-static char *fetch(program p, result (*size)(program, size_t *), result (*content)(program, char *), size_t *bytes)
+/* OK for 0; else which call, the code and its name. */
+static actune_status check(actune_status status, const char *call, result code)
+{
+    return code ? at_fail(status, "%s failed with %d (%s)", call, code, nvrtc.error_text(code)) : ACTUNE_OK;
+}
+
+/* A text or binary that NVRTC made, and the two functions that give it. */
+typedef struct part {
+    const char *size_call, *call;
+    result (*size)(program, size_t *);
+    result (*content)(program, char *);
+} part;
+
+static actune_status fetch(program p, const part *from, char **text, size_t *bytes)
 {
     size_t length = 0;
-    if (size(p, &length))
-        return NULL;
-    char *text = calloc(1, length + 1);
-    if (text && content(p, text)) {
-        free(text);
-        return NULL;
+    *text = NULL;
+    AT_TRY(check(ACTUNE_DEVICE, from->size_call, from->size(p, &length)));
+    char *made = calloc(1, length + 1);
+    if (!made)
+        return at_fail(ACTUNE_NO_MEMORY, "no memory for what NVRTC made (%zu bytes)", length);
+    actune_status status = check(ACTUNE_DEVICE, from->call, from->content(p, made));
+    if (status) {
+        free(made);
+        return status;
     }
+    *text = made;
     *bytes = length;
-    return text;
+    return ACTUNE_OK;
 }
 
 /* Largest number that stands before `unit` on any line of the log that ptxas wrote; -1 when there is none. */
@@ -207,19 +223,22 @@ static void read_usage(at_nvrtc_output *output)
 
 static actune_status compile(program p, int arch, bool cubin, at_nvrtc_output *output)
 {
+    const part log = {"nvrtcGetProgramLogSize", "nvrtcGetProgramLog", nvrtc.log_size, nvrtc.log};
+    const part code = cubin ? (part){"nvrtcGetCUBINSize", "nvrtcGetCUBIN", nvrtc.cubin_size, nvrtc.cubin}
+                            : (part){"nvrtcGetPTXSize", "nvrtcGetPTX", nvrtc.ptx_size, nvrtc.ptx};
     char target[32];
     snprintf(target, sizeof target, "--gpu-architecture=%s_%d", cubin ? "sm" : "compute", arch);
     const char *options[] = {target, "--fmad=false", "--std=c++17", "--ptxas-options=-v"};
-    result code = nvrtc.compile(p, cubin ? 4 : 3, options);
+    result compiled = nvrtc.compile(p, cubin ? 4 : 3, options);
     size_t bytes;
-    output->log = fetch(p, nvrtc.log_size, nvrtc.log, &bytes);
-    if (code == NVRTC_COMPILATION)
+    actune_status logged = fetch(p, &log, &output->log, &bytes);
+    if (compiled == NVRTC_COMPILATION)
         return at_fail(ACTUNE_COMPILE, "NVRTC %d.%d for sm_%d:\n%s", nvrtc.major, nvrtc.minor, arch, output->log ? output->log : "");
-    if (code)
-        return at_fail(ACTUNE_COMPILE, "NVRTC %d.%d for sm_%d: %s", nvrtc.major, nvrtc.minor, arch, nvrtc.error_text(code));
-    output->code = cubin ? fetch(p, nvrtc.cubin_size, nvrtc.cubin, &output->bytes) : fetch(p, nvrtc.ptx_size, nvrtc.ptx, &output->bytes);
-    if (!output->code || !output->log)
-        return at_fail(ACTUNE_NO_MEMORY, "NVRTC's result could not be fetched");
+    if (compiled)
+        return at_fail(ACTUNE_COMPILE, "NVRTC %d.%d for sm_%d: nvrtcCompileProgram failed with %d (%s)", nvrtc.major, nvrtc.minor, arch,
+                       compiled, nvrtc.error_text(compiled));
+    AT_TRY(logged);
+    AT_TRY(fetch(p, &code, &output->code, &output->bytes));
     read_usage(output);
     return ACTUNE_OK;
 }
@@ -230,9 +249,7 @@ actune_status at_nvrtc_compile(const char *source, const char *name, int arch, b
     AT_TRY(need());
     AT_TRY(check_arch(arch));
     program p;
-    result code = nvrtc.create(&p, source, name, 0, NULL, NULL);
-    if (code)
-        return at_fail(ACTUNE_DEVICE, "nvrtcCreateProgram: %s", nvrtc.error_text(code));
+    AT_TRY(check(ACTUNE_DEVICE, "nvrtcCreateProgram", nvrtc.create(&p, source, name, 0, NULL, NULL)));
     actune_status status = compile(p, arch, cubin, output);
     nvrtc.destroy(&p);
     if (status)

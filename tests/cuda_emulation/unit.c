@@ -1,73 +1,26 @@
 #include "unit.h"
 
-#include "runtime/backend/cpu.h"
+#include "compile.h"
 #include "runtime/base/chunk.h"
 #include "runtime/base/dtype.h"
 
 #include <dlfcn.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
-
-extern char **environ;
 
 enum { SMS = 3, RESIDENT = 2 }; /* of the emulated device: few, so that grids stride */
 
-static actune_status compile(const char *clang, const char *text, const char *object)
-{
-    char shim[1024];
-    snprintf(shim, sizeof shim, "%s/tests/cuda_emulation/shim.h", ACTUNE_SOURCE_DIR);
-    char *arguments[] = {(char *)clang,  "-x",           "c++",         "-std=c++14", "-O1",   "-fPIC",        "-shared",
-                         "-w",           "-nostdlib++",  "-fno-exceptions", "-ffp-contract=off", "-fsanitize=alignment",
-                         "-fsanitize-trap=all", "-include", shim,       (char *)text, "-lm",   "-o",           (char *)object, NULL};
-    pid_t child;
-    int status;
-    if (posix_spawn(&child, clang, NULL, NULL, arguments, environ) || waitpid(child, &status, 0) < 0)
-        return at_fail(ACTUNE_IO, "%s could not be started", clang);
-    return status == 0 ? ACTUNE_OK : at_fail(ACTUNE_COMPILE, "%s did not compile", text);
-}
-
-/* Vector structs check the alignment of what they are copied from and to: compilers only check scalars. */
-static void write_checked(FILE *file, const char *source)
-{
-    static const char start[] = "struct __align__(";
-    for (const char *at; (at = strstr(source, start)); ) {
-        int align = 0, used = 0;
-        char name[64] = "";
-        if (sscanf(at + sizeof start - 1, "%d) %63[A-Za-z0-9_] {%n", &align, name, &used) != 2 || !used) {
-            used = 0;
-            name[0] = 0;
-        }
-        const char *end = at + sizeof start - 1 + used;
-        fwrite(source, 1, (size_t)(end - source), file);
-        if (name[0])
-            fprintf(file, " EMU_CHECKED(%s, %d)", name, align);
-        source = end;
-    }
-    fputs(source, file);
-}
-
 actune_status emu_unit_build(const char *source, emu_unit *unit)
 {
-    const at_compiler *compiler;
     char folder[] = "/tmp/actune-emulation-XXXXXX", text[64], object[64];
     *unit = (emu_unit){0};
-    AT_TRY(at_compiler_get(&compiler));
-    if (!compiler->is_clang)
-        return at_fail(ACTUNE_UNSUPPORTED, "the emulation needs clang");
     if (!mkdtemp(folder))
         return at_fail(ACTUNE_IO, "no scratch folder");
     snprintf(text, sizeof text, "%s/kernel.cpp", folder);
     snprintf(object, sizeof object, "%s/kernel.so", folder);
-    FILE *file = fopen(text, "w");
-    if (file)
-        write_checked(file, source);
-    if (!file || ferror(file) || fclose(file))
-        return at_fail(ACTUNE_IO, "%s could not be written", text);
-    AT_TRY(compile(compiler->path, text, object)); /* the source stays for whoever looks into it */
+    AT_TRY(emu_compile(source, NULL, text, object, NULL)); /* the source stays for whoever looks into it */
     unit->handle = dlopen(object, RTLD_NOW | RTLD_LOCAL);
     remove(text);
     remove(object);
