@@ -91,7 +91,7 @@ bool bench_onednn(const char *op, int64_t n, at_arm *arm)
         free(self);
         return false;
     }
-    *arm = (at_arm){.kind = AT_ARM_CALL, .call = run, .self = self};
+    *arm = (at_arm){.kind = AT_ARM_CALL, .call = run, .self = self, .wide = true};
     return true;
 }
 #else

@@ -73,8 +73,10 @@ static actune_status load(contest *of, const char *text, const at_hash *measured
         at_variant variant;
         of->binary[of->binaries++] = binary;
         *arm = (at_arm){.kind = AT_ARM_KERNEL, .function = at_binary_symbol(binary, generated.symbol), .threads = 1};
-        if (at_variant_parse(at_strbuf_text(&generated.variant), &arena, &variant) == ACTUNE_OK)
+        if (at_variant_parse(at_strbuf_text(&generated.variant), &arena, &variant) == ACTUNE_OK) {
             arm->threads = atoi(at_variant_knob(&variant, "threads", "1"));
+            arm->wide = at_variant_is_wide(&variant);
+        }
         if (arm->threads > with->threads)
             arm->threads = with->threads;
         at_arena_clear(&arena);
@@ -124,8 +126,8 @@ static actune_status add_plain_loop(contest *of)
     if (status != ACTUNE_OK)
         return status == ACTUNE_NO_MEMORY ? status : ACTUNE_OK;
     of->binary[of->binaries++] = binary;
-    return add(of, (at_arm){.kind = AT_ARM_WHOLE, .function = at_binary_symbol(binary, "actune_plain"), .threads = 1},
-               "plain loop");
+    at_arm arm = {.kind = AT_ARM_WHOLE, .function = at_binary_symbol(binary, "actune_plain"), .threads = 1, .wide = true};
+    return add(of, arm, "plain loop");
 }
 
 static actune_status add_arms(contest *of, at_comparison *result)

@@ -10,7 +10,18 @@ typedef struct copy_list {
     int count;
 } copy_list;
 
-/* Of the identity kernel's space: any store and number of threads, all else default. */
+bool at_variant_is_wide(const at_variant *variant)
+{
+    return strcmp(at_variant_knob(variant, "width", ""), "64") == 0;
+}
+
+static bool has_knob(const at_variant *variant, const char *name, const char *value)
+{
+    return strcmp(at_variant_knob(variant, name, ""), value) == 0;
+}
+
+/* Of the identity kernel's space, by one thread and by all: the default with either store, and vectors of 32 bytes with the lines to
+   be written fetched ahead, which keep the clock up. */
 static actune_status keep_copies(void *user, const at_variant *variant)
 {
     copy_list *list = user;
@@ -18,12 +29,14 @@ static actune_status keep_copies(void *user, const at_variant *variant)
         list->default_variant = *variant;
     const at_variant *plain = &list->default_variant;
     int threads = atoi(at_variant_knob(variant, "threads", "1"));
+    bool ahead = has_knob(variant, "prefetch", "512") && has_knob(variant, "width", "32") && has_knob(variant, "store", "plain");
     if (list->count == AT_COPIES_MAX || (threads != 1 && threads != list->threads))
         return ACTUNE_OK;
     for (int i = 0; i < variant->knobs; i++) {
         const char *name = variant->knob[i].name;
-        bool free_knob = strcmp(name, "store") == 0 || strcmp(name, "threads") == 0;
-        if (!free_knob && strcmp(variant->knob[i].value, at_variant_knob(plain, name, "")) != 0)
+        bool is_free = strcmp(name, "threads") == 0 || strcmp(name, "store") == 0 ||
+                       (ahead && (strcmp(name, "width") == 0 || strcmp(name, "prefetch") == 0));
+        if (!is_free && !has_knob(plain, name, variant->knob[i].value))
             return ACTUNE_OK;
     }
     list->variant[list->count++] = *variant;
@@ -37,7 +50,8 @@ static void take_functions(const copy_list *list, const at_generate_item *items,
             items[i].status == ACTUNE_OK ? at_binary_symbol(copies->binary, items[i].symbol) : NULL;
         int threads = atoi(at_variant_knob(&list->variant[i], "threads", "1"));
         if (function)
-            copies->arm[copies->count++] = (at_arm){.kind = AT_ARM_COPY, .function = function, .threads = threads};
+            copies->arm[copies->count++] = (at_arm){
+                .kind = AT_ARM_COPY, .function = function, .threads = threads, .wide = at_variant_is_wide(&list->variant[i])};
     }
 }
 

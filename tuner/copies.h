@@ -5,7 +5,7 @@
 #include "../runtime/backend/cpu.h"
 #include "measure.h"
 
-enum { AT_COPIES_MAX = 4 };
+enum { AT_COPIES_MAX = 6 };
 
 typedef struct at_copies {
     at_arm arm[AT_COPIES_MAX]; /* not opened */
@@ -17,5 +17,8 @@ typedef struct at_copies {
 /* Compiles them. Errors as at_binary_build; close it in any case. */
 actune_status at_copies_open(at_cache *cache, const at_device *device, int threads, at_copies *copies);
 void at_copies_close(at_copies *copies);
+
+/* Whether its vectors are of 64 bytes (at_arm.wide). */
+bool at_variant_is_wide(const at_variant *variant);
 
 #endif

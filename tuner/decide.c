@@ -35,11 +35,13 @@ static void require_gain(at_race *race)
 void at_race_decide(const at_group *group, at_race *race)
 {
     at_interval *of = calloc((size_t)race->count, sizeof *of);
-    if (!of)
+    if (!of || !at_race_find_best(race)) {
+        free(of);
         return;
+    }
     for (int i = 0; i < race->count; i++) {
         bool finalist = race->variant[i] >= 0 && race->arm[i].samples == race->rounds;
-        of[i] = finalist ? race->log_ratio[i] : (at_interval){NAN, NAN, NAN};
+        of[i] = finalist ? race->behind[i] : (at_interval){NAN, NAN, NAN};
     }
     race->best = at_tie_set(of, race->count, race->tied);
     for (int i = 0; i < race->count; i++)

@@ -9,9 +9,10 @@
 #include "../runtime/base/dtype.h"
 
 #define REGION_NS 20e3
+#define CLOCK_SETTLES_NS 700e3
 #define MEMORY_MAX ((int64_t)1 << 30)
 
-enum { COLD_FACTOR = 5, ALIGNMENT = 64, FILL_PERIOD = 65521, REPEATS_MAX = 1 << 20, COPIES_MIN = 4, COPIES_MAX = 64 };
+enum { COLD_FACTOR = 5, ALIGNMENT = 64, FILL_PERIOD = 65521, REPEATS_MAX = 1 << 20, COPIES_MIN = 4, COPIES_MAX = 64, ROUND_MAX = 1024 };
 
 typedef struct set {
     void *port[AT_PORTS_MAX];
@@ -356,15 +357,39 @@ void at_arm_close(at_arm *arm)
     arm->active = false;
 }
 
+/* Until the clock is where this arm alone would hold it. */
+static void let_clock_settle(at_bench *bench, const at_arm *arm)
+{
+    double until = at_now_ns() + CLOCK_SETTLES_NS;
+    do
+        time_region(bench, arm);
+    while (at_now_ns() < until);
+}
+
+/* The wide arms first or last, by chance; in each part the order that was drawn. */
+static void part_by_width(const at_arm *arms, int *order, int count, at_random *random)
+{
+    int parted[ROUND_MAX], filled = 0;
+    bool wide_first = at_random_next(random) & 1;
+    for (int part = 0; part < 2; part++)
+        for (int i = 0; i < count; i++)
+            if (arms[order[i]].wide == (wide_first == (part == 0)))
+                parted[filled++] = order[i];
+    memcpy(order, parted, (size_t)count * sizeof *order);
+}
+
 void at_bench_round(at_bench *bench, at_arm *arms, int count, at_random *random)
 {
-    int order[1024], running = 0;
-    for (int i = 0; i < count && running < (int)(sizeof order / sizeof *order); i++)
+    int order[ROUND_MAX], running = 0;
+    for (int i = 0; i < count && running < ROUND_MAX; i++)
         if (arms[i].active && arms[i].samples < AT_SAMPLES_MAX)
             order[running++] = i;
     at_random_shuffle(random, order, running);
+    part_by_width(arms, order, running, random);
     for (int i = 0; i < running; i++) {
         at_arm *arm = &arms[order[i]];
+        if (!bench->cold && (i == 0 || arm->wide != arms[order[i - 1]].wide))
+            let_clock_settle(bench, arm);
         arm->samples_ns[arm->samples++] = time_region(bench, arm);
     }
 }

@@ -4,6 +4,8 @@
    the bound (fewer where memory is short: `sets` in the protocol tells).
    - A timed region is at least 100 times the timer's resolution and 20 us, by repeating the launch. In-place launches
    run on fresh copies.
+   - Processors run slower for up to 0.6 ms after 64-byte vectors. A round times the arms that use them together, and warm regions
+   of the others start when that is over.
    - Inputs are normal with sigma 2, without zeros and denormals. */
 #ifndef AT_TUNER_MEASURE_H
 #define AT_TUNER_MEASURE_H
@@ -47,6 +49,7 @@ typedef struct at_arm {
     void (*call)(void *self, void *const *port);
     void *self;
     int threads;
+    bool wide;   /* uses 64-byte vectors, or may */
     bool active;
     /* filled by at_arm_open */
     at_launch launch;
@@ -62,7 +65,7 @@ const at_signature *at_copy_signature(void);
 /* Makes the arm ready on this bench and finds its number of repeats (a few launches). */
 actune_status at_arm_open(at_bench *bench, at_arm *arm);
 void at_arm_close(at_arm *arm);
-/* Times every active arm once, in random order, and appends a sample to each (up to AT_SAMPLES_MAX). */
+/* Times every active arm once, in random order but the wide ones together, and appends a sample to each (up to AT_SAMPLES_MAX). */
 void at_bench_round(at_bench *bench, at_arm *arms, int count, at_random *random);
 
 /* Monotonic nanoseconds, and the least step between two readings. */

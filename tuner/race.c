@@ -15,7 +15,7 @@ enum {
     CORE_ELEMENTS = 16384,
     SMALL_ELEMENTS = 2048,
     ARMS_MAX = 768,
-    EXTRA_ARMS = 12
+    EXTRA_ARMS = 16
 };
 
 /* In each of three rounds slower than the best by more than this: out. */
@@ -52,9 +52,10 @@ static actune_status init_race(at_race *race, const at_group *group, int candida
     race->arm = calloc(room, sizeof *race->arm);
     race->variant = calloc(room, sizeof *race->variant);
     race->log_ratio = calloc(room, sizeof *race->log_ratio);
+    race->behind = calloc(room, sizeof *race->behind);
     race->tied = calloc(room, sizeof *race->tied);
     race->anchor_ns = calloc(AT_SAMPLES_MAX, sizeof *race->anchor_ns);
-    if (!race->anchor_ns || !race->arm || !race->variant || !race->log_ratio || !race->tied)
+    if (!race->anchor_ns || !race->arm || !race->variant || !race->log_ratio || !race->behind || !race->tied)
         return at_fail(ACTUNE_NO_MEMORY, "no memory for a race");
     return ACTUNE_OK;
 }
@@ -66,6 +67,7 @@ static void clear_race(at_race *race)
     free(race->arm);
     free(race->variant);
     free(race->log_ratio);
+    free(race->behind);
     free(race->tied);
     free(race->anchor_ns);
 }
@@ -85,8 +87,10 @@ static int add_candidate_arm(at_race *race, const at_group *group, at_bench *ben
     const at_candidate *candidate = at_group_candidate(group, variant);
     if (!candidate || !at_candidate_usable(group, candidate))
         return -1;
-    at_arm arm = {
-        .kind = AT_ARM_KERNEL, .function = group->codes[candidate->code].function, .threads = candidate->threads};
+    at_arm arm = {.kind = AT_ARM_KERNEL,
+                  .function = group->codes[candidate->code].function,
+                  .threads = candidate->threads,
+                  .wide = at_variant_is_wide(&group->space[variant])};
     int index = add_arm(race, bench, arm, variant);
     /* A shape too small for these threads would be the one-threaded arm once more. */
     if (index >= 0 && race->arm[index].launch.threads != candidate->threads) {
@@ -118,7 +122,8 @@ static actune_status add_fixed_arms(at_race *race, const at_group *group, at_ben
         if (add_arm(race, bench, session->copies.arm[i], -1) >= 0)
             race->copies++;
     if (group->plain && !in_place)
-        race->plain = add_arm(race, bench, (at_arm){.kind = AT_ARM_WHOLE, .function = group->plain}, -1);
+        /* The compiler may have taken the widest vectors. */
+        race->plain = add_arm(race, bench, (at_arm){.kind = AT_ARM_WHOLE, .function = group->plain, .wide = true}, -1);
     race->first_default = add_candidate_arm(race, group, bench, 0);
     race->null_arm = add_candidate_arm(race, group, bench, 0);
     if (race->null_arm >= 0)
@@ -158,21 +163,36 @@ static int best_candidate(const at_race *race)
     return best;
 }
 
-/* Takes out the candidates that have lost; returns how many besides the best are still in. */
-static int drop_losers(at_race *race)
+bool at_race_find_best(at_race *race)
 {
     race->best = best_candidate(race);
     if (race->best < 0)
+        return false;
+    const at_arm *best = &race->arm[race->best];
+    for (int i = 0; i < race->count; i++) {
+        const at_arm *own = &race->arm[i];
+        int pairs = own->samples < best->samples ? own->samples : best->samples;
+        race->behind[i] = race->variant[i] < 0 ? (at_interval){NAN, NAN, NAN}
+                                               : at_paired_log_ratio(own->samples_ns, best->samples_ns, pairs, (uint64_t)race->seed);
+    }
+    return true;
+}
+
+static bool is_surely_behind(const at_interval *behind)
+{
+    return behind->low > 0 && behind->median > log1p(AT_TIE_MARGIN);
+}
+
+/* Takes out the candidates that have lost; returns how many besides the best are still in. */
+static int drop_losers(at_race *race)
+{
+    if (!at_race_find_best(race))
         return 0;
-    const at_interval *best = &race->log_ratio[race->best];
     int left = 0;
     for (int i = 0; i < race->count; i++) {
-        const at_interval *own = &race->log_ratio[i];
         if (race->variant[i] < 0 || !race->arm[i].active || i == race->best)
             continue;
-        bool far = own->low > best->median + log(FAR_BEHIND);
-        bool apart = race->rounds >= 5 && own->low > best->high && own->median > best->median + log1p(AT_TIE_MARGIN);
-        bool lost = far || apart;
+        bool lost = race->behind[i].low > log(FAR_BEHIND) || (race->rounds >= 5 && is_surely_behind(&race->behind[i]));
         if (lost && !is_fixed(race, i))
             race->arm[i].active = false;
         left += !lost;
@@ -197,13 +217,11 @@ static double roof_share(const at_race *race, int arm)
 /* Every candidate still in is within the tie margin of the best, and the intervals are no wider than it. */
 static bool is_settled(const at_race *race)
 {
-    const at_interval *best = &race->log_ratio[race->best];
     for (int i = 0; i < race->count; i++) {
-        const at_interval *own = &race->log_ratio[i];
-        if (race->variant[i] < 0 || !race->arm[i].active)
+        const at_interval *own = &race->behind[i];
+        if (race->variant[i] < 0 || !race->arm[i].active || is_surely_behind(own))
             continue;
-        bool lost = own->low > best->high && own->median > best->median + log1p(AT_TIE_MARGIN);
-        if (!lost && (own->median > best->median + log1p(AT_TIE_MARGIN) || own->high - own->low > 2 * AT_TIE_MARGIN))
+        if (own->median > log1p(AT_TIE_MARGIN) || own->high - own->low > 2 * AT_TIE_MARGIN)
             return false;
     }
     return true;
@@ -218,6 +236,17 @@ static void release_plain(at_race *race)
         race->arm[race->plain].active = false;
 }
 
+/* Nothing faster is left to find. What runs today (the incumbent, else the default) wins ties, so it must have lost for certain
+   or stand at the roof as well: few rounds have wide intervals, and a slower kernel must not stay for that. */
+static bool is_at_roof(const at_race *race)
+{
+    int today = race->incumbent >= 0 ? race->incumbent : race->first_default;
+    double needed = best_copy(race) - log(ROOF);
+    if (race->log_ratio[race->best].high > needed)
+        return false;
+    return today < 0 || race->log_ratio[today].high <= needed || is_surely_behind(&race->behind[today]);
+}
+
 /* Decided, at the roof, or out of time. */
 static bool is_over(at_race *race, double until_ns)
 {
@@ -228,8 +257,7 @@ static bool is_over(at_race *race, double until_ns)
     release_plain(race);
     if (race->best < 0 || race->rounds >= ROUNDS_MAX || at_now_ns() > until_ns)
         return true;
-    bool roof = best_copy(race) - race->log_ratio[race->best].high >= log(ROOF);
-    return (race->rounds >= 5 && roof && rivals <= ROOF_RIVALS) ||
+    return (race->rounds >= 5 && is_at_roof(race) && rivals <= ROOF_RIVALS) ||
            (race->rounds >= ROUNDS_MIN && (rivals == 0 || is_settled(race)));
 }
 

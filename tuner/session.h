@@ -142,6 +142,7 @@ typedef struct at_race {
     at_arm *arm;
     int *variant;           /* of each arm: index in the space; < 0 for the arms below */
     at_interval *log_ratio; /* to the anchor */
+    at_interval *behind;    /* log ratio to the best candidate, round by round: free of the anchor's own noise */
     bool *tied;
     int count, rounds;
     double *anchor_ns;      /* a round's: the median of AT_ANCHORS copies, so that one interruption moves nothing */
@@ -156,6 +157,9 @@ typedef struct at_race {
     bool stored;           /* and these are in the database as measurements */
     double saved_ns;       /* when it was kept last */
 } at_race;
+
+/* race.c: fills best (the candidate still in whose ratio to the anchor is least) and behind; false when none is in. */
+bool at_race_find_best(at_race *race);
 
 /* decide.c */
 /* Fills best, tied and winner (-1: nobody): the tie set, then incumbent, default, less code, order of the knobs. */

@@ -85,6 +85,54 @@ Test(measure, rounds)
     at_bench_close(bench);
 }
 
+static int last_wide, changes;
+
+static void narrow_call(const actune_slice *slice)
+{
+    (void)slice;
+    changes += last_wide == 1;
+    last_wide = 0;
+}
+
+static void wide_call(const actune_slice *slice)
+{
+    (void)slice;
+    changes += last_wide == 0;
+    last_wide = 1;
+}
+
+/* Wide vectors slow the clock for those who come after them. */
+Test(measure, wide_arms_together)
+{
+    at_bench_request request = {.signature = at_copy_signature(),
+                                .layout = AT_LAYOUT_FLAT,
+                                .shape = {1, 1, 64},
+                                .device = &device,
+                                .seed = 1};
+    at_bench *bench;
+    cr_assert_eq(at_bench_open(&request, &bench), ACTUNE_OK, "%s", actune_last_error());
+    at_arm arms[8];
+    for (int i = 0; i < 8; i++) {
+        arms[i] = (at_arm){.kind = AT_ARM_WHOLE, .function = i % 2 ? wide_call : narrow_call, .wide = i % 2};
+        cr_assert_eq(at_arm_open(bench, &arms[i]), ACTUNE_OK);
+    }
+    at_random random = {7};
+    bool seen[2] = {false, false};
+    for (int round = 0; round < 12; round++) {
+        last_wide = -1;
+        changes = 0;
+        double start = at_now_ns();
+        at_bench_round(bench, arms, 8, &random);
+        cr_assert_eq(changes, 1, "round %d: %d changes of width", round, changes);
+        cr_assert_gt(at_now_ns() - start, 2 * 600e3, "each part starts when the clock has settled");
+        seen[last_wide] = true;
+    }
+    cr_assert(seen[0] && seen[1], "chance says which part is first");
+    for (int i = 0; i < 8; i++)
+        at_arm_close(&arms[i]);
+    at_bench_close(bench);
+}
+
 Test(measure, in_place_and_cold)
 {
     at_bench_request request = {.signature = at_copy_signature(),
