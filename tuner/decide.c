@@ -17,19 +17,35 @@ static bool is_better_tie(const at_group *group, const at_race *race, int arm, i
     return own != other ? own < other : variant[arm] < variant[than];
 }
 
-/* A winner that is not surely faster than what runs today (the incumbent, else the default), pair by pair, does not
- * replace it. */
+at_interval at_race_log_ratio(const at_race *race, int arm, int to)
+{
+    const at_arm *own = &race->arm[arm], *other = &race->arm[to];
+    int pairs = own->samples < other->samples ? own->samples : other->samples;
+    return at_paired_log_ratio(own->samples_ns, other->samples_ns, pairs, (uint64_t)race->seed);
+}
+
+/* Slower pair by pair, and by more than a tie. */
+static bool is_surely_slower(const at_race *race, int arm, int than)
+{
+    at_interval loss = at_race_log_ratio(race, arm, than);
+    return loss.low > 0 && loss.median > log1p(AT_TIE_MARGIN);
+}
+
+/* What runs today (the incumbent, else the default) is replaced by what is surely faster only: the winner, else the best itself. */
 static void require_gain(at_race *race)
 {
     int today = race->incumbent >= 0 ? race->incumbent : race->first_default;
-    if (race->winner < 0 || today < 0 || race->winner == today || race->arm[today].samples != race->rounds)
+    if (race->winner < 0 || today < 0 || race->winner == today || is_surely_slower(race, today, race->winner))
         return;
-    at_interval gain = at_paired_log_ratio(race->arm[today].samples_ns, race->arm[race->winner].samples_ns,
-                                           race->rounds, (uint64_t)race->seed);
-    if (gain.low > 0 && gain.median > log1p(AT_TIE_MARGIN))
-        return;
-    race->winner = today;
-    race->tied[today] = true;
+    race->winner = is_surely_slower(race, today, race->best) ? race->best : today;
+    race->tied[race->winner] = true;
+}
+
+/* An interval that reaches the best keeps today's kernel; among the others it takes a median that is as good. */
+static bool may_win(const at_race *race, int arm)
+{
+    bool today = arm == race->incumbent || arm == race->first_default;
+    return race->tied[arm] && (today || race->behind[arm].median <= log1p(AT_TIE_MARGIN));
 }
 
 void at_race_decide(const at_group *group, at_race *race)
@@ -39,13 +55,14 @@ void at_race_decide(const at_group *group, at_race *race)
         free(of);
         return;
     }
+    int whole = race->rounds < AT_RACE_ROUNDS ? race->rounds : AT_RACE_ROUNDS;
     for (int i = 0; i < race->count; i++) {
-        bool finalist = race->variant[i] >= 0 && race->arm[i].samples == race->rounds;
+        bool finalist = race->variant[i] >= 0 && race->arm[i].samples >= whole;
         of[i] = finalist ? race->behind[i] : (at_interval){NAN, NAN, NAN};
     }
     race->best = at_tie_set(of, race->count, race->tied);
     for (int i = 0; i < race->count; i++)
-        if (race->tied[i] && is_better_tie(group, race, i, race->winner))
+        if (may_win(race, i) && is_better_tie(group, race, i, race->winner))
             race->winner = i;
     require_gain(race);
     free(of);
@@ -67,13 +84,11 @@ void at_race_result(const at_group *group, at_task *task, const at_race *race)
     result->default_ns = arm_median(race, race->first_default);
     result->copy_ns = at_median(race->anchor_ns, race->rounds);
     result->autovec_ns = arm_median(race, race->plain);
-    const at_arm *winner = &race->arm[race->winner], *plain = &race->arm[race->first_default];
-    at_interval gain = at_paired_log_ratio(plain->samples_ns, winner->samples_ns, race->rounds, (uint64_t)race->seed);
+    at_interval gain = at_race_log_ratio(race, race->first_default, race->winner);
     result->gain_low = exp(gain.low);
     result->gain_high = exp(gain.high);
     if (race->null_arm >= 0) {
-        at_interval null = at_paired_log_ratio(race->arm[race->null_arm].samples_ns, plain->samples_ns, race->rounds,
-                                               (uint64_t)race->seed);
+        at_interval null = at_race_log_ratio(race, race->null_arm, race->first_default);
         if (fabs(null.median) > log1p(AT_TIE_MARGIN))
             snprintf(result->message, sizeof result->message, "noisy: the same kernel twice differed by %.1f %%",
                      100 * expm1(fabs(null.median)));

@@ -9,19 +9,11 @@
 #include "../runtime/base/bucket.h"
 
 enum {
-    ROUNDS_MIN = 9,
-    ROOF_RIVALS = 3,
-    ROUNDS_MAX = 31,
     CORE_ELEMENTS = 16384,
     SMALL_ELEMENTS = 2048,
     ARMS_MAX = 768,
     EXTRA_ARMS = 16
 };
-
-/* In each of three rounds slower than the best by more than this: out. */
-#define FAR_BEHIND 1.15
-#define ROOF 0.98
-#define PLAIN_SLOW 3.0
 
 /* --- arms --- */
 
@@ -131,143 +123,15 @@ static actune_status add_fixed_arms(at_race *race, const at_group *group, at_ben
     return ACTUNE_OK;
 }
 
-/* --- judging --- */
-
-static bool is_fixed(const at_race *race, int arm)
-{
-    return race->variant[arm] < 0 || arm == race->first_default || arm == race->incumbent;
-}
-
-static void estimate(at_race *race)
-{
-    for (int round = 0; round < race->rounds; round++) {
-        double copies[AT_ANCHORS];
-        for (int i = 0; i < AT_ANCHORS; i++)
-            copies[i] = race->arm[i].samples_ns[round];
-        race->anchor_ns[round] = at_median(copies, AT_ANCHORS);
-    }
-    for (int i = 0; i < race->count; i++) {
-        const at_arm *arm = &race->arm[i];
-        race->log_ratio[i] =
-            at_paired_log_ratio(arm->samples_ns, race->anchor_ns, arm->samples, (uint64_t)race->seed + (uint64_t)i);
-    }
-}
-
-static int best_candidate(const at_race *race)
-{
-    int best = -1;
-    for (int i = 0; i < race->count; i++)
-        if (race->variant[i] >= 0 && race->arm[i].active &&
-            (best < 0 || race->log_ratio[i].median < race->log_ratio[best].median))
-            best = i;
-    return best;
-}
-
-bool at_race_find_best(at_race *race)
-{
-    race->best = best_candidate(race);
-    if (race->best < 0)
-        return false;
-    const at_arm *best = &race->arm[race->best];
-    for (int i = 0; i < race->count; i++) {
-        const at_arm *own = &race->arm[i];
-        int pairs = own->samples < best->samples ? own->samples : best->samples;
-        race->behind[i] = race->variant[i] < 0 ? (at_interval){NAN, NAN, NAN}
-                                               : at_paired_log_ratio(own->samples_ns, best->samples_ns, pairs, (uint64_t)race->seed);
-    }
-    return true;
-}
-
-static bool is_surely_behind(const at_interval *behind)
-{
-    return behind->low > 0 && behind->median > log1p(AT_TIE_MARGIN);
-}
-
-/* Takes out the candidates that have lost; returns how many besides the best are still in. */
-static int drop_losers(at_race *race)
-{
-    if (!at_race_find_best(race))
-        return 0;
-    int left = 0;
-    for (int i = 0; i < race->count; i++) {
-        if (race->variant[i] < 0 || !race->arm[i].active || i == race->best)
-            continue;
-        bool lost = race->behind[i].low > log(FAR_BEHIND) || (race->rounds >= 5 && is_surely_behind(&race->behind[i]));
-        if (lost && !is_fixed(race, i))
-            race->arm[i].active = false;
-        left += !lost;
-    }
-    return left;
-}
-
-static double best_copy(const at_race *race)
-{
-    double best = 0; /* memcpy is the anchor */
-    for (int i = race->copies_from; i < race->copies_from + race->copies; i++)
-        best = fmin(best, race->log_ratio[i].median);
-    return best;
-}
-
-/* Share of the best copy's speed that the candidate reaches, in percent. */
-static double roof_share(const at_race *race, int arm)
-{
-    return 100 * exp(best_copy(race) - race->log_ratio[arm].median);
-}
-
-/* Every candidate still in is within the tie margin of the best, and the intervals are no wider than it. */
-static bool is_settled(const at_race *race)
-{
-    for (int i = 0; i < race->count; i++) {
-        const at_interval *own = &race->behind[i];
-        if (race->variant[i] < 0 || !race->arm[i].active || is_surely_behind(own))
-            continue;
-        if (own->median > log1p(AT_TIE_MARGIN) || own->high - own->low > 2 * AT_TIE_MARGIN)
-            return false;
-    }
-    return true;
-}
-
-/* The plain loop stands in a table only: a slow one is not waited for in every round. */
-static void release_plain(at_race *race)
-{
-    bool slow = race->plain >= 0 && race->best >= 0 &&
-                race->log_ratio[race->plain].median > race->log_ratio[race->best].median + log(PLAIN_SLOW);
-    if (race->plain >= 0 && (slow || race->rounds >= ROUNDS_MIN))
-        race->arm[race->plain].active = false;
-}
-
-/* Nothing faster is left to find. What runs today (the incumbent, else the default) wins ties, so it must have lost for certain
-   or stand at the roof as well: few rounds have wide intervals, and a slower kernel must not stay for that. */
-static bool is_at_roof(const at_race *race)
-{
-    int today = race->incumbent >= 0 ? race->incumbent : race->first_default;
-    double needed = best_copy(race) - log(ROOF);
-    if (race->log_ratio[race->best].high > needed)
-        return false;
-    return today < 0 || race->log_ratio[today].high <= needed || is_surely_behind(&race->behind[today]);
-}
-
-/* Decided, at the roof, or out of time. */
-static bool is_over(at_race *race, double until_ns)
-{
-    if (race->rounds < 3)
-        return false;
-    estimate(race);
-    int rivals = drop_losers(race);
-    release_plain(race);
-    if (race->best < 0 || race->rounds >= ROUNDS_MAX || at_now_ns() > until_ns)
-        return true;
-    return (race->rounds >= 5 && is_at_roof(race) && rivals <= ROOF_RIVALS) ||
-           (race->rounds >= ROUNDS_MIN && (rivals == 0 || is_settled(race)));
-}
+/* --- rounds --- */
 
 /* Rounds until it is over, those of a killed run included. Always at least three. */
 static actune_status run_rounds(at_group *group, at_race *race, at_bench *bench, double until_ns)
 {
     at_session *session = group->session;
-    while (!is_over(race, until_ns)) {
+    while (!at_race_is_over(race, until_ns)) {
         if (at_session_stopped(session)) {
-            estimate(race);
+            at_race_estimate(race);
             return at_fail(ACTUNE_INTERRUPTED, "interrupted while measuring; what is stored stays");
         }
         at_bench_round(bench, race->arm, race->count, &race->random);
@@ -336,9 +200,9 @@ static void add_seed(at_group *group, int variant)
 /* The fastest few that are tied with the best. */
 static void take_seeds(at_group *group, at_race *race, int most)
 {
-    race->best = best_candidate(race);
+    race->best = at_race_best_candidate(race);
     for (int taken = 0; taken < most && race->best >= 0; taken++) {
-        int next = best_candidate(race);
+        int next = at_race_best_candidate(race);
         if (next < 0 || race->log_ratio[next].median > race->log_ratio[race->best].median + log1p(2 * AT_TIE_MARGIN))
             return;
         add_seed(group, race->variant[next]);
@@ -393,7 +257,7 @@ static actune_status race_core_at(at_group *group, actune_shape shape, const int
         double until = at_now_ns() + fmax(2e8, 0.05 * at_session_left_ns(session));
         status = at_resume_restore(group, &race);
         if (status == ACTUNE_OK && race.stored)
-            estimate(&race);
+            at_race_estimate(&race);
         else if (status == ACTUNE_OK)
             status = run_rounds(group, &race, bench, until);
         actune_status stored = record_core(group, &race, status);
@@ -455,7 +319,7 @@ static actune_status finish_task(at_group *group, at_task *task, at_race *race)
     AT_TRY(at_store_begin(group->session->store));
     actune_status status = at_record_race(group, race);
     if (status == ACTUNE_OK)
-        status = at_record_choice(group, task, race, roof_share(race, race->winner));
+        status = at_record_choice(group, task, race, at_race_roof_share(race, race->winner));
     if (status == ACTUNE_OK)
         status = at_resume_forget(group, AT_RACE_SIZE, &task->workload);
     if (status == ACTUNE_OK)
@@ -475,8 +339,8 @@ static void keep_promising(at_race *race, double left_ns)
         if (race->variant[i] >= 0)
             least = fmin(least, race->arm[i].first_ns);
     }
-    for (int i = 0; i < race->count && ROUNDS_MIN * round > left_ns; i++)
-        if (race->variant[i] >= 0 && !is_fixed(race, i) && race->arm[i].first_ns > 1.3 * least)
+    for (int i = 0; i < race->count && AT_RACE_ROUNDS_MIN * round > left_ns; i++)
+        if (race->variant[i] >= 0 && !at_race_is_fixed(race, i) && race->arm[i].first_ns > 1.3 * least)
             race->arm[i].active = false;
 }
 

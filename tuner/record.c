@@ -215,8 +215,7 @@ actune_status at_record_choice(at_group *group, const at_task *task, const at_ra
     at_strbuf ties = {0};
     write_ties(group, race, &ties);
     double winner = task->result.winner_ns;
-    const at_arm *plain = &race->arm[race->first_default], *best = &race->arm[race->winner];
-    at_interval gain = at_paired_log_ratio(plain->samples_ns, best->samples_ns, race->rounds, (uint64_t)race->seed);
+    at_interval gain = at_race_log_ratio(race, race->first_default, race->winner);
     at_store_choice row = {.device = session->device->id,
                            .kernel = group->kernel->hash.hex,
                            .workload = task->workload,

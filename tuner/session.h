@@ -138,6 +138,9 @@ actune_status at_record_find(at_group *group, at_task *task);
 #define AT_RACE_SIZE "size"
 
 /* The arms of a race and how they stand against the anchor. */
+/* Rounds of a race. More are timed only of the best and of what runs today, when that decides. */
+enum { AT_RACE_ROUNDS_MIN = 9, AT_RACE_ROUNDS = 31 };
+
 typedef struct at_race {
     at_arm *arm;
     int *variant;           /* of each arm: index in the space; < 0 for the arms below */
@@ -158,10 +161,23 @@ typedef struct at_race {
     double saved_ns;       /* when it was kept last */
 } at_race;
 
-/* race.c: fills best (the candidate still in whose ratio to the anchor is least) and behind; false when none is in. */
+/* rounds.c */
+/* Timed in every round: what stands for comparison, and what runs today. */
+bool at_race_is_fixed(const at_race *race, int arm);
+/* Fills log_ratio and anchor_ns from the samples. */
+void at_race_estimate(at_race *race);
+/* The candidate still in whose ratio to the anchor is least; -1. */
+int at_race_best_candidate(const at_race *race);
+/* Fills best (at_race_best_candidate) and behind; false when none is in. */
 bool at_race_find_best(at_race *race);
+/* Share of the best copy's speed that the arm reaches, in percent. */
+double at_race_roof_share(const at_race *race, int arm);
+/* After a round: decided, at the roof, or out of rounds or time. Takes out the arms that need not be timed any more. */
+bool at_race_is_over(at_race *race, double until_ns);
 
 /* decide.c */
+/* Of the rounds that both arms were in: log of arm's time over the other's. */
+at_interval at_race_log_ratio(const at_race *race, int arm, int to);
 /* Fills best, tied and winner (-1: nobody): the tie set, then incumbent, default, less code, order of the knobs. */
 void at_race_decide(const at_group *group, at_race *race);
 /* Fills task->result from a race that has a winner. */
