@@ -197,17 +197,48 @@ static void add_seed(at_group *group, int variant)
         group->seeds[group->seed_count++] = variant;
 }
 
-/* The fastest few that are tied with the best. */
+/* Slower than the best by more than this, a vector width stays so whatever the other knobs are. */
+#define WIDTH_BEHIND 1.25
+
+static bool is_seeded(const at_group *group, bool wide)
+{
+    for (int i = 0; i < group->seed_count; i++)
+        if (at_variant_is_wide(&group->space[group->seeds[i]]) == wide)
+            return true;
+    return false;
+}
+
+/* Width does not quite fall apart from prefetching: 32-byte code without it is slower than 64-byte code, and faster with it, where the
+   cache's bandwidth decides. So both go to the sizes. */
+static void take_other_width(at_group *group, const at_race *race, int best, bool wide)
+{
+    int found = -1;
+    if (is_seeded(group, wide))
+        return;
+    for (int i = 0; i < race->count; i++)
+        if (race->variant[i] >= 0 && race->arm[i].samples > 0 &&
+            at_variant_is_wide(&group->space[race->variant[i]]) == wide &&
+            (found < 0 || race->log_ratio[i].median < race->log_ratio[found].median))
+            found = i;
+    if (found >= 0 && race->log_ratio[found].median < race->log_ratio[best].median + log(WIDTH_BEHIND))
+        add_seed(group, race->variant[found]);
+}
+
+/* The fastest few that are tied with the best, and the fastest of the other width. */
 static void take_seeds(at_group *group, at_race *race, int most)
 {
-    race->best = at_race_best_candidate(race);
-    for (int taken = 0; taken < most && race->best >= 0; taken++) {
+    int best = race->best = at_race_best_candidate(race);
+    for (int taken = 0; taken < most && best >= 0; taken++) {
         int next = at_race_best_candidate(race);
-        if (next < 0 || race->log_ratio[next].median > race->log_ratio[race->best].median + log1p(2 * AT_TIE_MARGIN))
-            return;
+        if (next < 0 || race->log_ratio[next].median > race->log_ratio[best].median + log1p(2 * AT_TIE_MARGIN))
+            break;
         add_seed(group, race->variant[next]);
         race->arm[next].active = false;
     }
+    if (best < 0)
+        return;
+    take_other_width(group, race, best, true);
+    take_other_width(group, race, best, false);
 }
 
 static at_store_workload core_workload(const at_group *group, actune_shape shape)
