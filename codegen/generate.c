@@ -5,6 +5,7 @@
 #include "emit_c.h"
 #include "emit_cuda.h"
 #include "fragment.h"
+#include "pass.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,9 +35,13 @@ actune_status at_kernel_approximated(const at_kernel *kernel, const at_variant *
     copy->stretches = 0;
     AT_TRY(at_graph_copy(&kernel->graph, &copy->graph));
     bool cuda = !strncmp(variant->template_name, "cuda/", 5); /* calls CUDA's own functions */
-    if (cuda || !kernel->transcendental || !strcmp(math, "plain"))
+    if (cuda)
         return ACTUNE_OK;
-    actune_status status = at_pass_approximate(copy, math);
+    actune_status status = ACTUNE_OK;
+    if (kernel->transcendental && strcmp(math, "plain"))
+        status = at_pass_approximate(copy, math);
+    if (status == ACTUNE_OK)
+        status = at_pass_extremum(&copy->graph);
     if (status)
         at_kernel_clear(copy);
     return status;

@@ -10,6 +10,8 @@
 actune_status at_pass_fold(at_graph *graph);
 /* pass_cse.c: equal nodes once; nodes in canonical order (depth first from the outputs), dead ones gone. */
 actune_status at_pass_cse(at_graph *graph);
+/* pass_extremum.c: selects that are a minimum or maximum become one; after differentiation, for CPU code. */
+actune_status at_pass_extremum(at_graph *graph);
 /* pass_stabilise.c: rewrites what overflows or cancels: log(1+exp(u)) -> softplus(u) and log1p(exp(u)); 1/(1+exp(-u)) and
    exp(u)/(1+exp(u)) -> sigmoid(u); exp(u)-1 -> expm1(u); 1+erf(u) -> erfc(-u), 1-erf(u) -> erfc(u), 0.5*(1+tanh(u)) ->
    sigmoid(2u), 1+tanh(u) -> 2 sigmoid(2u), log(1+u) -> log1p(u), tanh(softplus) as it stands. Any operand order, any
