@@ -205,13 +205,27 @@ static bool written_before(const at_generate_item *items, int i)
     return false;
 }
 
+/* CUDA kernels share no text, so a unit holds one. */
+static actune_status generate_cuda(at_generate_item *item, int count, const at_target *target, at_strbuf *source)
+{
+    if (count != 1)
+        return at_fail(ACTUNE_UNSUPPORTED, "CUDA kernels are generated one a program, not in batches");
+    item->symbol[0] = 0;
+    item->status = hash_variant(item->kernel, item->layout, target, item->variant, &item->source_hash);
+    if (item->status == ACTUNE_OK) {
+        snprintf(item->symbol, sizeof item->symbol, "actune_%.16s", item->source_hash.hex);
+        item->status = generate_one(item->kernel, item->layout, target, item->variant, item->symbol, true, source);
+    }
+    return at_strbuf_status(source);
+}
+
 actune_status at_generate_batch(at_generate_item *items, int count, const at_target *target, at_strbuf *source)
 {
     at_fragments fragments = {0};
     at_strbuf bodies = {0};
     at_scope empty = {0};
     if (target->cuda)
-        return at_fail(ACTUNE_UNSUPPORTED, "CUDA kernels are generated one a program, not in batches");
+        return generate_cuda(items, count, target, source);
     for (int i = 0; i < count; i++) {
         size_t length = bodies.length;
         items[i].symbol[0] = 0;

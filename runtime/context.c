@@ -36,7 +36,9 @@ static actune_status open_context(actune_context *context, const actune_context_
     AT_TRY(at_device_get(options->device != NULL ? options->device : "cpu", &context->device));
     if (options->max_threads < 0)
         return at_fail(ACTUNE_INVALID_ARGUMENT, "max_threads is %d; 0 means all processors", options->max_threads);
-    context->max_threads = context->device.processors;
+    if (context->device.cuda_ordinal >= 0)
+        AT_TRY(at_cuda_open(context->device.cuda_ordinal, &context->cuda));
+    context->max_threads = context->cuda != NULL ? 1 : context->device.processors;
     if (options->max_threads > 0 && options->max_threads < context->max_threads)
         context->max_threads = options->max_threads;
     context->no_compile = options->no_compile;
@@ -64,6 +66,11 @@ actune_status actune_context_open(const actune_context_options *options, actune_
     return ACTUNE_OK;
 }
 
+at_target at_context_target(const actune_context *context)
+{
+    return at_device_target(&context->device);
+}
+
 void at_context_retain(actune_context *context)
 {
     atomic_fetch_add_explicit(&context->references, 1, memory_order_relaxed);
@@ -75,6 +82,7 @@ void actune_context_close(actune_context *context)
         return;
     at_pool_destroy(context->pool);
     at_dispatch_free(context->dispatch);
+    at_cuda_close(context->cuda);
     if (context->cache != NULL)
         at_cache_close(context->cache);
     pthread_mutex_destroy(&context->pool_lock);

@@ -1,5 +1,7 @@
 #include "device.h"
 
+#include "backend/cuda_device.h"
+
 #include <errno.h>
 #include <sched.h>
 #include <stddef.h>
@@ -259,7 +261,7 @@ static actune_status choose_isa(at_isa *isa)
 
 actune_status at_device_read(const char *root, at_isa isa, int processors, int first, at_device *device)
 {
-    *device = (at_device){.kind = "cpu", .isa = isa};
+    *device = (at_device){.kind = "cpu", .isa = isa, .cuda_ordinal = -1};
     describe_model(root, device->model);
     read_caches(root, first, device);
     if (!*root && !device->l1d_bytes && !device->l2_bytes)
@@ -284,13 +286,56 @@ int64_t at_cache_bound(const at_device *device)
     return last > 0 && last < share ? last : share;
 }
 
+at_target at_device_target(const at_device *device)
+{
+    return (at_target){.cuda = device->cuda_ordinal >= 0, .isa = device->isa, .cuda_arch = device->cuda_arch};
+}
+
+bool at_device_is_cuda(const char *name, int *ordinal)
+{
+    char *end;
+    *ordinal = 0;
+    if (!name || strncmp(name, "cuda", 4) || (name[4] && name[4] != ':'))
+        return false;
+    if (!name[4])
+        return true;
+    long number = name[5] >= '0' && name[5] <= '9' ? strtol(name + 5, &end, 10) : -1;
+    if (number < 0 || number > 1023 || *end)
+        return false;
+    *ordinal = (int)number;
+    return true;
+}
+
+static actune_status describe_cuda(int ordinal, at_device *device)
+{
+    at_cuda_info info;
+    AT_TRY(at_cuda_info_get(ordinal, &info));
+    *device = (at_device){.kind = "cuda",
+                          .processors = info.sms,
+                          .l2_bytes = info.l2_bytes,
+                          .cuda_ordinal = ordinal,
+                          .cuda_arch = info.arch,
+                          .memory_bytes = info.memory_bytes,
+                          .bandwidth_gbps = info.bandwidth_gbps,
+                          .driver = info.driver};
+    snprintf(device->model, sizeof device->model, "%s", info.name);
+    snprintf(device->capability, sizeof device->capability, "sm_%d", info.arch);
+    char text[384];
+    snprintf(text, sizeof text, "cuda|%s|%s|%d|%lld|%.0f", device->model, device->capability, info.sms, (long long)info.l2_bytes,
+             info.bandwidth_gbps);
+    snprintf(device->id, sizeof device->id, "cuda-%.16s", at_hash_text(text).hex);
+    return ACTUNE_OK;
+}
+
 actune_status at_device_get(const char *name, at_device *device)
 {
     at_isa isa;
     int first;
-    *device = (at_device){0};
+    *device = (at_device){.cuda_ordinal = -1};
+    if (at_device_is_cuda(name, &first))
+        return describe_cuda(first, device);
     if (name && *name && strcmp(name, "cpu"))
-        return at_fail(ACTUNE_DEVICE, "there is no device '%.40s': this build runs kernels on \"cpu\"", name);
+        return at_fail(ACTUNE_DEVICE, "there is no device '%.40s': kernels run on \"cpu\" and \"cuda:0\", \"cuda:1\" ...", name);
     AT_TRY(choose_isa(&isa));
     int processors = allowed_processors(&first);
     return at_device_read("", isa, processors, first, device);

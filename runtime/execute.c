@@ -1,4 +1,4 @@
-#include "plan.h"
+#include "plan_cuda.h"
 
 #include <stdint.h>
 
@@ -87,6 +87,11 @@ static actune_status run_with_workspace(const actune_plan *plan, void *const *po
 
 actune_status actune_execute(const actune_plan *plan, const actune_buffer *buffers, int count)
 {
+    return actune_execute_on(plan, buffers, count, NULL, NULL);
+}
+
+actune_status actune_execute_on(const actune_plan *plan, const actune_buffer *buffers, int count, void *stream, void *workspace)
+{
     if (plan == NULL || buffers == NULL)
         return at_fail(ACTUNE_INVALID_ARGUMENT, "actune_execute: the plan or the list of buffers is NULL");
     if (count != plan->ports)
@@ -96,6 +101,10 @@ actune_status actune_execute(const actune_plan *plan, const actune_buffer *buffe
     void *ports[AT_PORTS_MAX];
     for (int i = 0; i < count; i++)
         ports[i] = buffers[i].data;
+    if (plan->cuda_kernel != NULL)
+        return at_plan_execute_cuda(plan, ports, stream, workspace);
+    if (stream != NULL || workspace != NULL)
+        return at_fail(ACTUNE_INVALID_ARGUMENT, "actune_execute_on: the plan runs on the CPU, where stream and workspace are NULL");
     if (plan->launch.workspace_bytes > 0)
         return run_with_workspace(plan, ports);
     at_launch_run(&plan->launch, plan->pool, ports, NULL);

@@ -47,6 +47,8 @@ static at_hash key_of(const at_kernel *kernel, at_layout layout, const at_target
     at_strbuf text = {0};
     at_strbuf_printf(&text, "%s\n%s\n%s %s\n%s", kernel->hash.hex, kernel->spec, at_layout_name(layout),
                      at_isa_name(target->isa), variant != NULL ? variant : "default");
+    if (target->cuda)
+        at_strbuf_printf(&text, "\nsm_%d", target->cuda_arch);
     at_hash key = at_hash_text(at_strbuf_text(&text));
     at_strbuf_clear(&text);
     return key;

@@ -1,6 +1,7 @@
 #include "plan.h"
 
 #include "backend/interp.h"
+#include "plan_cuda.h"
 
 #include <fenv.h>
 #include <stdlib.h>
@@ -97,18 +98,20 @@ static actune_status load(actune_plan *plan, const at_generated *generated)
 }
 
 /* Variant -> source -> binary -> function. */
-static actune_status prepare(actune_plan *plan, const plan_attempt *attempt, int threads)
+static actune_status prepare(actune_plan *plan, const plan_attempt *attempt, int threads, bool in_place)
 {
     at_launch *launch = &plan->launch;
-    const at_target target = {.isa = plan->context->device.isa};
+    const at_target target = at_context_target(plan->context);
     at_generated *generated = &plan->generated;
     at_generated_clear(generated);
     AT_TRY(at_generated_get(plan->context->cache, &plan->kernel, launch->layout, &target, attempt->variant, generated));
     if (attempt->measured != NULL && strcmp(attempt->measured->hex, generated->source_hash.hex) != 0)
         return at_fail(ACTUNE_NOT_FOUND,
                        "it was measured with other source text (the templates have changed since); tune again");
+    if (target.cuda && in_place)
+        AT_TRY(at_plan_generate_in_place(plan, &target));
     AT_TRY(at_launch_init(launch, launch->signature, launch->layout, launch->shape, threads_of(generated, threads)));
-    AT_TRY(load(plan, generated));
+    AT_TRY(target.cuda ? at_plan_load_cuda(plan) : load(plan, generated));
     plan->tier = attempt->tier;
     return ACTUNE_OK;
 }
@@ -135,7 +138,7 @@ static actune_status try_winners(actune_plan *plan, bool in_place, int threads)
     int count = at_dispatch_find(plan->context->dispatch, &key, candidates);
     for (int i = 0; i < count; i++) {
         plan_attempt attempt = {candidates[i].variant, &candidates[i].source_hash, candidates[i].tier};
-        actune_status status = prepare(plan, &attempt, threads);
+        actune_status status = prepare(plan, &attempt, threads, in_place);
         if (status == ACTUNE_OK)
             return ACTUNE_OK;
         add_note(plan, "a stored winner was not used");
@@ -145,9 +148,9 @@ static actune_status try_winners(actune_plan *plan, bool in_place, int threads)
     return ACTUNE_NOT_FOUND;
 }
 
-static actune_status try_default(actune_plan *plan, int threads)
+static actune_status try_default(actune_plan *plan, bool in_place, int threads)
 {
-    actune_status status = prepare(plan, &(plan_attempt){.tier = "default"}, threads);
+    actune_status status = prepare(plan, &(plan_attempt){.tier = "default"}, threads, in_place);
     if (status != ACTUNE_OK)
         add_note(plan, "interpreted");
     return status;
@@ -175,11 +178,22 @@ static bool interpreter_forced(void)
     return value != NULL && value[0] != '\0' && strcmp(value, "0") != 0;
 }
 
+/* A winner, or the default variant: nothing interprets on a CUDA device. */
+static actune_status choose_cuda(actune_plan *plan, bool in_place)
+{
+    if (plan->context->cache == NULL)
+        return at_fail(ACTUNE_IO, "CUDA kernels need a folder to be kept in: %s", plan->context->cache_note);
+    actune_status status = try_winners(plan, in_place, 1);
+    return status == ACTUNE_NOT_FOUND ? prepare(plan, &(plan_attempt){.tier = "default"}, 1, in_place) : status;
+}
+
 /* The best that runs here: a winner, the default variant, the interpreter. */
 static actune_status choose(actune_plan *plan, bool in_place, int threads)
 {
     if (plan->context->cache_note[0] != '\0')
         at_strbuf_append(&plan->note, plan->context->cache_note);
+    if (plan->context->cuda != NULL)
+        return choose_cuda(plan, in_place);
     if (interpreter_forced()) {
         at_strbuf_clear(&plan->note);
         at_strbuf_append(&plan->note, "ACTUNE_INTERPRET is set");
@@ -191,13 +205,15 @@ static actune_status choose(actune_plan *plan, bool in_place, int threads)
     if (status == ACTUNE_OK)
         return status;
     if (worth_going_on(status))
-        status = try_default(plan, threads);
+        status = try_default(plan, in_place, threads);
     return status == ACTUNE_OK ? status : interpret(plan, threads);
 }
 
 /* Threads to share the work with, and memory for partial sums. */
 static actune_status equip(actune_plan *plan)
 {
+    if (plan->context->cuda != NULL)
+        return at_cuda_workspaces_init(&plan->cuda_workspaces, plan->context->cuda, plan->cuda.workspace_bytes);
     if (plan->launch.threads > 1)
         AT_TRY(at_context_pool(plan->context, &plan->pool));
     return at_workspaces_init(&plan->workspaces, plan->launch.workspace_bytes, plan->context->device.processors);
@@ -248,6 +264,8 @@ void actune_plan_destroy(actune_plan *plan)
     if (plan == NULL)
         return;
     at_workspaces_clear(&plan->workspaces);
+    at_cuda_workspaces_clear(&plan->cuda_workspaces);
+    at_cuda_kernel_destroy(plan->cuda_kernel);
     if (plan->binary != NULL)
         at_binary_release(plan->binary);
     at_generated_clear(&plan->generated);
@@ -279,7 +297,9 @@ void actune_plan_describe(const actune_plan *plan, actune_plan_info *info)
                                .kernel = plan->kernel.hash.hex,
                                .variant = at_strbuf_text(&plan->generated.variant),
                                .tier = plan->tier,
-                               .binary = plan->binary != NULL ? plan->build.path : "",
+                               .binary = plan->cuda_kernel != NULL ? plan->cuda_kernel->origin
+                                         : plan->binary != NULL    ? plan->build.path
+                                                                   : "",
                                .note = at_strbuf_text(&plan->note),
                                .threads = plan->launch.threads,
                                .workspace_bytes = plan->launch.workspace_bytes};

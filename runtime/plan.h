@@ -3,9 +3,11 @@
 #define AT_RUNTIME_PLAN_H
 
 #include "base/dtype.h"
+#include "backend/cuda_workspace.h"
 #include "context.h"
 #include "generated.h"
 #include "launch.h"
+#include "launch_cuda.h"
 #include "workspace.h"
 
 /* What execute asks of the buffer of a port. */
@@ -27,6 +29,10 @@ struct actune_plan {
     int ports;
     int in_place_input, in_place_output; /* the ports that may be one buffer; -1: none */
     at_workspaces workspaces;
+    /* On a CUDA device: launch says the shape, this what runs. */
+    at_cuda_kernel *cuda_kernel;
+    at_cuda_launch cuda;
+    at_cuda_workspaces cuda_workspaces;
     /* Why this kernel */
     at_binary *binary;
     at_build_info build;

@@ -78,7 +78,7 @@ typedef struct actune_plan actune_plan;
 typedef struct actune_context_options {
     const char *database;     /* path; NULL: ACTUNE_DB, else $XDG_DATA_HOME/actune/actune.db; "" opens none */
     const char *cache_folder; /* NULL: $XDG_CACHE_HOME/actune */
-    const char *device;       /* "cpu" (NULL means it) */
+    const char *device;       /* "cpu" (NULL means it), "cuda:0", "cuda:1" ... */
     int max_threads;          /* 0: the processors this process may run on */
     bool no_compile;          /* never start a compiler: cached binaries, else the interpreter */
 } actune_context_options;
@@ -130,7 +130,7 @@ typedef struct actune_plan_info {
     const char *variant;    /* template and knobs, or "interpreter" */
     const char *tier;       /* "exact", "nearest size", "other layout", "same model", "same capability", "out of place" (an in-place
                                 plan runs what won out of place), "default", "interpreter" */
-    const char *binary;     /* the loaded file, "" when interpreted */
+    const char *binary;     /* the loaded file, "" when interpreted; on CUDA what compiled it, as "NVRTC 13.0, cubin for sm_90" */
     const char *note;       /* what a person should know (no compiler found, cache on a noexec mount ...), else "" */
     int threads;            /* the most this plan uses */
     size_t workspace_bytes; /* used by one execution; the plan's pool provides it */
@@ -154,6 +154,22 @@ typedef struct actune_buffer {
    Errors, before anything is written: INVALID_ARGUMENT (count, dtype, NULL, overlap; the message names the port).
    Any thread, several at once. In a child of fork, everything runs in the calling thread. */
 ACTUNE_API actune_status actune_execute(const actune_plan *plan, const actune_buffer *buffers, int count);
+
+/* On a CUDA device: `buffers` are device memory, `stream` is a CUstream or cudaStream_t (NULL: the default stream, which is what
+   actune_execute uses). The call puts one kernel (two where the plan has sums) on the stream and returns: asynchronous, no lock, no
+   allocation, no synchronisation, never compiles. The buffers must live until the stream has passed. The current context of the thread does not
+   matter and stays what it is. `workspace`: workspace_bytes of device memory (actune_plan_describe), 256-byte aligned, that nothing else uses
+   until the stream has passed; NULL: the plan's own, of which each pair of thread and stream that executes the plan keeps one (16 at most).
+   While the stream is captured into a graph, a plan that needs a workspace needs the caller's, and it belongs to the graph: a graph must not run
+   beside itself. On a CPU both must be NULL.
+   Errors: those of actune_execute; INVALID_ARGUMENT for a workspace that is wanted; DEVICE (the driver's call, its code and what to do).
+   A kernel that fails does so later: the next call on the device reports it.
+   Any thread, several at once, on any of the device's streams. */
+ACTUNE_API actune_status actune_execute_on(const actune_plan *plan, const actune_buffer *buffers, int count, void *stream, void *workspace);
+/* Allocates now what the calling thread's executions on `stream` will use (only workspaces: code is loaded when the plan is made). Needed
+   before the first execution on a stream only for plans whose workspace is large (16 of them more than 64 MiB). Errors: NO_MEMORY, DEVICE,
+   INVALID_ARGUMENT (no piece is left, or the stream is being captured). Any thread. */
+ACTUNE_API actune_status actune_prewarm(const actune_plan *plan, void *stream);
 
 #ifdef __cplusplus
 }

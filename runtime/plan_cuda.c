@@ -1,0 +1,82 @@
+/* The part of plan.c that is about CUDA: from generated source to a launch. */
+#include "plan_cuda.h"
+
+#include <string.h>
+
+/* y may be x only where no pointer is said to be alone with its memory, and nothing is read through the read-only path. */
+static actune_status for_in_place(const char *text, at_strbuf *changed)
+{
+    at_arena arena = {0};
+    at_variant variant;
+    actune_status status = at_variant_parse(text, &arena, &variant);
+    if (status == ACTUNE_OK)
+        status = at_variant_set(&variant, "restrict", "no");
+    if (status == ACTUNE_OK && strcmp(at_variant_knob(&variant, "load", "none"), "nc") == 0)
+        status = at_variant_set(&variant, "load", "none");
+    if (status == ACTUNE_OK)
+        at_variant_print(&variant, changed);
+    at_arena_clear(&arena);
+    return status == ACTUNE_OK ? at_strbuf_status(changed) : status;
+}
+
+actune_status at_plan_generate_in_place(actune_plan *plan, const at_target *target)
+{
+    at_generated made;
+    at_strbuf text = {0};
+    actune_status status = for_in_place(at_strbuf_text(&plan->generated.variant), &text);
+    if (status == ACTUNE_OK) {
+        status = at_generated_get(plan->context->cache, &plan->kernel, plan->launch.layout, target, at_strbuf_text(&text), &made);
+        at_generated_clear(status == ACTUNE_OK ? &plan->generated : &made);
+        if (status == ACTUNE_OK)
+            plan->generated = made;
+    }
+    at_strbuf_clear(&text);
+    return status;
+}
+
+static actune_status geometry_of(const actune_plan *plan, at_cuda_geometry *geometry)
+{
+    at_arena arena = {0};
+    at_variant variant;
+    actune_status status = at_variant_parse(at_strbuf_text(&plan->generated.variant), &arena, &variant);
+    if (status == ACTUNE_OK)
+        status = at_cuda_geometry_of(&plan->kernel, &variant, geometry);
+    at_arena_clear(&arena);
+    return status;
+}
+
+actune_status at_plan_load_cuda(actune_plan *plan)
+{
+    at_cuda_geometry geometry;
+    const at_cuda_request request = {.source = at_strbuf_text(&plan->generated.source),
+                                     .symbol = plan->generated.symbol,
+                                     .finish = plan->kernel.signature.sums > 0,
+                                     .no_compile = plan->context->no_compile};
+    AT_TRY(geometry_of(plan, &geometry));
+    AT_TRY(at_cuda_kernel_build(plan->context->cuda, plan->context->cache, &request, &plan->cuda_kernel));
+    actune_status status =
+        at_cuda_launch_init(&plan->cuda, plan->cuda_kernel, &plan->kernel, plan->launch.layout, plan->launch.shape, &geometry);
+    if (status == ACTUNE_OK)
+        return status;
+    at_cuda_kernel_destroy(plan->cuda_kernel);
+    plan->cuda_kernel = NULL;
+    return status;
+}
+
+actune_status at_plan_execute_cuda(const actune_plan *plan, void *const *ports, void *stream, void *workspace)
+{
+    if (workspace == NULL && plan->cuda.workspace_bytes > 0)
+        /* The plan is constant to its users; its workspaces are taken atomically. */
+        AT_TRY(at_cuda_workspace_get((at_cuda_workspaces *)&plan->cuda_workspaces, stream, false, &workspace));
+    return at_cuda_launch_run(&plan->cuda, ports, workspace, stream);
+}
+
+actune_status actune_prewarm(const actune_plan *plan, void *stream)
+{
+    void *workspace;
+    if (plan == NULL)
+        return at_fail(ACTUNE_INVALID_ARGUMENT, "actune_prewarm: the plan is NULL");
+    if (plan->context->cuda == NULL)
+        return ACTUNE_OK;
+    return at_cuda_workspace_get((at_cuda_workspaces *)&plan->cuda_workspaces, stream, true, &workspace);
+}
