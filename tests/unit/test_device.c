@@ -164,7 +164,7 @@ Test(device, host)
     cr_assert_eq(sched_setaffinity(0, sizeof one, &one), 0);
     cr_assert_eq(at_device_get("cpu", &again), ACTUNE_OK);
     cr_assert_eq(again.processors, 1);
-    static const char *const bad[] = {"cuda:0", "CPU", "gpu"};
+    static const char *const bad[] = {"cuda:x", "CPU", "gpu"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         cr_assert_eq(at_device_get(bad[i], &again), ACTUNE_DEVICE);
         cr_assert(strstr(actune_last_error(), bad[i]));
