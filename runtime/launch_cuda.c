@@ -11,10 +11,9 @@ static void add(at_cuda_extents *extents, int64_t value, bool is_int)
     extents->is_int[extents->count++] = is_int;
 }
 
-/* As emit_cuda.h lists them. */
-static void fill_extents(at_cuda_launch *launch, at_layout layout, actune_shape shape, const at_chunk_plan *chunk)
+void at_cuda_extents_fill(at_layout layout, actune_shape shape, const at_chunk_plan *chunk, at_cuda_extents *extents, at_cuda_extents *finish)
 {
-    at_cuda_extents *extents = &launch->extents, *finish = &launch->finish_extents;
+    *extents = *finish = (at_cuda_extents){.count = 0};
     if (layout == AT_LAYOUT_FLAT)
         add(extents, shape.outer * shape.channels * shape.inner, false);
     else {
@@ -69,6 +68,6 @@ actune_status at_cuda_launch_init(at_cuda_launch *launch, const at_cuda_kernel *
     for (int i = 0; i < signature->ports; i++)
         if (signature->port[i].is_sum)
             launch->sum_bytes[i] = (size_t)at_port_count(&signature->port[i], shape) * (size_t)at_dtype_get(signature->port[i].dtype)->bytes;
-    fill_extents(launch, layout, shape, &sane.chunk);
+    at_cuda_extents_fill(layout, shape, &sane.chunk, &launch->extents, &launch->finish_extents);
     return fill_grid(launch, kernel, layout, shape, geometry);
 }

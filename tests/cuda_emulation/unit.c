@@ -3,6 +3,7 @@
 #include "compile.h"
 #include "runtime/base/chunk.h"
 #include "runtime/base/dtype.h"
+#include "runtime/launch_cuda.h"
 
 #include <dlfcn.h>
 #include <stdio.h>
@@ -90,28 +91,25 @@ static void put(emu_launch *launch, intptr_t value)
     launch->argument[launch->arguments++] = value;
 }
 
-static void put_extent(emu_launch *launch, at_layout layout, actune_shape shape)
+static void put_extents(emu_launch *launch, const at_cuda_extents *extents)
 {
-    if (layout == AT_LAYOUT_FLAT) {
-        put(launch, shape.outer * shape.channels * shape.inner);
-        return;
-    }
-    put(launch, layout == AT_LAYOUT_CHANNEL_INNER ? shape.outer : shape.outer * shape.channels);
-    put(launch, shape.channels);
-    if (layout == AT_LAYOUT_CHANNEL_OUTER)
-        put(launch, shape.inner);
+    for (int i = 0; i < extents->count; i++)
+        put(launch, (intptr_t)extents->value[i]);
 }
 
 static const char *launch_main(const emu_kernel *k, actune_shape shape, run *r)
 {
     const at_signature *signature = &k->kernel->signature;
+    at_chunk_plan plan = at_chunk_plan_of(signature, k->layout, shape);
+    at_cuda_extents extents, finish;
     emu_launch launch = {.function = k->function, .block = k->geometry.block, .order = k->order,
                          .shared_begin = k->unit->shared_begin, .shared_end = k->unit->shared_end};
     launch.grid = (int)at_cuda_blocks(k->kernel, k->layout, shape, &k->geometry, SMS, RESIDENT);
     for (int p = 0; p < signature->ports; p++)
         if (!signature->port[p].is_sum)
             put(&launch, (intptr_t)r->port[p]);
-    put_extent(&launch, k->layout, shape);
+    at_cuda_extents_fill(k->layout, shape, &plan, &extents, &finish);
+    put_extents(&launch, &extents);
     if (signature->sums)
         put(&launch, (intptr_t)r->partial.data);
     return emu_run(&launch);
@@ -121,6 +119,7 @@ static const char *launch_finish(const emu_kernel *k, actune_shape shape, run *r
 {
     const at_signature *signature = &k->kernel->signature;
     at_chunk_plan plan = at_chunk_plan_of(signature, k->layout, shape);
+    at_cuda_extents extents, finish;
     emu_launch launch = {.function = k->finish, .block = k->geometry.block, .order = k->order,
                          .shared_begin = k->unit->shared_begin, .shared_end = k->unit->shared_end};
     launch.grid = (int)at_cuda_finish_blocks(k->kernel, k->layout, shape);
@@ -128,9 +127,8 @@ static const char *launch_finish(const emu_kernel *k, actune_shape shape, run *r
         if (signature->port[p].is_sum)
             put(&launch, (intptr_t)r->port[p]);
     put(&launch, (intptr_t)r->partial.data);
-    put(&launch, plan.chunks);
-    put(&launch, k->layout == AT_LAYOUT_FLAT ? 1 : shape.channels);
-    put(&launch, k->layout == AT_LAYOUT_FLAT ? plan.chunks : k->layout == AT_LAYOUT_CHANNEL_INNER ? 0 : plan.chunks_per_plane);
+    at_cuda_extents_fill(k->layout, shape, &plan, &extents, &finish);
+    put_extents(&launch, &finish);
     return emu_run(&launch);
 }
 

@@ -1,5 +1,6 @@
 #include "rig.h"
 
+#include "runtime/launch_cuda.h"
 #include "runtime/backend/cpu.h"
 #include "runtime/base/chunk.h"
 #include "runtime/base/dtype.h"
@@ -158,56 +159,9 @@ void rig_kernel_clear(rig_kernel *k)
 
 /* --- launches --- */
 
-static void add(at_cuda_extents *extents, long long value, bool is_int)
-{
-    extents->is_int[extents->count] = is_int;
-    extents->value[extents->count++] = value;
-}
-
-static void add_sums(const rig_kernel *k, actune_shape shape, at_cuda_launch *launch)
-{
-    const at_signature *signature = &k->kernel.signature;
-    at_chunk_plan plan = at_chunk_plan_of(signature, k->layout, shape);
-    for (int i = 0; i < signature->ports; i++)
-        if (signature->port[i].is_sum)
-            launch->sum_bytes[i] = (size_t)at_port_count(&signature->port[i], shape) * (size_t)at_dtype_get(signature->port[i].dtype)->bytes;
-    launch->workspace_bytes = (size_t)plan.chunks * (size_t)plan.slots * sizeof(double);
-    launch->finish_grid = (unsigned)at_cuda_finish_blocks(&k->kernel, k->layout, shape);
-    add(&launch->finish_extents, plan.chunks, false);
-    add(&launch->finish_extents, k->layout == AT_LAYOUT_FLAT ? 1 : shape.channels, true);
-    add(&launch->finish_extents, k->layout == AT_LAYOUT_FLAT            ? plan.chunks
-                                 : k->layout == AT_LAYOUT_CHANNEL_INNER ? 0
-                                                                        : plan.chunks_per_plane,
-        false);
-}
-
-static actune_status resident_blocks(const rig_kernel *k, int *resident)
-{
-    bool pushed;
-    AT_TRY(at_cuda_enter(k->device, &pushed));
-    actune_status status = AT_CUDA(k->device->api, cuOccupancyMaxActiveBlocksPerMultiprocessor, (resident, k->built->main, k->geometry.block, 0));
-    at_cuda_leave(k->device, pushed);
-    return status;
-}
-
 actune_status rig_launch_of(const rig_kernel *k, actune_shape shape, at_cuda_launch *launch)
 {
-    int resident = 1;
-    *launch = (at_cuda_launch){.kernel = k->built, .signature = &k->kernel.signature, .block = (unsigned)k->geometry.block};
-    AT_TRY(resident_blocks(k, &resident));
-    if (k->layout == AT_LAYOUT_FLAT)
-        add(&launch->extents, shape.outer * shape.channels * shape.inner, false);
-    else {
-        add(&launch->extents, k->layout == AT_LAYOUT_CHANNEL_INNER ? shape.outer : shape.outer * shape.channels, false);
-        add(&launch->extents, shape.channels, true);
-        if (k->layout == AT_LAYOUT_CHANNEL_OUTER)
-            add(&launch->extents, shape.inner, false);
-    }
-    if (k->kernel.signature.sums)
-        add_sums(k, shape, launch);
-    if (shape.outer * shape.channels * shape.inner > 0)
-        launch->grid = (unsigned)at_cuda_blocks(&k->kernel, k->layout, shape, &k->geometry, k->device->info.sms, resident);
-    return ACTUNE_OK;
+    return at_cuda_launch_init(launch, k->built, &k->kernel, k->layout, shape, &k->geometry);
 }
 
 typedef struct run {
