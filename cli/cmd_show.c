@@ -18,7 +18,7 @@ static error_t parse_show(int key, char *text, struct argp_state *state)
     (void)text;
     switch (key) {
     case ARGP_KEY_INIT:
-        for (int i = 0; i < 3; i++)
+        for (int i = 0; i < 4; i++)
             state->child_inputs[i] = &options->request;
         return 0;
     case KEY_ALL_DEVICES:
@@ -122,7 +122,7 @@ static actune_status canonical(const char *spec, char **text)
 static actune_status show(const show_options *options, at_store *store, show_walk *walk)
 {
     at_device device;
-    AT_TRY(at_device_get("cpu", &device));
+    AT_TRY(at_device_get(options->request.device, &device));
     if (!store)
         return ACTUNE_OK;
     AT_TRY(at_store_each_kernel(store, NULL, add_name, &walk->names));
@@ -135,7 +135,7 @@ static const struct argp_option show_options_table[] = {
 int cli_show(int argc, char **argv)
 {
     static const struct argp_child children[] = {
-        {&cli_kernel_argp, 0, 0, 0}, {&cli_shape_argp, 0, 0, 0}, {&cli_common_argp, 0, 0, 0}, {0}};
+        {&cli_kernel_argp, 0, 0, 0}, {&cli_shape_argp, 0, 0, 0}, {&cli_device_argp, 0, 0, 0}, {&cli_common_argp, 0, 0, 0}, {0}};
     static const struct argp argp = {show_options_table, parse_show, "[SPEC]", "Lists the winners that the database holds.", children, 0, 0};
     static const char *const headings[] = {"spec", "direction", "type", "layout", "size", "winner", "time", "gain", "of the roof"};
     show_options options = {0};
@@ -191,7 +191,7 @@ static actune_status why_measured(const cli_request *request, const at_kernel *k
     at_device device;
     at_store *store;
     at_table_key key = at_table_key_of(&kernel->hash, at_layout_of(&kernel->signature, shape), shape, false);
-    AT_TRY(at_device_get("cpu", &device));
+    AT_TRY(at_device_get(request->device, &device));
     AT_TRY(at_store_open(request->database, AT_STORE_READ, &store));
     if (!store)
         return ACTUNE_OK;
@@ -209,7 +209,7 @@ static actune_status why_plan(const cli_request *request, actune_shape shape, js
 {
     actune_context *context;
     actune_plan *plan;
-    actune_context_options how = {.database = request->database};
+    actune_context_options how = {.database = request->database, .device = request->device};
     AT_TRY(actune_context_open(&how, &context));
     actune_plan_desc desc = {.spec = request->spec,
                              .direction = request->backward ? ACTUNE_BACKWARD : ACTUNE_FORWARD,
@@ -242,7 +242,7 @@ static error_t parse_why(int key, char *text, struct argp_state *state)
     (void)text;
     switch (key) {
     case ARGP_KEY_INIT:
-        for (int i = 0; i < 3; i++)
+        for (int i = 0; i < 4; i++)
             state->child_inputs[i] = request;
         return 0;
     case ARGP_KEY_END:
@@ -261,7 +261,7 @@ static const char why_doc[] =
 int cli_why(int argc, char **argv)
 {
     static const struct argp_child children[] = {
-        {&cli_kernel_argp, 0, 0, 0}, {&cli_shape_argp, 0, 0, 0}, {&cli_common_argp, 0, 0, 0}, {0}};
+        {&cli_kernel_argp, 0, 0, 0}, {&cli_shape_argp, 0, 0, 0}, {&cli_device_argp, 0, 0, 0}, {&cli_common_argp, 0, 0, 0}, {0}};
     static const struct argp argp = {0, parse_why, "SPEC", why_doc, children, 0, 0};
     static const char *const headings[] = {"  measured", "median", "95 % interval", "time / copy", "samples"};
     cli_request request;

@@ -42,7 +42,7 @@ static error_t parse(int key, char *text, struct argp_state *state)
     char *end = NULL;
     switch (key) {
     case ARGP_KEY_INIT:
-        for (int i = 0; i < 3; i++)
+        for (int i = 0; i < 4; i++)
             state->child_inputs[i] = &options->request;
         return 0;
     case KEY_WORKLOAD:
@@ -217,7 +217,7 @@ static actune_status run(tune_options *options, tune_plan *plan, at_device *devi
     options->how.user = &terminal;
     at_store *store = NULL;
     at_cache *cache = NULL;
-    actune_status status = at_device_get("cpu", device);
+    actune_status status = at_device_get(options->request.device, device);
     if (!status)
         status = at_store_open(options->request.database, AT_STORE_WRITE, &store);
     if (!status)
@@ -256,7 +256,7 @@ static const char doc[] =
 int cli_tune(int argc, char **argv)
 {
     static const struct argp_child children[] = {
-        {&cli_kernel_argp, 0, 0, 0}, {&cli_shape_argp, 0, 0, 0}, {&cli_common_argp, 0, 0, 0}, {0}};
+        {&cli_kernel_argp, 0, 0, 0}, {&cli_shape_argp, 0, 0, 0}, {&cli_device_argp, 0, 0, 0}, {&cli_common_argp, 0, 0, 0}, {0}};
     static const struct argp argp = {own_options, parse, "[SPEC]", doc, children, 0, 0};
     tune_options options = {.channels = 1024};
     cli_request_init(&options.request);

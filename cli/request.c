@@ -124,7 +124,7 @@ actune_status cli_lower(const cli_request *request, actune_direction direction, 
     return status;
 }
 
-enum { KEY_DIRECTION = 0x100, KEY_GRAD, KEY_LAYOUT, KEY_SHAPE, KEY_JSON, KEY_DB };
+enum { KEY_DIRECTION = 0x100, KEY_GRAD, KEY_LAYOUT, KEY_SHAPE, KEY_JSON, KEY_DB, KEY_DEVICE };
 
 static error_t parse_direction(cli_request *request, const char *text, struct argp_state *state)
 {
@@ -210,4 +210,17 @@ static const struct argp_option common_options[] = {
 
 const struct argp cli_kernel_argp = {kernel_options, parse_kernel, 0, 0, 0, 0, 0};
 const struct argp cli_shape_argp = {shape_options, parse_shape, 0, 0, 0, 0, 0};
+static error_t parse_device(int key, char *text, struct argp_state *state)
+{
+    cli_request *request = state->input;
+    if (key != KEY_DEVICE)
+        return ARGP_ERR_UNKNOWN;
+    request->device = text;
+    return 0;
+}
+
+static const struct argp_option device_options[] = {
+    {"device", KEY_DEVICE, "NAME", 0, "Where: cpu (default), or cuda:0, cuda:1 ... for a GPU", 2}, {0}};
+const struct argp cli_device_argp = {device_options, parse_device, 0, 0, 0, 0, 0};
+
 const struct argp cli_common_argp = {common_options, parse_common, 0, 0, 0, 0, 0};

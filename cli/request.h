@@ -19,12 +19,13 @@ typedef struct cli_request {
     const char *gradient[CLI_GRADIENTS_MAX];
     int gradients;
     bool json;
-    const char *database;
+    const char *database, *device; /* device NULL: cpu */
 } cli_request;
 
 /* Child parsers for a command's own argp; the child's input is a cli_request. */
 extern const struct argp cli_kernel_argp; /* SPEC --dtype --backward --direction --grad */
 extern const struct argp cli_shape_argp;  /* --layout --shape */
+extern const struct argp cli_device_argp; /* --device */
 extern const struct argp cli_common_argp; /* --json --db */
 
 void cli_request_init(cli_request *request);

@@ -96,10 +96,15 @@ const at_candidate *at_group_candidate(const at_group *group, int variant)
     return NULL;
 }
 
+bool at_code_is_built(const at_code *code)
+{
+    return code->function || code->cuda;
+}
+
 bool at_candidate_usable(const at_group *group, const at_candidate *candidate)
 {
     const at_code *code = &group->codes[candidate->code];
-    return code->function && !code->log && code->twin < 0 && code->verified;
+    return at_code_is_built(code) && !code->log && !code->dropped && code->twin < 0 && code->verified;
 }
 
 static bool is_launch_knob(const at_knob *knobs, int count, const char *name)
@@ -155,14 +160,14 @@ static actune_status add_candidate(at_group *group, int variant)
             return at_fail(ACTUNE_NO_MEMORY, "no memory for candidates");
         group->codes = codes;
         code = group->code_count++;
-        codes[code] = (at_code){.twin = -1};
+        codes[code] = (at_code){.twin = -1, .registers = -1, .spill_bytes = -1, .group = group};
     }
     candidates[group->candidate_count++] =
-        (at_candidate){variant, code, atoi(at_variant_knob(&group->space[variant], "threads", "1"))};
+        (at_candidate){.variant = variant, .code = code, .threads = atoi(at_variant_knob(&group->space[variant], "threads", "1"))};
     return ACTUNE_OK;
 }
 
-static const at_variant *variant_of_code(const at_group *group, int code)
+const at_variant *at_code_variant(const at_group *group, int code)
 {
     for (int i = 0; i < group->candidate_count; i++)
         if (group->candidates[i].code == code)
@@ -170,193 +175,61 @@ static const at_variant *variant_of_code(const at_group *group, int code)
     return NULL;
 }
 
-/* --- compiling --- */
-
-typedef struct batch {
-    at_group *group;
-    int first, count; /* codes */
-    at_strbuf source;
-    actune_status status;
-    at_binary *binary;
-    at_build_info info;
-    at_strbuf message;
-} batch;
-
-static void note_failure(at_code *code, const char *message)
+void at_code_fail(at_code *code, const char *message)
 {
     free(code->log);
     code->log = strdup(message[0] ? message : "failed without a message");
 }
 
-static void generate(batch *of)
-{
-    at_group *group = of->group;
-    at_generate_item items[AT_BATCH];
-    for (int i = 0; i < of->count; i++)
-        items[i] = (at_generate_item){
-            .kernel = group->kernel, .layout = group->layout, .variant = variant_of_code(group, of->first + i)};
-    of->status = at_generate_batch(items, of->count, &group->session->target, &of->source);
-    for (int i = 0; i < of->count; i++) {
-        at_code *code = &group->codes[of->first + i];
-        bool ok = of->status == ACTUNE_OK && items[i].status == ACTUNE_OK && items[i].symbol[0];
-        code->absent = !ok && items[i].status == ACTUNE_UNSUPPORTED;
-        code->source_hash = items[i].source_hash;
-        memcpy(code->symbol, items[i].symbol, sizeof code->symbol);
-        if (!ok)
-            note_failure(code, actune_last_error());
-    }
-}
-
-static void compile(batch *of)
-{
-    const at_session *session = of->group->session;
-    if (of->status != ACTUNE_OK)
-        return;
-    of->status = at_binary_build(session->cache, at_strbuf_text(&of->source), at_isa_name(session->device->isa), false,
-                                 &of->binary, &of->info);
-    if (of->status != ACTUNE_OK)
-        at_strbuf_append(&of->message, actune_last_error()); /* belongs to the worker's thread */
-}
-
-static void compile_piece(void *user, int piece)
-{
-    compile(&((batch *)user)[piece]);
-}
-
-/* Hands the batch's binary to its codes; the first of them owns it. */
-static void load(batch *of)
-{
-    at_group *group = of->group;
-    bool owned = false;
-    for (int i = 0; i < of->count; i++) {
-        at_code *code = &group->codes[of->first + i];
-        if (code->log)
-            continue;
-        if (of->status != ACTUNE_OK) {
-            note_failure(code, at_strbuf_text(&of->message));
-            continue;
-        }
-        code->function = at_binary_symbol(of->binary, code->symbol);
-        code->code_bytes = at_binary_code(of->binary, code->symbol, &code->machine_hash);
-        code->compile_ms = of->info.compile_ms / of->count;
-        code->binary = owned ? NULL : of->binary;
-        owned = true;
-        if (!code->function)
-            note_failure(code, "the symbol is missing in the binary");
-    }
-    if (!owned && of->binary)
-        at_binary_release(of->binary);
-    at_strbuf_clear(&of->source);
-    at_strbuf_clear(&of->message);
-}
-
-/* A batch that does not compile is taken apart, so that one bad variant does not cost the others. */
-static void compile_one_by_one(batch *whole)
-{
-    at_group *group = whole->group;
-    for (int i = 0; i < whole->count; i++) {
-        at_code *code = &group->codes[whole->first + i];
-        if (code->absent)
-            continue;
-        batch one = {.group = group, .first = whole->first + i, .count = 1};
-        free(code->log);
-        code->log = NULL;
-        generate(&one);
-        compile(&one);
-        load(&one);
-    }
-    at_strbuf_clear(&whole->source);
-    at_strbuf_clear(&whole->message);
-}
-
-static void mark_twins(at_group *group, int first)
-{
-    for (int i = first; i < group->code_count; i++) {
-        at_code *code = &group->codes[i];
-        for (int k = 0; k < i && code->twin < 0 && code->function && code->code_bytes > 0; k++) {
-            const at_code *other = &group->codes[k];
-            if (other->function && other->twin < 0 && other->code_bytes == code->code_bytes &&
-                strcmp(other->machine_hash.hex, code->machine_hash.hex) == 0)
-                code->twin = k;
-        }
-    }
-}
-
-/* Compiles the codes from `first` on, several batches at once: nothing is measured meanwhile. The first batch holds the
-   default and is always made; the others stop with the time. */
-static actune_status build(at_group *group, int first)
-{
-    at_session *session = group->session;
-    enum { WAVE_MAX = 8 };
-    batch wave[WAVE_MAX];
-    int batches = session->threads < WAVE_MAX ? session->threads : WAVE_MAX;
-    /* Few variants are spread over the processors too. */
-    int per_batch = (group->code_count - first + batches - 1) / batches;
-    per_batch = per_batch > AT_BATCH ? AT_BATCH : per_batch < 4 ? 4 : per_batch;
-    for (int next = first; next < group->code_count;) {
-        if (at_session_stopped(session))
-            return at_fail(ACTUNE_INTERRUPTED, "interrupted while compiling");
-        if (next > 0 && at_session_left_ns(session) <= 0)
-            return ACTUNE_OK;
-        int made = 0;
-        for (; made < batches && next < group->code_count; made++) {
-            int count = group->code_count - next < per_batch ? group->code_count - next : per_batch;
-            wave[made] = (batch){.group = group, .first = next, .count = count};
-            generate(&wave[made]);
-            next += count;
-        }
-        at_pool_run(session->pool, made, compile_piece, wave);
-        for (int i = 0; i < made; i++) {
-            if (wave[i].status != ACTUNE_OK && wave[i].count > 1)
-                compile_one_by_one(&wave[i]);
-            else
-                load(&wave[i]);
-        }
-        at_session_progress(session, "compile");
-    }
-    return ACTUNE_OK;
-}
-
 /* --- verifying --- */
 
-static actune_status verify(at_group *group, int first)
+/* All that are not verified yet: there may have been no time. The default always is. */
+static actune_status verify(at_group *group, double until_ns)
 {
     at_session *session = group->session;
     if (!group->has_reference) {
         group->has_reference = true;
         AT_TRY(at_reference_init(&group->reference, group->kernel, group->layout, session->options->seed));
     }
-    for (int i = first; i < group->code_count; i++) {
+    for (int i = 0; i < group->code_count; i++) {
         at_code *code = &group->codes[i];
-        if (!code->function || code->log || code->twin >= 0)
+        if (!at_code_is_built(code) || code->log || code->dropped || code->twin >= 0 || code->verified)
             continue;
         if (at_session_stopped(session))
             return at_fail(ACTUNE_INTERRUPTED, "interrupted while verifying");
-        at_verify_target target = {.function = code->function, .pool = session->pool};
-        AT_TRY(at_verify(&group->reference, &target, &code->report));
+        if (i > 0 && at_now_ns() > until_ns)
+            return ACTUNE_OK;
+        at_verify_target target;
+        session->backend->verify_target(group, code, &target);
+        actune_status status = at_verify(&group->reference, &target, &code->report);
+        if (status != ACTUNE_OK && status != ACTUNE_DEVICE)
+            return status;
         code->verified = true;
-        if (!code->report.passed)
-            note_failure(code, code->report.detail);
+        if (status != ACTUNE_OK)
+            at_code_fail(code, actune_last_error());
+        else if (!code->report.passed)
+            at_code_fail(code, code->report.detail);
         at_session_progress(session, "verify");
     }
     return ACTUNE_OK;
 }
 
-actune_status at_group_prepare(at_group *group, const int *variants, int count)
+actune_status at_group_prepare(at_group *group, const int *variants, int count, double until_ns)
 {
-    int first_code = group->code_count, first_candidate = group->candidate_count;
+    int first_code = group->code_count;
     for (int i = 0; i < count; i++)
         AT_TRY(add_candidate(group, variants[i]));
-    AT_TRY(build(group, first_code));
-    mark_twins(group, first_code);
-    AT_TRY(verify(group, first_code));
-    return at_record_codes(group, first_candidate);
+    double now = at_now_ns(), half = now + (until_ns - now) / 2; /* the other half is for verifying */
+    AT_TRY(group->session->backend->build(group, first_code, half));
+    AT_TRY(verify(group, until_ns));
+    return at_record_codes(group);
 }
 
 void at_group_clear(at_group *group)
 {
     for (int i = 0; i < group->code_count; i++) {
         at_binary_release(group->codes[i].binary);
+        at_cuda_kernel_destroy(group->codes[i].cuda);
         free(group->codes[i].log);
     }
     free(group->codes);

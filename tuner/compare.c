@@ -153,7 +153,7 @@ static actune_status run_rounds(contest *of, int rounds)
         double anchor[ANCHORS];
         if (of->request->stop && *of->request->stop)
             return at_fail(ACTUNE_INTERRUPTED, "interrupted while measuring");
-        at_bench_round(of->bench, of->arm, of->arms, &random);
+        AT_TRY(at_bench_round(of->bench, of->arm, of->arms, &random));
         for (int i = 0; i < ANCHORS; i++)
             anchor[i] = of->arm[i].samples_ns[r];
         of->anchor_ns[r] = at_median(anchor, ANCHORS);

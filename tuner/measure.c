@@ -12,7 +12,7 @@
 #define CLOCK_SETTLES_NS 700e3
 #define MEMORY_MAX ((int64_t)1 << 30)
 
-enum { COLD_FACTOR = 5, ALIGNMENT = 64, FILL_PERIOD = 65521, REPEATS_MAX = 1 << 20, COPIES_MIN = 4, COPIES_MAX = 64, ROUND_MAX = 1024 };
+enum { COLD_FACTOR = 5, ALIGNMENT = 64, FILL_PERIOD = 65521, REPEATS_MAX = 1 << 20, REPEATS_THERE_MAX = 512, COPIES_MIN = 4, COPIES_MAX = 64, ROUND_MAX = 1024 };
 
 typedef struct set {
     void *port[AT_PORTS_MAX];
@@ -95,13 +95,26 @@ static int64_t copy_bytes(const at_bench *bench)
     return half > 0 ? half : (int64_t)sizeof(float);
 }
 
-static void *make_buffer(int64_t bytes)
+static void *make_buffer(const at_bench *bench, int64_t bytes)
 {
+    const at_bench_machine *machine = bench->request.machine;
+    void *there;
+    if (machine)
+        return machine->allocate(machine->self, (size_t)bytes, &there) == ACTUNE_OK ? there : NULL;
     size_t room = ((size_t)bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT + ALIGNMENT;
     void *memory = aligned_alloc(ALIGNMENT, room);
     if (memory)
         memset(memory, 0, room); /* every page is there before anything is timed */
     return memory;
+}
+
+static void free_buffer(const at_bench *bench, void *memory)
+{
+    const at_bench_machine *machine = bench->request.machine;
+    if (machine && memory)
+        machine->release(machine->self, memory);
+    else
+        free(memory);
 }
 
 /* Repeats a block of random values: drawing each of a billion would take longer than measuring them. */
@@ -119,6 +132,25 @@ static void fill(const at_port *port, void *array, int64_t count, at_random *ran
         int64_t more = count - done < period ? count - done : period;
         memcpy((char *)array + done * width, array, (size_t)(more * width));
     }
+}
+
+/* Values for an input, wherever it lies. */
+static actune_status fill_port(const at_bench *bench, const at_port *port, void *array, at_random *random)
+{
+    const at_bench_machine *machine = bench->request.machine;
+    int64_t count = at_port_count(port, bench->request.shape);
+    if (!machine) {
+        fill(port, array, count, random);
+        return ACTUNE_OK;
+    }
+    size_t bytes = (size_t)port_bytes(port, bench->request.shape);
+    void *here = malloc(bytes + 1);
+    if (!here)
+        return at_fail(ACTUNE_NO_MEMORY, "no memory for the values of '%s'", port->name);
+    fill(port, here, count, random);
+    actune_status status = machine->upload(machine->self, array, here, bytes);
+    free(here);
+    return status;
 }
 
 /* Whether memcpy can work inside the ports' own memory, so that it meets the same cache state: it then reads x and
@@ -139,27 +171,32 @@ static actune_status make_set(const at_bench *bench, set *made, at_random *rando
             made->port[p] = made->port[bench->input];
             continue;
         }
-        made->owned[p] = made->port[p] = make_buffer(port_bytes(port, bench->request.shape));
+        made->owned[p] = made->port[p] = make_buffer(bench, port_bytes(port, bench->request.shape));
+        if (!made->port[p] && bench->request.machine)
+            return ACTUNE_NO_MEMORY; /* it has said which call failed */
         if (!made->port[p])
             return at_fail(ACTUNE_NO_MEMORY, "no memory for %lld bytes of '%s' to measure on",
                            (long long)port_bytes(port, bench->request.shape), port->name);
         if (p < signature->inputs)
-            fill(port, made->port[p], at_port_count(port, bench->request.shape), random);
+            AT_TRY(fill_port(bench, port, made->port[p], random));
     }
     made->copy_from = made->port[0];
     made->copy_to = made->port[signature->inputs];
     if (shares_ports(bench))
         return ACTUNE_OK;
-    made->owned[signature->ports] = made->copy_from = make_buffer(copy_bytes(bench));
-    made->owned[signature->ports + 1] = made->copy_to = make_buffer(copy_bytes(bench));
+    made->owned[signature->ports] = made->copy_from = make_buffer(bench, copy_bytes(bench));
+    made->owned[signature->ports + 1] = made->copy_to = make_buffer(bench, copy_bytes(bench));
     if (!made->copy_from || !made->copy_to)
-        return at_fail(ACTUNE_NO_MEMORY, "no memory for the copy to compare with");
-    memset(made->copy_from, 0x3f, (size_t)copy_bytes(bench));
+        return bench->request.machine ? ACTUNE_NO_MEMORY : at_fail(ACTUNE_NO_MEMORY, "no memory for the copy to compare with");
+    if (!bench->request.machine)
+        memset(made->copy_from, 0x3f, (size_t)copy_bytes(bench));
     return ACTUNE_OK;
 }
 
-static int64_t memory_limit(void)
+static int64_t memory_limit(const at_bench *bench)
 {
+    if (bench->request.machine)
+        return bench->request.machine->memory_bytes;
     int64_t quarter = (int64_t)sysconf(_SC_AVPHYS_PAGES) * (int64_t)sysconf(_SC_PAGESIZE) / 4;
     return quarter > 0 && quarter < MEMORY_MAX ? quarter : MEMORY_MAX;
 }
@@ -176,7 +213,7 @@ static int count_sets(const at_bench *bench)
         sets = level / bench->bytes;
         sets = sets < COPIES_MIN ? COPIES_MIN : sets > COPIES_MAX ? COPIES_MAX : sets;
     }
-    int64_t most = memory_limit() / memory;
+    int64_t most = memory_limit(bench) / memory;
     sets = sets > most ? most : sets;
     return sets < 1 ? 1 : (int)sets;
 }
@@ -188,22 +225,30 @@ static int in_place_port(const at_bench_request *request)
     return request->signature->direction == ACTUNE_BACKWARD ? 1 : 0;
 }
 
+static actune_status copy_inside(const at_bench *bench, void *to, const void *from, size_t bytes)
+{
+    const at_bench_machine *machine = bench->request.machine;
+    if (machine)
+        return machine->copy(machine->self, to, from, bytes);
+    memcpy(to, from, bytes);
+    return ACTUNE_OK;
+}
+
 static actune_status make_workspace(at_bench *bench)
 {
     at_launch launch;
     const at_bench_request *request = &bench->request;
     AT_TRY(at_launch_init(&launch, request->signature, request->layout, request->shape, 1));
-    bench->workspace = launch.workspace_bytes ? make_buffer((int64_t)launch.workspace_bytes) : NULL;
+    bench->workspace = launch.workspace_bytes ? make_buffer(bench, (int64_t)launch.workspace_bytes) : NULL;
     if (launch.workspace_bytes && !bench->workspace)
         return at_fail(ACTUNE_NO_MEMORY, "no memory for partial sums");
     if (bench->input < 0)
         return ACTUNE_OK;
     int64_t bytes = port_bytes(&request->signature->port[bench->input], request->shape);
-    bench->fresh = make_buffer(bytes);
+    bench->fresh = make_buffer(bench, bytes);
     if (!bench->fresh)
         return at_fail(ACTUNE_NO_MEMORY, "no memory for a fresh copy");
-    memcpy(bench->fresh, bench->sets[0].port[bench->input], (size_t)bytes);
-    return ACTUNE_OK;
+    return copy_inside(bench, bench->fresh, bench->sets[0].port[bench->input], (size_t)bytes);
 }
 
 actune_status at_bench_open(const at_bench_request *request, at_bench **bench)
@@ -240,16 +285,32 @@ void at_bench_close(at_bench *bench)
         return;
     for (int s = 0; bench->sets && s < bench->count; s++)
         for (int p = 0; p < AT_PORTS_MAX + 2; p++)
-            free(bench->sets[s].owned[p]);
+            free_buffer(bench, bench->sets[s].owned[p]);
     free(bench->sets);
-    free(bench->fresh);
-    free(bench->workspace);
+    free_buffer(bench, bench->fresh);
+    free_buffer(bench, bench->workspace);
     free(bench);
 }
 
 int at_bench_sets(const at_bench *bench)
 {
     return bench->count;
+}
+
+at_bench_step at_bench_step_of(const at_bench *bench, int i)
+{
+    const set *on = &bench->sets[i % bench->count];
+    return (at_bench_step){on->port, on->copy_from, on->copy_to, (size_t)copy_bytes(bench)};
+}
+
+const at_bench_request *at_bench_request_of(const at_bench *bench)
+{
+    return &bench->request;
+}
+
+void *at_bench_workspace(const at_bench *bench)
+{
+    return bench->workspace;
 }
 
 /* --- arms --- */
@@ -290,37 +351,56 @@ static void run_arm(at_bench *bench, const at_arm *arm)
     }
 }
 
-static void restore(at_bench *bench)
+static actune_status restore(at_bench *bench)
 {
     if (bench->input < 0)
-        return;
+        return ACTUNE_OK;
     int64_t bytes = port_bytes(&bench->request.signature->port[bench->input], bench->request.shape);
     for (int s = 0; s < bench->count; s++)
-        memcpy(bench->sets[s].port[bench->input], bench->fresh, (size_t)bytes);
+        AT_TRY(copy_inside(bench, bench->sets[s].port[bench->input], bench->fresh, (size_t)bytes));
     bench->next = 0;
+    return ACTUNE_OK;
+}
+
+/* There a region is prepared as a whole (a graph), and always begins with the first set. */
+static actune_status time_there(at_bench *bench, at_arm *arm, double *ns)
+{
+    const at_bench_machine *machine = bench->request.machine;
+    AT_TRY(restore(bench));
+    if (!bench->cold) {
+        AT_TRY(machine->time(machine->self, bench, arm, ns));
+        AT_TRY(restore(bench));
+    }
+    return machine->time(machine->self, bench, arm, ns);
 }
 
 /* One timed region, as ns of one launch. In the warm regime an untimed launch brings caches, clock and threads to where
  * they stay. */
-static double time_region(at_bench *bench, const at_arm *arm)
+static actune_status time_region(at_bench *bench, at_arm *arm, double *ns)
 {
-    restore(bench);
+    if (bench->request.machine)
+        return time_there(bench, arm, ns);
+    AT_TRY(restore(bench));
     if (!bench->cold) {
         run_arm(bench, arm);
-        restore(bench);
+        AT_TRY(restore(bench));
     }
     double start = at_now_ns();
     for (int i = 0; i < arm->repeats; i++)
         run_arm(bench, arm);
-    return (at_now_ns() - start) / arm->repeats;
+    *ns = (at_now_ns() - start) / arm->repeats;
+    return ACTUNE_OK;
 }
 
-static void find_repeats(at_bench *bench, at_arm *arm)
+static actune_status find_repeats(at_bench *bench, at_arm *arm)
 {
-    int most = bench->input >= 0 ? bench->count : REPEATS_MAX;
-    arm->repeats = 1;
+    bool there = bench->request.machine != NULL;
+    int most = bench->input >= 0 ? bench->count : there ? REPEATS_THERE_MAX : REPEATS_MAX;
+    /* A region that begins with the first set must go through all of them, or that one is still in the cache from the region before. */
+    arm->repeats = there && bench->cold ? bench->count : 1;
     for (int step = 0; step < 4; step++) {
-        double launch = time_region(bench, arm);
+        double launch = 0;
+        AT_TRY(time_region(bench, arm, &launch));
         double wanted = bench->region_ns / fmax(launch, 1);
         arm->first_ns = launch;
         int repeats = wanted < 1 ? 1 : wanted > most ? most : (int)ceil(wanted);
@@ -330,6 +410,7 @@ static void find_repeats(at_bench *bench, at_arm *arm)
         if (settled)
             break;
     }
+    return ACTUNE_OK;
 }
 
 actune_status at_arm_open(at_bench *bench, at_arm *arm)
@@ -345,24 +426,32 @@ actune_status at_arm_open(at_bench *bench, at_arm *arm)
     arm->samples_ns = calloc(AT_SAMPLES_MAX, sizeof *arm->samples_ns);
     if (!arm->samples_ns)
         return at_fail(ACTUNE_NO_MEMORY, "no memory for samples");
-    find_repeats(bench, arm);
-    arm->active = true;
-    return ACTUNE_OK;
+    arm->machine = request->machine;
+    actune_status status = arm->machine ? arm->machine->open_arm(arm->machine->self, bench, arm) : ACTUNE_OK;
+    if (status == ACTUNE_OK)
+        status = find_repeats(bench, arm);
+    arm->active = status == ACTUNE_OK;
+    if (status != ACTUNE_OK)
+        at_arm_close(arm);
+    return status;
 }
 
 void at_arm_close(at_arm *arm)
 {
+    if (arm->state)
+        arm->machine->close_arm(arm->machine->self, arm);
+    arm->state = NULL;
     free(arm->samples_ns);
     arm->samples_ns = NULL;
     arm->active = false;
 }
 
 /* Until the clock is where this arm alone would hold it. */
-static void let_clock_settle(at_bench *bench, const at_arm *arm)
+static void let_clock_settle(at_bench *bench, at_arm *arm)
 {
-    double until = at_now_ns() + CLOCK_SETTLES_NS;
+    double until = at_now_ns() + CLOCK_SETTLES_NS, ignored;
     do
-        time_region(bench, arm);
+        time_region(bench, arm, &ignored);
     while (at_now_ns() < until);
 }
 
@@ -378,7 +467,7 @@ static void part_by_width(const at_arm *arms, int *order, int count, at_random *
     memcpy(order, parted, (size_t)count * sizeof *order);
 }
 
-void at_bench_round(at_bench *bench, at_arm *arms, int count, at_random *random)
+actune_status at_bench_round(at_bench *bench, at_arm *arms, int count, at_random *random)
 {
     int order[ROUND_MAX], running = 0;
     for (int i = 0; i < count && running < ROUND_MAX; i++)
@@ -388,8 +477,16 @@ void at_bench_round(at_bench *bench, at_arm *arms, int count, at_random *random)
     part_by_width(arms, order, running, random);
     for (int i = 0; i < running; i++) {
         at_arm *arm = &arms[order[i]];
-        if (!bench->cold && (i == 0 || arm->wide != arms[order[i - 1]].wide))
+        double ns = 0;
+        if (!bench->request.machine && !bench->cold && (i == 0 || arm->wide != arms[order[i - 1]].wide))
             let_clock_settle(bench, arm);
-        arm->samples_ns[arm->samples++] = time_region(bench, arm);
+        actune_status status = time_region(bench, arm, &ns);
+        if (status == ACTUNE_OK)
+            arm->samples_ns[arm->samples++] = ns;
+        else if (arm->kind == AT_ARM_MEMCPY)
+            return status;
+        else
+            arm->active = false;
     }
+    return ACTUNE_OK;
 }

@@ -15,6 +15,29 @@
 #include "stats.h"
 
 typedef struct at_bench at_bench;
+struct at_arm;
+
+/* One launch of a region: the ports of a buffer set, or what to copy. */
+typedef struct at_bench_step {
+    void *const *port;
+    void *copy_from, *copy_to;
+    size_t copy_bytes;
+} at_bench_step;
+
+/* Another machine than this processor, in whose memory the buffers lie and by whose clock regions are timed. Regions take `repeats`
+   launches through the buffer sets, from the first on. */
+typedef struct at_bench_machine {
+    void *self;
+    int64_t memory_bytes; /* that buffers may take together */
+    actune_status (*allocate)(void *self, size_t bytes, void **memory);
+    void (*release)(void *self, void *memory);
+    actune_status (*upload)(void *self, void *to, const void *from, size_t bytes);
+    actune_status (*copy)(void *self, void *to, const void *from, size_t bytes); /* within the machine; not waited for */
+    actune_status (*open_arm)(void *self, const at_bench *bench, struct at_arm *arm); /* fills arm->state */
+    void (*close_arm)(void *self, struct at_arm *arm);
+    /* ns of one launch; arm->repeats may have changed since the last call. */
+    actune_status (*time)(void *self, const at_bench *bench, struct at_arm *arm, double *ns);
+} at_bench_machine;
 
 typedef struct at_bench_request {
     const at_signature *signature;
@@ -24,6 +47,7 @@ typedef struct at_bench_request {
     const at_device *device;
     at_pool *pool;
     int64_t seed;
+    const at_bench_machine *machine; /* NULL: this processor */
 } at_bench_request;
 
 /* Bytes that one launch reads and writes. */
@@ -34,6 +58,10 @@ bool at_workload_is_cold(const at_signature *signature, actune_shape shape, cons
 actune_status at_bench_open(const at_bench_request *request, at_bench **bench);
 void at_bench_close(at_bench *bench);
 int at_bench_sets(const at_bench *bench);
+/* For machines: what launch `i` of a region works on, the request, and memory for partial sums. */
+at_bench_step at_bench_step_of(const at_bench *bench, int i);
+const at_bench_request *at_bench_request_of(const at_bench *bench);
+void *at_bench_workspace(const at_bench *bench);
 
 typedef enum at_arm_kind {
     AT_ARM_KERNEL, /* a compiled kernel of the bench's signature */
@@ -50,8 +78,11 @@ typedef struct at_arm {
     void *self;
     int threads;
     bool wide;   /* uses 64-byte vectors, or may */
+    const void *code; /* on another machine: what it runs instead of `function` */
     bool active;
     /* filled by at_arm_open */
+    const at_bench_machine *machine;
+    void *state; /* the machine's */
     at_launch launch;
     int repeats;
     double first_ns;    /* a launch, roughly */
@@ -65,8 +96,9 @@ const at_signature *at_copy_signature(void);
 /* Makes the arm ready on this bench and finds its number of repeats (a few launches). */
 actune_status at_arm_open(at_bench *bench, at_arm *arm);
 void at_arm_close(at_arm *arm);
-/* Times every active arm once, in random order but the wide ones together, and appends a sample to each (up to AT_SAMPLES_MAX). */
-void at_bench_round(at_bench *bench, at_arm *arms, int count, at_random *random);
+/* Times every active arm once, in random order but the wide ones together, and appends a sample to each (up to AT_SAMPLES_MAX). On another
+   machine launches can fail: the arm is then out (not active); when it was an anchor (MEMCPY) its error is returned. */
+actune_status at_bench_round(at_bench *bench, at_arm *arms, int count, at_random *random);
 
 /* Monotonic nanoseconds, and the least step between two readings. */
 double at_now_ns(void);

@@ -81,6 +81,7 @@ static int add_candidate_arm(at_race *race, const at_group *group, at_bench *ben
         return -1;
     at_arm arm = {.kind = AT_ARM_KERNEL,
                   .function = group->codes[candidate->code].function,
+                  .code = &group->codes[candidate->code],
                   .threads = candidate->threads,
                   .wide = at_variant_is_wide(&group->space[variant])};
     int index = add_arm(race, bench, arm, variant);
@@ -108,7 +109,7 @@ static actune_status add_fixed_arms(at_race *race, const at_group *group, at_ben
     for (int i = 0; i < AT_ANCHORS; i++)
         add_arm(race, bench, (at_arm){.kind = AT_ARM_MEMCPY}, -1);
     if (race->count < AT_ANCHORS)
-        return ACTUNE_NO_MEMORY;
+        return group->session->machine ? ACTUNE_DEVICE : ACTUNE_NO_MEMORY; /* with the message of the anchor that could not be opened */
     race->copies_from = race->count;
     for (int i = 0; i < session->copies.count; i++)
         if (add_arm(race, bench, session->copies.arm[i], -1) >= 0)
@@ -117,6 +118,8 @@ static actune_status add_fixed_arms(at_race *race, const at_group *group, at_ben
         /* The compiler may have taken the widest vectors. */
         race->plain = add_arm(race, bench, (at_arm){.kind = AT_ARM_WHOLE, .function = group->plain, .wide = true}, -1);
     race->first_default = add_candidate_arm(race, group, bench, 0);
+    if (race->first_default < 0 && session->machine)
+        return ACTUNE_DEVICE; /* with the call's own message */
     race->null_arm = add_candidate_arm(race, group, bench, 0);
     if (race->null_arm >= 0)
         race->variant[race->null_arm] = -1;
@@ -134,7 +137,9 @@ static actune_status run_rounds(at_group *group, at_race *race, at_bench *bench,
             at_race_estimate(race);
             return at_fail(ACTUNE_INTERRUPTED, "interrupted while measuring; what is stored stays");
         }
-        at_bench_round(bench, race->arm, race->count, &race->random);
+        AT_TRY(at_bench_round(bench, race->arm, race->count, &race->random));
+        if (session->machine && !race->arm[race->first_default].active)
+            return ACTUNE_DEVICE; /* with the call's own message; everything is compared with the default */
         race->rounds++;
         AT_TRY(at_resume_save_sometimes(group, race));
         at_session_progress(session, "measure");
@@ -307,14 +312,18 @@ actune_status at_race_core(at_group *group)
     int picked[ARMS_MAX];
     at_random random = random_of(group, "pick", &(at_store_workload){.layout = at_layout_name(group->layout)});
     picked[0] = 0; /* the default stands first: it is compiled whatever the time */
-    int count = 1 + session->search->pick(&stage, &random, picked + 1, ARMS_MAX - 1);
-    AT_TRY(at_group_prepare(group, picked, count));
+    int count = 1;
+    if (session->backend->core_stage)
+        count += session->search->pick(&stage, &random, picked + 1, ARMS_MAX - 1);
+    AT_TRY(at_group_prepare(group, picked, count, session->deadline_ns));
     const at_candidate *plain = at_group_candidate(group, 0);
     if (!plain || !at_candidate_usable(group, plain)) {
         const char *log = plain ? group->codes[plain->code].log : NULL;
         return at_fail(ACTUNE_VERIFY, "the default variant of '%s' cannot be used: %s", group->kernel->spec,
                        log ? log : "not built");
     }
+    if (!session->backend->core_stage)
+        return ACTUNE_OK;
     actune_shape shapes[2];
     bool resumed;
     AT_TRY(at_resume_has_core(group, &resumed));
@@ -411,19 +420,24 @@ actune_status at_race_task(at_group *group, at_task *task)
     at_session *session = group->session;
     at_search_stage stage = {
         .variants = group->space, .count = group->space_count, .seeds = group->seeds, .seed_count = group->seed_count};
-    at_random random = random_of(group, "pick", &task->workload);
+    /* Without a first stage the sizes share their variants, which are compiled once. */
+    at_store_workload none = {.layout = task->workload.layout};
+    at_random random = random_of(group, "pick", session->backend->core_stage ? &task->workload : &none);
     int picked[ARMS_MAX], count = session->search->pick(&stage, &random, picked, ARMS_MAX - 2);
     picked[count++] = 0;
     int incumbent = task->incumbent ? at_group_find(group, task->incumbent) : -1;
     if (incumbent >= 0)
         picked[count++] = incumbent;
-    AT_TRY(at_group_prepare(group, picked, count));
+    /* The budget ends compiling where that costs next to nothing; else half of the size's time is for measuring. */
+    double until = session->backend->core_stage ? session->deadline_ns : (at_now_ns() + task->until_ns) / 2;
+    AT_TRY(at_group_prepare(group, picked, count, until));
     at_bench_request request = {.signature = &group->kernel->signature,
                                 .layout = group->layout,
                                 .shape = task->shape,
                                 .in_place = task->workload.in_place,
                                 .device = session->device,
                                 .pool = session->pool,
+                                .machine = session->machine,
                                 .seed = session->options->seed};
     at_bench *bench;
     AT_TRY(at_bench_open(&request, &bench));

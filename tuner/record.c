@@ -26,20 +26,20 @@ static void write_environment(const at_session *session, at_strbuf *out)
 {
     struct utsname system;
     at_strbuf_append(out, "{\"actune\": \"" ACTUNE_VERSION_TEXT "\", \"compiler\": ");
-    append_json_text(out, session->compiler->version);
+    append_json_text(out, session->toolchain);
     at_strbuf_append(out, ", \"system\": ");
     append_json_text(out, uname(&system) == 0 ? system.release : "unknown");
-    at_strbuf_printf(out, ", \"isa\": \"%s\"}", at_isa_name(session->device->isa));
+    at_strbuf_printf(out, ", \"isa\": \"%s\"}", session->arch);
 }
 
 static void write_protocol(const at_session *session, at_strbuf *out)
 {
     at_strbuf_printf(
         out,
-        "{\"protocol\": 1, \"strategy\": \"%s\", \"anchor\": \"memcpy\", \"threads\": %d, "
+        "{\"protocol\": 1, \"strategy\": \"%s\", \"anchor\": \"%s\", \"threads\": %d, "
         "\"cold_above_bytes\": %lld, \"cold_rotation\": \"5x that, at most 1 GiB or a quarter of free memory\", "
         "\"inputs\": \"normal, sigma 2\", \"interval\": \"bootstrap 95 %%\", \"tie\": %g",
-        session->search->name, session->threads, (long long)at_cache_bound(session->device), AT_TIE_MARGIN);
+        session->search->name, session->backend->anchor, session->threads, (long long)at_cache_bound(session->device), AT_TIE_MARGIN);
 }
 
 /* The timer's resolution is measured anew in each run: it stands in the protocol, not in what runs must have in common. */
@@ -113,19 +113,19 @@ static actune_status put_candidate(at_group *group, const at_candidate *candidat
     const at_code *code = &group->codes[candidate->code];
     /* Without a hash there is no source: the time ran out before it was generated, or its form does not reach the
      * class. */
-    if (code->absent || !code->source_hash.hex[0] || (!code->function && !code->log))
+    if (code->absent || !code->source_hash.hex[0] || (!at_code_is_built(code) && !code->log))
         return ACTUNE_OK;
     int64_t variant;
     AT_TRY(put_variant(group, candidate->variant, &variant));
     at_store_build build = {.variant = variant,
-                            .toolchain = session->compiler->version,
-                            .arch = at_isa_name(session->device->isa),
-                            .ok = code->function != NULL,
+                            .toolchain = session->toolchain,
+                            .arch = session->arch,
+                            .ok = at_code_is_built(code),
                             .compile_ms = code->compile_ms,
                             .code_bytes = (int64_t)code->code_bytes,
-                            .registers = -1,
-                            .spill_bytes = -1,
-                            .log = code->function ? NULL : code->log};
+                            .registers = code->registers,
+                            .spill_bytes = code->spill_bytes,
+                            .log = at_code_is_built(code) ? code->dropped : code->log};
     AT_TRY(at_store_put_build(session->store, &build));
     if (!code->verified)
         return ACTUNE_OK;
@@ -139,14 +139,28 @@ static actune_status put_candidate(at_group *group, const at_candidate *candidat
     return at_store_put_verification(session->store, &row);
 }
 
-actune_status at_record_codes(at_group *group, int first_candidate)
+/* A code that nobody had time to build or verify yet is not. */
+static bool is_settled(const at_code *code)
 {
-    if (first_candidate == group->candidate_count)
+    return code->absent || code->log || code->dropped || code->twin >= 0 || code->verified;
+}
+
+actune_status at_record_codes(at_group *group)
+{
+    int open = 0;
+    for (int i = 0; i < group->candidate_count; i++)
+        open += !group->candidates[i].recorded && is_settled(&group->codes[group->candidates[i].code]);
+    if (open == 0)
         return ACTUNE_OK;
     AT_TRY(at_store_begin(group->session->store));
     actune_status status = put_kernel(group);
-    for (int i = first_candidate; i < group->candidate_count && status == ACTUNE_OK; i++)
-        status = put_candidate(group, &group->candidates[i]);
+    for (int i = 0; i < group->candidate_count && status == ACTUNE_OK; i++) {
+        at_candidate *candidate = &group->candidates[i];
+        if (candidate->recorded || !is_settled(&group->codes[candidate->code]))
+            continue;
+        status = put_candidate(group, candidate);
+        candidate->recorded = true;
+    }
     if (status == ACTUNE_OK)
         return at_store_commit(group->session->store);
     at_store_rollback(group->session->store);

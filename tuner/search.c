@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-static const at_search *const searches[] = {&at_search_exhaustive, &at_search_random};
+static const at_search *const searches[] = {&at_search_exhaustive, &at_search_random, &at_search_sampled};
 
 static const char *const core_knobs[] = {"math", "width", "unroll"};
 

@@ -22,6 +22,7 @@ typedef struct at_search {
 } at_search;
 
 extern const at_search at_search_exhaustive; /* every variant of the stage */
+extern const at_search at_search_sampled;    /* each knob alone around the default and the seeds, then a random sample */
 extern const at_search at_search_random;     /* a random sample, the first stage over all knobs at once */
 
 /* By name; NULL names the default. NULL when there is none. */

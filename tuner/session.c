@@ -1,5 +1,7 @@
 #include "session.h"
 
+#include <unistd.h>
+
 /* --- open and close --- */
 
 actune_status at_session_open(at_session *session, at_store *store, at_cache *cache, const at_device *device,
@@ -9,15 +11,17 @@ actune_status at_session_open(at_session *session, at_store *store, at_cache *ca
                             .cache = cache,
                             .device = device,
                             .options = options,
-                            .target = {.isa = device->isa},
+                            .backend = device->cuda_ordinal >= 0 ? &at_tune_cuda : &at_tune_cpu,
+                            .target = at_device_target(device),
                             .started_ns = at_now_ns(),
                             .spec = "",
                             .step = ""};
-    session->search = at_search_find(options->strategy);
+    session->search = at_search_find(options->strategy ? options->strategy : session->backend->strategy);
     if (!session->search)
-        return at_fail(ACTUNE_INVALID_ARGUMENT, "there is no search strategy '%.40s'; use exhaustive or random",
+        return at_fail(ACTUNE_INVALID_ARGUMENT, "there is no search strategy '%.40s'; use exhaustive, random or sampled",
                        options->strategy);
-    session->threads = device->processors > 0 ? device->processors : 1;
+    int processors = device->cuda_ordinal >= 0 ? (int)sysconf(_SC_NPROCESSORS_ONLN) : device->processors;
+    session->threads = processors > 0 ? processors : 1;
     if (options->max_threads > 0 && options->max_threads < session->threads)
         session->threads = options->max_threads;
     return ACTUNE_OK;
@@ -27,17 +31,15 @@ actune_status at_session_equip(at_session *session)
 {
     if (session->id)
         return ACTUNE_OK;
-    AT_TRY(at_compiler_get(&session->compiler));
     if (!session->pool)
         AT_TRY(at_pool_create(session->threads, &session->pool));
-    if (!session->copies.count)
-        AT_TRY(at_copies_open(session->cache, session->device, session->threads, &session->copies));
+    AT_TRY(session->backend->equip(session));
     return at_record_session(session);
 }
 
 void at_session_close(at_session *session)
 {
-    at_copies_close(&session->copies);
+    session->backend->release(session);
     at_pool_destroy(session->pool);
 }
 

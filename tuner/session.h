@@ -2,6 +2,8 @@
 #ifndef AT_TUNER_SESSION_H
 #define AT_TUNER_SESSION_H
 
+#include "../codegen/emit_cuda.h"
+#include "../runtime/backend/cuda_module.h"
 #include "copies.h"
 #include "measure.h"
 #include "reference.h"
@@ -14,12 +16,20 @@ enum {
     AT_BATCH = 16 /* variants a translation unit: a compiler's start costs as much as ten more of them */
 };
 
+typedef struct at_session at_session;
+typedef struct at_group at_group;
+
 /* One generated function. Variants that differ in launch knobs alone share it. */
 typedef struct at_code {
     char symbol[32];
     at_hash source_hash, machine_hash;
     at_binary *binary;
-    actune_kernel_fn function; /* NULL: not built */
+    actune_kernel_fn function; /* NULL: not built for a CPU */
+    at_cuda_kernel *cuda;      /* NULL: not built for a GPU */
+    at_cuda_geometry geometry; /* CUDA */
+    int registers, spill_bytes; /* -1: not told */
+    const char *dropped; /* CUDA: why it need not be measured, static text */
+    const at_group *group;
     size_t code_bytes;
     double compile_ms;
     bool absent;   /* the space has it, but not for this kernel: a form that cannot reach the class */
@@ -34,9 +44,30 @@ typedef struct at_candidate {
     int variant; /* index in the group's space */
     int code;    /* index in the group's codes */
     int threads; /* 0: all the session has */
+    bool recorded;
 } at_candidate;
 
-typedef struct at_session {
+/* What tuning does in another way on another kind of device. Everything else is the same. */
+typedef struct at_tune_backend {
+    bool core_stage;      /* the core knobs are raced on their own, before the sizes */
+    const char *anchor;   /* what the copies are that every round is paired with */
+    const char *strategy; /* where none was asked for */
+    /* Fills toolchain, arch and what measuring needs; called again it does nothing. */
+    actune_status (*equip)(at_session *session);
+    void (*release)(at_session *session); /* also after a failure of equip, or without it */
+    /* Builds the group's codes from `first` on and marks twins and those that cannot win. Stops at `until_ns`; the default (code 0) is always
+       made. What is wrong with a code is in its log. */
+    actune_status (*build)(at_group *group, int first, double until_ns);
+    void (*verify_target)(const at_group *group, const at_code *code, at_verify_target *target);
+} at_tune_backend;
+
+extern const at_tune_backend at_tune_cpu, at_tune_cuda;
+
+struct at_session {
+    const at_tune_backend *backend;
+    const char *toolchain, *arch; /* filled by the back end */
+    void *machine_state;          /* the back end's own */
+    const at_bench_machine *machine; /* NULL: this processor */
     at_store *store;
     at_cache *cache;
     const at_device *device;
@@ -53,7 +84,7 @@ typedef struct at_session {
     int done, total; /* progress, in work units */
     const char *spec, *step;
     at_copies copies;
-} at_session;
+};
 
 /* One workload of a group: items of equal size bucket share it. */
 typedef struct at_task {
@@ -68,7 +99,7 @@ typedef struct at_task {
 } at_task;
 
 /* Items of one kernel in one layout: they share space, code, verification and the first stage. */
-typedef struct at_group {
+struct at_group {
     at_session *session;
     const at_kernel *kernel;
     at_layout layout;
@@ -94,7 +125,7 @@ typedef struct at_group {
     at_binary *plain_binary; /* auto-vectorised baseline */
     actune_kernel_fn plain;
     at_hash plain_hash;
-} at_group;
+};
 
 /* session.c */
 actune_status at_session_open(at_session *session, at_store *store, at_cache *cache, const at_device *device,
@@ -109,8 +140,12 @@ double at_session_left_ns(const at_session *session);
 
 /* candidates.c: space -> codes that compile and compute right. */
 actune_status at_group_enumerate(at_group *group);
-/* Makes sure that each variant is a candidate whose code is built and verified. */
-actune_status at_group_prepare(at_group *group, const int *variants, int count);
+/* Makes sure that each variant is a candidate whose code is built and verified, as far as there is time until `until_ns`. */
+actune_status at_group_prepare(at_group *group, const int *variants, int count, double until_ns);
+/* Why a code cannot be used. */
+void at_code_fail(at_code *code, const char *message);
+bool at_code_is_built(const at_code *code);
+const at_variant *at_code_variant(const at_group *group, int code);
 /* The candidate of a variant of the space; NULL when it was not prepared. */
 const at_candidate *at_group_candidate(const at_group *group, int variant);
 /* Whether it may be timed: built, right, and no twin of an earlier one. */
@@ -130,7 +165,8 @@ actune_status at_race_task(at_group *group, at_task *task);
 
 /* record.c: database rows. */
 actune_status at_record_session(at_session *session);
-actune_status at_record_codes(at_group *group, int first_candidate);
+/* Candidates of which everything is known and that are not there yet. */
+actune_status at_record_codes(at_group *group);
 /* Looks the task up: fills result, reused and done, or the incumbent. */
 actune_status at_record_find(at_group *group, at_task *task);
 

@@ -123,6 +123,8 @@ static void build_plain(at_group *group)
     at_strbuf source = {0};
     at_build_info info;
     const char *symbol = "actune_plain";
+    if (group->session->machine)
+        return;
     if (at_autovec_source(group->kernel, group->layout, symbol, &source) == ACTUNE_OK &&
         at_binary_build(group->session->cache, at_strbuf_text(&source), at_isa_name(group->session->device->isa), false,
                         &group->plain_binary, &info) == ACTUNE_OK) {
@@ -168,7 +170,9 @@ static actune_status race_sizes(at_group *group, const plan *of)
     at_session *session = group->session;
     for (int t = 0; t < group->task_count; t++) {
         at_task *task = &group->tasks[t];
-        if (!task->done && at_session_left_ns(session) > 0) {
+        /* Without a first stage, starting up must not eat a small budget whole: one size is always measured. */
+        bool first = t == 0 && !session->backend->core_stage;
+        if (!task->done && (first || at_session_left_ns(session) > 0)) {
             task->until_ns = task_deadline(session, of, group, task);
             actune_status status = at_race_task(group, task);
             task->tried = true;
@@ -228,11 +232,17 @@ static actune_status tune_group(at_group *group, const plan *of)
 
 /* --- results --- */
 
+/* Built, or found to be wrong; not one that nobody had time for. */
+static bool is_tried(const at_code *code)
+{
+    return !code->absent && (at_code_is_built(code) || code->log);
+}
+
 static void count_codes(const at_group *group, at_tune_result *result)
 {
     result->candidates = 0;
     for (int i = 0; i < group->candidate_count; i++)
-        result->candidates += !group->codes[group->candidates[i].code].absent;
+        result->candidates += is_tried(&group->codes[group->candidates[i].code]);
     for (int i = 0; i < group->code_count; i++) {
         const at_code *code = &group->codes[i];
         result->failed += code->log && !code->absent;

@@ -7,7 +7,7 @@
 
 #include "../runtime/base/dtype.h"
 
-enum { CANARY_BYTES = 256, CANARY = 0x5a, POISON = 0xff /* NaN in every type, and no NaN that arithmetic makes */ };
+enum { CANARY_BYTES = AT_VERIFY_MARGIN_BYTES, CANARY = 0x5a, POISON = 0xff /* NaN in every type, and no NaN that arithmetic makes */ };
 
 /* How one case is run. */
 typedef enum manner {
@@ -308,7 +308,7 @@ static bool is_wanted(const run *one)
     case MANNER_THREADS:
         return one->target->pool && one->of->elements >= 8192 && one->of->values != AT_VALUES_EXHAUSTIVE;
     case MANNER_IN_PLACE:
-        return in_place_input(one->signature) >= 0 && one->of->values != AT_VALUES_EXHAUSTIVE;
+        return !one->target->apart && in_place_input(one->signature) >= 0 && one->of->values != AT_VALUES_EXHAUSTIVE;
     default:
         return one->how == MANNER_WHOLE || one->of->values != AT_VALUES_EXHAUSTIVE;
     }

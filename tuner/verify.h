@@ -15,6 +15,8 @@
 #include "../runtime/launch.h"
 #include "reference.h"
 
+enum { AT_VERIFY_MARGIN_BYTES = 256 }; /* on both sides of each port: canaries that `run` may carry along */
+
 typedef struct at_verify_report {
     bool passed, exhaustive; /* exhaustive: every x of a 16-bit type */
     double max_error_ulp; /* of the output's type, where the class bounds the error relative to the result (at most 64
@@ -35,6 +37,7 @@ typedef struct at_verify_target {
     /* Another machine runs it: called with the ports of one case (the first output may be an input's memory) instead of the above. */
     actune_status (*run)(void *user, actune_shape shape, void *const *port);
     void *run_user;
+    bool apart; /* the code promises that no two buffers overlap: not run in place */
 } at_verify_target;
 
 /* Runs the function on every case of the reference: aligned and misaligned by 1 to 3 elements, in slices cut at odd

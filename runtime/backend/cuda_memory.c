@@ -63,6 +63,14 @@ actune_status at_cuda_fill(const at_cuda_device *device, void *memory, unsigned 
     return status;
 }
 
+actune_status at_cuda_copy(const at_cuda_device *device, void *to, const void *from, size_t bytes, at_cu_stream stream)
+{
+    if (bytes == 0)
+        return ACTUNE_OK;
+    INSIDE(device, AT_CUDA(device->api, cuMemcpyDtoDAsync_v2, (pointer_of(to), pointer_of(from), bytes, stream)));
+    return status;
+}
+
 actune_status at_cuda_free_bytes(const at_cuda_device *device, int64_t *bytes)
 {
     size_t left = 0, total = 0;
