@@ -23,6 +23,7 @@ static const struct {
     {"uses_infinity_f32", "infinity_f32"}, {"uses_infinity_f64", "infinity_f64"}, {"uses_nan_f32", "nan_f32"},
     {"uses_nan_f64", "nan_f64"},           {"uses_nan_max", "nan_max_"},          {"uses_nan_min", "nan_min_"},
     {"uses_sigmoid_f", "sigmoid_f"},       {"uses_softplus", "softplus_"},        {"uses_exp_approx", "exp_approx_"},
+    {"uses_gate", "gate_f32"},             {"uses_mish", "mish_times_f32"},   {"uses_closed", "closed_f32"},
     {"uses_div_approx", "div_approx_"},    {"uses_tanh_approx", "tanh_approx_"},  {"uses_sigmoid_approx", "sigmoid_approx_"},
 };
 
@@ -359,6 +360,10 @@ static actune_status fill_unit(unit *u, const at_target *target, const char *sym
     at_scope_number(scope, "elements", -1, u->elements);
     at_scope_text(scope, "C", -1, f64 ? "double" : "float");
     at_scope_text(scope, "F", -1, f64 ? "" : "f");
+    f64 |= knob_is(u->variant, "math", "wide");
+    at_scope_text(scope, "math_C", -1, f64 ? "double" : "float");
+    at_scope_text(scope, "math_T", -1, f64 ? "f64" : "f32");
+    at_scope_text(scope, "math_F", -1, f64 ? "" : "f");
     at_scope_text(scope, "symbol", -1, symbol);
     at_scope_text(scope, "spec", -1, u->kernel->spec);
     at_scope_text(scope, "template", -1, u->variant->template_name);

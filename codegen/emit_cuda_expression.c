@@ -86,6 +86,7 @@ typedef struct printer {
     const at_kernel *kernel;
     const at_graph *graph;
     bool f64;
+    bool wide; /* f32 kernels in f64 arithmetic */
     const char *math;
     int *uses;
     char (*name)[16]; /* of nodes that have one */
@@ -111,6 +112,8 @@ static void print_constant(const printer *p, double value)
 
 static const char *spelling_of(const printer *p, at_op op)
 {
+    if (p->wide && op == AT_OP_ROUND)
+        return "((double)(float){a})";
     for (size_t i = 0; !p->f64 && i < sizeof fast_spelling / sizeof *fast_spelling; i++)
         if (fast_spelling[i].op == op && !strcmp(fast_spelling[i].math, p->math))
             return fast_spelling[i].text;
@@ -118,6 +121,80 @@ static const char *spelling_of(const printer *p, at_op op)
 }
 
 static void print_node(printer *p, at_node_id id);
+
+/* Products with a gate that have a function of their own, with fewer roundings: x sigmoid(u), x tanh(softplus(u)); and whether the
+   gate is closed (sigmoid(u) == 0). */
+typedef struct gated {
+    const char *name;
+    at_node_id x, gate, u; /* x: none for a closed gate */
+} gated;
+
+static bool is_gate(const at_graph *graph, at_node_id id, gated *found)
+{
+    const at_node *node = &graph->nodes[id];
+    found->gate = id;
+    found->u = node->arg[0];
+    if (node->op == AT_OP_SIGMOID) {
+        found->name = "gate_f32";
+        return true;
+    }
+    if (node->op != AT_OP_TANH || graph->nodes[node->arg[0]].op != AT_OP_SOFTPLUS)
+        return false;
+    found->name = "mish_times_f32";
+    found->u = graph->nodes[node->arg[0]].arg[0];
+    return true;
+}
+
+static bool find_gated(const printer *p, const at_node *node, gated *found)
+{
+    const at_graph *graph = p->graph;
+    bool forward = p->kernel->signature.direction == ACTUNE_FORWARD;
+    if (p->f64 || strcmp(p->math, "exact") != 0 || !forward || (node->op != AT_OP_MUL && node->op != AT_OP_EQ))
+        return false;
+    if (node->op == AT_OP_EQ) {
+        const at_node *right = &graph->nodes[node->arg[1]];
+        bool closed = is_gate(graph, node->arg[0], found) && graph->nodes[node->arg[0]].op == AT_OP_SIGMOID;
+        found->name = "closed_f32";
+        found->x = AT_NO_NODE;
+        return closed && right->op == AT_OP_CONSTANT && right->value == 0;
+    }
+    for (int k = 0; k < 2; k++) {
+        found->x = node->arg[1 - k];
+        if (is_gate(graph, node->arg[k], found))
+            return true;
+    }
+    return false;
+}
+
+static void print_gated(printer *p, const gated *found)
+{
+    at_strbuf_printf(p->out, "%s(", found->name);
+    if (found->x != AT_NO_NODE) {
+        print_node(p, found->x);
+        at_strbuf_append(p->out, ", ");
+    }
+    print_node(p, found->u);
+    at_strbuf_char(p->out, ')');
+}
+
+/* A node that nothing prints any more does not use its arguments either. */
+static void drop_use(const printer *p, at_node_id id)
+{
+    if (--p->uses[id] > 0)
+        return;
+    for (int k = 0; k < at_op_get(p->graph->nodes[id].op)->arguments; k++)
+        drop_use(p, p->graph->nodes[id].arg[k]);
+}
+
+static void count_gated(const printer *p)
+{
+    gated found;
+    for (at_node_id i = 0; i < p->graph->count; i++)
+        if (p->uses[i] > 0 && find_gated(p, &p->graph->nodes[i], &found)) {
+            p->uses[found.u]++;
+            drop_use(p, found.gate);
+        }
+}
 
 /* The node's own expression, whatever its uses. Depth is bounded: deep chains are cut into named values (see needs_name). */
 static void print_expression(printer *p, const at_node *node)
@@ -128,7 +205,12 @@ static void print_expression(printer *p, const at_node *node)
     }
     if (node->op == AT_OP_INPUT) {
         const char *name = p->kernel->signature.port[node->index].name;
-        at_strbuf_printf(p->out, "%s%s", name, at_cuda_suffix(name));
+        at_strbuf_printf(p->out, "%s%s%s", p->wide ? "(double)" : "", name, at_cuda_suffix(name));
+        return;
+    }
+    gated product;
+    if (find_gated(p, node, &product)) {
+        print_gated(p, &product);
         return;
     }
     const char *text = spelling_of(p, node->op);
@@ -160,13 +242,16 @@ static void print_node(printer *p, at_node_id id)
 }
 
 /* Height of the expression below a node that is not named. */
-static void count_uses(const at_graph *graph, int *uses, int *height)
+static void count_uses(const printer *p, int *height)
 {
+    const at_graph *graph = p->graph;
+    int *uses = p->uses;
     for (at_node_id i = graph->count - 1; i >= 0; i--)
         for (int k = 0; k < at_op_get(graph->nodes[i].op)->arguments; k++)
             uses[graph->nodes[i].arg[k]]++;
     for (int k = 0; k < graph->outputs; k++)
         uses[graph->output[k]]++;
+    count_gated(p);
     for (at_node_id i = 0; i < graph->count; i++) {
         const at_node *node = &graph->nodes[i];
         height[i] = 0;
@@ -214,7 +299,7 @@ static void print_statement(printer *p, at_node_id id)
 static void print_head(printer *p)
 {
     const at_signature *s = &p->kernel->signature;
-    const char *type = p->f64 ? "double" : "float";
+    const char *type = p->kernel->signature.compute == ACTUNE_F64 ? "double" : "float";
     at_strbuf_append(p->out, "static __device__ __forceinline__ void evaluate(");
     for (int i = 0; i < s->ports; i++)
         at_strbuf_printf(p->out, "%s%s %s%s%s", i ? ", " : "", type, s->port[i].is_output ? "&" : "", s->port[i].name,
@@ -227,13 +312,15 @@ actune_status at_emit_cuda_evaluate(const at_kernel *kernel, const char *math, a
     const at_graph *graph = &kernel->graph;
     size_t count = (size_t)graph->count + 1;
     int *height = calloc(count, sizeof *height);
-    printer p = {.kernel = kernel, .graph = graph, .f64 = kernel->signature.compute == ACTUNE_F64, .math = math, .out = out};
+    printer p = {.kernel = kernel, .graph = graph, .math = math, .out = out};
+    p.wide = !strcmp(math, "wide");
+    p.f64 = p.wide || kernel->signature.compute == ACTUNE_F64;
     p.uses = calloc(count, sizeof *p.uses);
     p.name = calloc(count, sizeof *p.name);
     if (!height || !p.uses || !p.name) {
         out->failed = true;
     } else {
-        count_uses(graph, p.uses, height);
+        count_uses(&p, height);
         print_head(&p);
         for (at_node_id i = 0; i < graph->count; i++) {
             at_op op = graph->nodes[i].op;

@@ -126,14 +126,25 @@ static inline void copy_bulk(void *to, const void *from, int bytes, unsigned lon
 static inline void wait_for_previous_grid() {}
 static inline void let_next_grid_start() {}
 
-/* As coarse as the instructions may be: ex2 and rcp lose 2 bits and 1, tanh is right to 2^-16 (NUMERICS.md); .ftz flushes. */
-static inline float emu_coarse(float value, int bits_lost)
+/* Approximate instructions at the edge of what they may be off (README.md, "Bounds"): to either side, decided by the input's bits. */
+static inline float emu_edge(double exact, float x, double units, double relative, unsigned salt)
 {
-    return fabsf(value) < 0x1p-126f ? value * 0 : isfinite(value) ? __int_as_float(__float_as_int(value) & ~0 << bits_lost) : value;
+    unsigned bits = ((unsigned)__float_as_int(x) ^ salt) * 2654435761u;
+    float near = (float)exact;
+    if (!isfinite(near) || near == 0)
+        return near;
+    double unit = ldexp(1, ilogbf(near) - 23), size = units * unit + relative * fabs(exact);
+    float off = (float)(exact + ((bits ^ bits >> 15) & 1 ? size : -size));
+    return fabs(off - exact) <= size ? off : nextafterf(off, near);
 }
-static inline float exp2_approx_f32(float x) { return emu_coarse(exp2f(emu_coarse(x, 0)), 2); }
-static inline float rcp_approx_f32(float x) { return emu_coarse(1 / emu_coarse(x, 0), 1); }
-static inline float tanh_approx_f32(float x) { return emu_coarse(tanhf(x), 7); }
+static inline float emu_flush(float value) { return fabsf(value) < 0x1p-126f ? value * 0 : value; } /* .ftz */
+static inline float exp2_approx_f32(float x) { return emu_flush(emu_edge(exp2((double)emu_flush(x)), x, 2, 0, 0x9e37u)); }
+static inline float rcp_approx_f32(float x) { return emu_flush(emu_edge(1 / (double)emu_flush(x), x, 1, 0, 0x79b9u)); }
+static inline float tanh_approx_f32(float x)
+{
+    float y = emu_edge(tanh((double)x), x, 0, 1.12e-5, 0x7f4au);
+    return fabsf(y) > 1 ? copysignf(1, y) : y;
+}
 static inline float from_f16(unsigned short bits) { return emu_from_f16(bits); }
 static inline unsigned short to_f16(float value) { return emu_to_f16(value); }
 static inline unsigned short to_bf16(float value) { return emu_to_bf16(value); } /* sm_80 and newer */

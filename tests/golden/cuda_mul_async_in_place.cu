@@ -50,11 +50,27 @@ static __device__ __forceinline__ float nan_max_f32(float a, float b)
     return a < b || b != b ? b : a;
 }
 
-/* exp(-|x|) cannot overflow; both ends keep their relative accuracy. */
-static __device__ __forceinline__ float sigmoid_f32(float x)
+/* 2^n and p with exp(x) = 2^n p, 0 below -88.03 and infinity from 88.4 on. Every operation rounds the same on every device. */
+static __device__ __forceinline__ float exp_parts_f32(float x, float &power)
 {
-    const float e = expf(-fabsf(x));
-    return (x < 0 ? e : 1) / (1 + e);
+    x = x < -88.0296936f ? -88.0296936f : x > 88.7228394f ? 88.7228394f : x;
+    const float t = fmaf(x, 1.44269502f, 12582912.0f), n = t - 12582912.0f;
+    const float r = fmaf(n, 1.90465421e-09f, fmaf(n, -0.693147182f, x));
+    float p = fmaf(0.00138213218f, r, 0.00836866908f);
+    p = fmaf(p, r, 0.0416682586f);
+    p = fmaf(p, r, 0.166665211f);
+    p = fmaf(p, r, 0.49999994f);
+    p = fmaf(p, r, 1.0f);
+    power = __int_as_float((int)((unsigned int)__float_as_int(t) << 23) + 0x3f800000);
+    return fmaf(p, r, 1.0f);
+}
+
+/* x sigmoid(u), with two roundings after the exponential. */
+static __device__ __forceinline__ float gate_f32(float x, float u)
+{
+    float power;
+    const float p = exp_parts_f32(-u, power);
+    return x / fmaf(power, p, 1.0f);
 }
 
 static __device__ __forceinline__ bool is_aligned(const void *pointer, int bytes)
@@ -75,7 +91,7 @@ struct __align__(16) f16x8 {
 
 static __device__ __forceinline__ void evaluate(float x, float mul, float &y)
 {
-    const float t0 = mul * (nan_max_f32(x, -3.4028235e+38f) * sigmoid_f32(x));
+    const float t0 = mul * gate_f32(nan_max_f32(x, -3.4028235e+38f), x);
     y = t0;
 }
 
