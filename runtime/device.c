@@ -309,7 +309,12 @@ bool at_device_is_cuda(const char *name, int *ordinal)
 static actune_status describe_cuda(int ordinal, at_device *device)
 {
     at_cuda_info info;
-    AT_TRY(at_cuda_info_get(ordinal, &info));
+    actune_status status = at_cuda_info_get(ordinal, &info);
+    if (status != ACTUNE_OK) {
+        char reason[512];
+        snprintf(reason, sizeof reason, "%s", actune_last_error());
+        return at_fail(status, "there is no device 'cuda:%d': %s", ordinal, reason);
+    }
     *device = (at_device){.kind = "cuda",
                           .processors = info.sms,
                           .l2_bytes = info.l2_bytes,

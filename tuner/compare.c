@@ -13,6 +13,8 @@ enum { ANCHORS = 3, ARMS_MAX = ANCHORS + AT_COPIES_MAX + 4 + AT_COMPARE_EXTRAS_M
 actune_status at_comparer_open(at_cache *cache, const at_device *device, const char *database, int threads,
                                at_comparer *comparer)
 {
+    if (device->cuda_ordinal >= 0)
+        return at_fail(ACTUNE_UNSUPPORTED, "kernels are compared on the CPU only so far, not on 'cuda:%d'", device->cuda_ordinal);
     *comparer =
         (at_comparer){.device = device, .cache = cache, .threads = device->processors > 0 ? device->processors : 1};
     if (threads > 0 && threads < comparer->threads)

@@ -56,7 +56,8 @@ ok 'is exact' grep -q 'because  exact' shown
 clean 'why'
 
 # --- interrupted and killed runs ---
-run=("$actune" tune 'hardswish' --device cuda:0 --direction forward --sizes 512 --seed 2 --budget 8)
+# Several sizes: what the first stage measured is kept until the last of them has its winner.
+run=("$actune" tune 'hardswish' --device cuda:0 --direction forward --sizes 512,1K,2K,4K --seed 2 --budget 16)
 # How many arms the database keeps of races that are under way.
 kept() { python3 -c 'import os, sqlite3; print(sqlite3.connect(os.environ["XDG_DATA_HOME"] + "/actune/actune.db").execute("select count(*) from progress").fetchone()[0])'; }
 "${run[@]}" >out 2>err &
@@ -66,7 +67,7 @@ wait $!
 [ $? -eq 1 ] && grep -q interrupted err || { echo 'FAILED: SIGINT'; cat out err; failures=$((failures + 1)); }
 clean 'SIGINT'
 "${run[@]}" >out 2>err &
-for _ in $(seq 100); do
+for _ in $(seq 200); do
     sleep 0.1
     [ "$(kept)" -gt 0 ] && break
 done
@@ -79,6 +80,9 @@ ok 'the same command goes on' "${run[@]}"
 clean 'after the kill'
 [ "$(kept)" -eq 0 ] || { echo 'FAILED: the race is over and still kept'; failures=$((failures + 1)); }
 ok 'the database after that' "$actune" db check
+
+ok 'an answer that only a CPU has' bash -c '! "$0" bench relu --device cuda:0 2>&1 | tee "$1" || grep -q "on the CPU only" "$1"' "$actune" "$work/bench"
+clean 'bench'
 
 # --- faults: each call of the run fails, at its first and a later time ---
 # What another call reports or nobody needs for the answer is let through; everything else must end in a sentence that names the call.
