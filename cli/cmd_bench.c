@@ -8,11 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { KEY_SIZES = 0x200, KEY_CHANNELS, KEY_ROUNDS, KEY_THREADS, KEY_DEVICE, KEY_IN_PLACE, SIZES_MAX = 32, SPECS_MAX = 64, LOCK_WAIT_S = 60 };
+enum { KEY_SIZES = 0x200, KEY_CHANNELS, KEY_ROUNDS, KEY_THREADS, KEY_IN_PLACE, SIZES_MAX = 32, SPECS_MAX = 64, LOCK_WAIT_S = 60 };
 
 typedef struct bench_options {
     cli_request request;
-    const char *spec[SPECS_MAX], *device;
+    const char *spec[SPECS_MAX];
     int specs, sizes, rounds, threads;
     int64_t size[SIZES_MAX], channels;
     bool in_place;
@@ -40,7 +40,7 @@ static error_t parse(int key, char *text, struct argp_state *state)
     bench_options *options = state->input;
     switch (key) {
     case ARGP_KEY_INIT:
-        for (int i = 0; i < 3; i++)
+        for (int i = 0; i < 4; i++)
             state->child_inputs[i] = &options->request;
         return 0;
     case ARGP_KEY_ARG:
@@ -61,9 +61,6 @@ static error_t parse(int key, char *text, struct argp_state *state)
         return 0;
     case KEY_THREADS:
         options->threads = parse_number(text, 1, 4096, "--threads", state);
-        return 0;
-    case KEY_DEVICE:
-        options->device = text;
         return 0;
     case KEY_IN_PLACE:
         options->in_place = true;
@@ -185,7 +182,7 @@ static actune_status open_and_run(bench_run *run)
     at_device device;
     at_cache *cache;
     at_comparer comparer = {0};
-    AT_TRY(at_device_get(run->options->device, &device));
+    AT_TRY(at_device_get(run->options->request.device, &device));
     AT_TRY(at_cache_open(NULL, &cache));
     actune_status status = at_comparer_open(cache, &device, run->options->request.database, run->options->threads, &comparer);
     run->comparer = &comparer;
@@ -197,7 +194,6 @@ static actune_status open_and_run(bench_run *run)
 }
 
 static const struct argp_option own_options[] = {
-    {"device", KEY_DEVICE, "NAME", 0, "Where: cpu (the default)", 3},
     {"sizes", KEY_SIZES, "N,N...", 0, "Elements (default: 16K,256K,4M)", 3},
     {"channels", KEY_CHANNELS, "N", 0, "Channels of per-channel specs when no --shape is given (default 1024)", 3},
     {"in-place", KEY_IN_PLACE, 0, 0, "Output over input (backward: dx over dy)", 3},
@@ -226,7 +222,7 @@ int cli_bench(int argc, char **argv)
 {
     static const char *const headings[] = {"spec", "direction", "elements", "arm", "time", "spread", "GB/s", "x memcpy", "variant"};
     static const struct argp_child children[] = {
-        {&cli_kernel_argp, 0, 0, 0}, {&cli_shape_argp, 0, 0, 0}, {&cli_common_argp, 0, 0, 0}, {0}};
+        {&cli_kernel_argp, 0, 0, 0}, {&cli_shape_argp, 0, 0, 0}, {&cli_device_argp, 0, 0, 0}, {&cli_common_argp, 0, 0, 0}, {0}};
     static const struct argp argp = {own_options, parse, "SPEC...", doc, children, 0, 0};
     bench_options options = {.channels = 1024, .rounds = 21};
     cli_request_init(&options.request);

@@ -193,6 +193,15 @@ static error_t parse_common(int key, char *text, struct argp_state *state)
     return ARGP_ERR_UNKNOWN;
 }
 
+static error_t parse_device(int key, char *text, struct argp_state *state)
+{
+    cli_request *request = state->input;
+    if (key != KEY_DEVICE)
+        return ARGP_ERR_UNKNOWN;
+    request->device = text;
+    return 0;
+}
+
 static const struct argp_option kernel_options[] = {
     {"dtype", 'd', "TYPE", 0, "Element type: f32 (default), f64, f16, bf16, or IN:OUT", 1},
     {"backward", 'b', 0, 0, "The backward kernel: dx from x (with [from=output] in SPEC: y) and dy", 1},
@@ -203,6 +212,9 @@ static const struct argp_option shape_options[] = {
     {"layout", KEY_LAYOUT, "LAYOUT", 0, "Where the channels are: nchw (second axis), nhwc or rows (last axis)", 2},
     {"shape", KEY_SHAPE, "AxBxC", 0, "Shape of x, batch first, e.g. 64x256x56x56", 2},
     {0}};
+static const struct argp_option device_options[] = {
+    {"device", KEY_DEVICE, "NAME", 0, "Where: cpu (default), or cuda:0, cuda:1 ... for a GPU", 2},
+    {0}};
 static const struct argp_option common_options[] = {
     {"json", KEY_JSON, 0, 0, "Print JSON for programs", 8},
     {"db", KEY_DB, "FILE", 0, "Tuning database (default: ACTUNE_DB, else the user's own)", 8},
@@ -210,17 +222,5 @@ static const struct argp_option common_options[] = {
 
 const struct argp cli_kernel_argp = {kernel_options, parse_kernel, 0, 0, 0, 0, 0};
 const struct argp cli_shape_argp = {shape_options, parse_shape, 0, 0, 0, 0, 0};
-static error_t parse_device(int key, char *text, struct argp_state *state)
-{
-    cli_request *request = state->input;
-    if (key != KEY_DEVICE)
-        return ARGP_ERR_UNKNOWN;
-    request->device = text;
-    return 0;
-}
-
-static const struct argp_option device_options[] = {
-    {"device", KEY_DEVICE, "NAME", 0, "Where: cpu (default), or cuda:0, cuda:1 ... for a GPU", 2}, {0}};
 const struct argp cli_device_argp = {device_options, parse_device, 0, 0, 0, 0, 0};
-
 const struct argp cli_common_argp = {common_options, parse_common, 0, 0, 0, 0, 0};

@@ -22,7 +22,7 @@ run_suite() {
     echo "== $1"
     cmake --preset "$1" >"$scratch/configure.log" || { cat "$scratch/configure.log"; return 1; }
     cmake --build --preset "$1" -- --quiet
-    ctest --preset "$1" --output-junit "$scratch/$1.xml" || true
+    ctest --preset "$1" --parallel "$(nproc)" --output-junit "$scratch/$1.xml" || true
     local total bad
     total=$(sed -n 's/^[[:space:]]*tests="\([0-9]*\)".*/\1/p' "$scratch/$1.xml" | head -n1)
     bad=$(sed -n 's/^[[:space:]]*failures="\([0-9]*\)".*/\1/p' "$scratch/$1.xml" | head -n1)

@@ -1,7 +1,5 @@
 #include "session.h"
 
-#include <unistd.h>
-
 /* --- open and close --- */
 
 actune_status at_session_open(at_session *session, at_store *store, at_cache *cache, const at_device *device,
@@ -20,8 +18,11 @@ actune_status at_session_open(at_session *session, at_store *store, at_cache *ca
     if (!session->search)
         return at_fail(ACTUNE_INVALID_ARGUMENT, "there is no search strategy '%.40s'; use exhaustive, random or sampled",
                        options->strategy);
-    int processors = device->cuda_ordinal >= 0 ? (int)sysconf(_SC_NPROCESSORS_ONLN) : device->processors;
-    session->threads = processors > 0 ? processors : 1;
+    /* Of a GPU `processors` are its multiprocessors; what compiles are this process's own. */
+    at_device host = *device;
+    if (device->cuda_ordinal >= 0)
+        AT_TRY(at_device_get("cpu", &host));
+    session->threads = host.processors > 0 ? host.processors : 1;
     if (options->max_threads > 0 && options->max_threads < session->threads)
         session->threads = options->max_threads;
     return ACTUNE_OK;

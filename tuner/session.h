@@ -173,10 +173,10 @@ actune_status at_record_find(at_group *group, at_task *task);
 #define AT_RACE_CORE "core"
 #define AT_RACE_SIZE "size"
 
-/* The arms of a race and how they stand against the anchor. */
 /* Rounds of a race. More are timed only of the best and of what runs today, when that decides. */
 enum { AT_RACE_ROUNDS_MIN = 9, AT_RACE_ROUNDS = 31 };
 
+/* The arms of a race and how they stand against the anchor. */
 typedef struct at_race {
     at_arm *arm;
     int *variant;           /* of each arm: index in the space; < 0 for the arms below */

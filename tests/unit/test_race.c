@@ -50,10 +50,11 @@ static void plant(planted *own)
     own->group = (at_group){.candidates = own->candidate, .candidate_count = ARMS, .codes = own->code, .code_count = ARMS};
 }
 
-/* Runs rounds until it is over; arms that are out get no sample. */
+/* Plants a race and runs rounds until it is over; arms that are out get no sample. */
 static void run(planted *own, double (*time_of)(int arm, int round))
 {
     at_race *race = &own->race;
+    plant(own);
     while (!at_race_is_over(race, INFINITY)) {
         cr_assert_lt(race->rounds, AT_SAMPLES_MAX, "a race without an end");
         for (int i = 0; i < ALL; i++)
@@ -90,7 +91,6 @@ static double contested(int arm, int round)
 Test(race, todays_kernel_is_timed_on_until_it_has_lost)
 {
     planted own;
-    plant(&own);
     run(&own, contested);
     cr_assert_gt(own.race.rounds, AT_RACE_ROUNDS);
     cr_assert_eq(own.race.winner, FAST);
@@ -106,7 +106,6 @@ static double equal(int arm, int round)
 Test(race, equals_end_soon_and_change_nothing)
 {
     planted own;
-    plant(&own);
     run(&own, equal);
     cr_assert_leq(own.race.rounds, AT_RACE_ROUNDS);
     cr_assert_eq(own.race.winner, DEFAULT);
@@ -125,7 +124,6 @@ static double noisy_small(int arm, int round)
 Test(race, less_code_does_not_win_with_a_worse_median)
 {
     planted own;
-    plant(&own);
     run(&own, noisy_small);
     cr_assert(own.race.tied[SMALL]);
     cr_assert_eq(own.race.winner, FAST);
@@ -141,25 +139,24 @@ static double close_small(int arm, int round)
 Test(race, less_code_wins_a_tie)
 {
     planted own;
-    plant(&own);
     run(&own, close_small);
     cr_assert_eq(own.race.winner, SMALL);
 }
 
-/* 3 % of gain that 50 % of noise hides for ever: the duel ends, and today's kernel stays. */
+/* A little more than half of the rounds say that the default is 10 % slower, the others that it is faster: no number of rounds tells. */
 static double hidden(int arm, int round)
 {
     if (anchor(arm) > 0)
         return anchor(arm);
-    double time = arm == SMALL ? 200 : 100;
-    return time * (round % 2 ? 1.0 : arm == DEFAULT ? 1.5 : 1.4) * (1 + 0.5 * noise(arm, round));
+    if (arm == DEFAULT)
+        return round % 2 == 0 || round % 20 == 1 ? 110 : 90;
+    return (arm == FAST ? 100 : 200) * (1 + 0.001 * noise(arm, round));
 }
 
-Test(race, a_duel_has_an_end)
+Test(race, a_duel_has_an_end_and_todays_kernel_stays)
 {
     planted own;
-    plant(&own);
     run(&own, hidden);
-    cr_assert_lt(own.race.rounds, AT_SAMPLES_MAX);
-    cr_assert_geq(own.race.winner, DEFAULT);
+    cr_assert_gt(own.race.rounds, 2 * AT_RACE_ROUNDS);
+    cr_assert_eq(own.race.winner, DEFAULT);
 }
