@@ -60,7 +60,8 @@ void at_race_decide(const at_group *group, at_race *race)
         bool finalist = race->variant[i] >= 0 && race->arm[i].samples >= whole;
         of[i] = finalist ? race->behind[i] : (at_interval){NAN, NAN, NAN};
     }
-    race->best = at_tie_set(of, race->count, race->tied);
+    /* The best stays the one that the race ended for: what runs today was asked to lose to that one. */
+    at_tie_set(of, race->count, race->best, race->tied);
     for (int i = 0; i < race->count; i++)
         if (may_win(race, i) && is_better_tie(group, race, i, race->winner))
             race->winner = i;

@@ -108,14 +108,9 @@ at_interval at_paired_log_ratio(const double *a, const double *b, int count, uin
     return at_bootstrap_median(ratio, count, seed);
 }
 
-int at_tie_set(const at_interval *log_ratio, int count, bool *tied)
+void at_tie_set(const at_interval *log_ratio, int count, int best, bool *tied)
 {
-    int best = -1;
-    for (int i = 0; i < count; i++)
-        if (!isnan(log_ratio[i].median) && (best < 0 || log_ratio[i].median < log_ratio[best].median))
-            best = i;
     for (int i = 0; i < count; i++)
         tied[i] = best >= 0 && (log_ratio[i].low <= log_ratio[best].high ||
                                 log_ratio[i].median <= log_ratio[best].median + log1p(AT_TIE_MARGIN));
-    return best;
 }

@@ -38,9 +38,8 @@ at_interval at_paired_log_ratio(const double *a, const double *b, int count, uin
 /* Relative difference under which two candidates are as good as each other. */
 #define AT_TIE_MARGIN 0.02
 
-/* Smaller is better: marks in `tied` the candidates whose interval overlaps that of the best (least median), or whose
-   median is within AT_TIE_MARGIN of it (log scale); candidates with a NaN median are out. Returns the best's index, -1
-   when there is none. */
-int at_tie_set(const at_interval *log_ratio, int count, bool *tied);
+/* Smaller is better: marks in `tied` the candidates whose interval overlaps that of `best` (-1: none), or whose median is within
+   AT_TIE_MARGIN of it (log scale); candidates with a NaN median are out. */
+void at_tie_set(const at_interval *log_ratio, int count, int best, bool *tied);
 
 #endif

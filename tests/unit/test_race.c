@@ -160,3 +160,21 @@ Test(race, a_duel_has_an_end_and_todays_kernel_stays)
     cr_assert_gt(own.race.rounds, 2 * AT_RACE_ROUNDS);
     cr_assert_eq(own.race.winner, DEFAULT);
 }
+
+/* At the roof after few rounds. FAST is the best beside the anchor and beats the default in each round. SMALL is ahead of it in three of
+   five rounds and far behind in two, so that nothing is sure of SMALL and the default. */
+static double at_roof(int arm, int round)
+{
+    static const double fast[] = {100, 90, 95, 90, 100}, small[] = {99, 130, 94, 130, 99};
+    if (arm < AT_ANCHORS)
+        return 100;
+    return arm == FAST ? fast[round % 5] : arm == SMALL ? small[round % 5] : 1.08 * fast[round % 5];
+}
+
+Test(race, at_the_roof_a_default_that_lost_to_the_best_loses)
+{
+    planted own;
+    run(&own, at_roof);
+    cr_assert_lt(own.race.rounds, AT_RACE_ROUNDS_MIN, "the roof was meant to end this race");
+    cr_assert_eq(own.race.winner, FAST, "arm %d won", own.race.winner);
+}
