@@ -1,7 +1,8 @@
 #include "nvrtc.h"
 
+#include "library.h"
+
 #include <dlfcn.h>
-#include <glob.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,17 +45,12 @@ static const struct {
 
 static pthread_once_t load_once = PTHREAD_ONCE_INIT;
 
-static bool try_library(const char *path)
+static bool bind(void *library, const char *path)
 {
-    void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-    if (!library)
-        return false;
     for (size_t i = 0; i < sizeof symbols / sizeof *symbols; i++) {
         void *symbol = dlsym(library, symbols[i].name);
-        if (!symbol) {
-            dlclose(library);
+        if (!symbol)
             return false;
-        }
         memcpy(symbols[i].slot, &symbol, sizeof symbol);
     }
     snprintf(nvrtc.path, sizeof nvrtc.path, "%s", path);
@@ -63,60 +59,10 @@ static bool try_library(const char *path)
     return true;
 }
 
-/* Newest first: glob sorts upwards. */
-static bool try_pattern(const char *pattern)
-{
-    glob_t found;
-    bool loaded = false;
-    if (glob(pattern, 0, NULL, &found))
-        return false;
-    for (size_t i = found.gl_pathc; i-- > 0 && !loaded;)
-        loaded = try_library(found.gl_pathv[i]);
-    globfree(&found);
-    return loaded;
-}
-
-/* Below a folder that the environment names. */
-static bool try_below(const char *variable, const char *rest)
-{
-    char pattern[1024];
-    const char *folder = getenv(variable);
-    if (!folder || folder[0] != '/' || snprintf(pattern, sizeof pattern, "%s/%s", folder, rest) >= (int)sizeof pattern)
-        return false;
-    return try_pattern(pattern);
-}
-
 static void load(void)
 {
-    static const struct {
-        const char *variable, *rest;
-    } below[] = {
-        {"CUDA_HOME", "lib*/libnvrtc.so*"},
-        {"CUDA_PATH", "lib*/libnvrtc.so*"},
-        {"CONDA_PREFIX", "lib/libnvrtc.so*"},
-        {"VIRTUAL_ENV", "lib/python3*/site-packages/nvidia/*/lib/libnvrtc.so*"},
-        {"CONDA_PREFIX", "lib/python3*/site-packages/nvidia/*/lib/libnvrtc.so*"},
-        {"HOME", ".local/lib/python3*/site-packages/nvidia/*/lib/libnvrtc.so*"},
-    };
-    static const char *const patterns[] = {
-        "/usr/local/cuda/lib64/libnvrtc.so*", "/usr/local/cuda/lib/libnvrtc.so*", "/usr/local/cuda-*/lib*/libnvrtc.so*",
-        "/usr/lib/*-linux-gnu/libnvrtc.so*", "/usr/lib/python3*/*-packages/nvidia/*/lib/libnvrtc.so*",
-        "/usr/local/lib/python3*/*-packages/nvidia/*/lib/libnvrtc.so*"};
-    static const char *const names[] = {"libnvrtc.so", "libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so.11.2"};
-    const char *chosen = getenv("ACTUNE_NVRTC");
-    if (chosen && *chosen) {
-        try_library(chosen);
-        return;
-    }
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (try_library(names[i]))
-            return;
-    for (size_t i = 0; i < sizeof below / sizeof *below; i++)
-        if (try_below(below[i].variable, below[i].rest))
-            return;
-    for (size_t i = 0; i < sizeof patterns / sizeof *patterns; i++)
-        if (try_pattern(patterns[i]))
-            return;
+    static const char *const names[] = {"libnvrtc.so", "libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so.11.2", NULL};
+    at_library_find(&(at_library_search){.variable = "ACTUNE_NVRTC", .file = "libnvrtc.so", .names = names, .bind = bind});
 }
 
 static actune_status need(void)
