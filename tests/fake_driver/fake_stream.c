@@ -43,6 +43,14 @@ at_cu_result cuLaunchKernel(at_cu_function function, unsigned grid_x, unsigned g
     return fake_end(code ? code : launch(&w, arguments, stream));
 }
 
+/* For the fakes of libraries that launch kernels of their own; by dlsym. Whatever the pointers are: the kernel fails when it runs. */
+at_cu_result fake_put_call(at_cu_stream stream, const fake_call *call)
+{
+    fake_work w = {.kind = WORK_CALL, .call = *call};
+    at_cu_result code = fake_begin("a library's kernel", FAKE_NEEDS_CONTEXT);
+    return fake_end(code ? code : fake_put(stream, &w, "a library's kernel"));
+}
+
 /* Device ends are looked at when the call is made, and again when it runs. */
 static at_cu_result transfer(const fake_work *w, at_cu_stream stream, const char *name)
 {

@@ -52,6 +52,16 @@ static at_cu_result run_kernel(const fake_work *w)
     return wrong ? strstr(wrong, "outside a buffer") ? FAKE_ADDRESS : FAKE_LAUNCH : 0;
 }
 
+static at_cu_result run_call(const fake_call *call)
+{
+    for (int i = 0; i < FAKE_CALL_POINTERS; i++)
+        if (call->pointer[i] && !fake_is_memory((uintptr_t)call->pointer[i], call->bytes, "a library's kernel"))
+            return FAKE_ADDRESS;
+    call->run(call);
+    now_ns += call->ns;
+    return 0;
+}
+
 static at_cu_result run_queue(fake_queue *q);
 
 static at_cu_result run_work(fake_work *w)
@@ -77,6 +87,8 @@ static at_cu_result run_work(fake_work *w)
         return 0;
     case WORK_GRAPH:
         return run_queue(&w->exec->queue);
+    case WORK_CALL:
+        return run_call(&w->call);
     }
     return FAKE_INVALID;
 }

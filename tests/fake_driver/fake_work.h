@@ -3,10 +3,11 @@
 #define AT_TESTS_FAKE_WORK_H
 
 #include "fake.h"
+#include "fake_call.h"
 
 #include <pthread.h>
 
-typedef enum fake_work_kind { WORK_KERNEL, WORK_FILL, WORK_COPY, WORK_RECORD, WORK_GRAPH } fake_work_kind;
+typedef enum fake_work_kind { WORK_KERNEL, WORK_FILL, WORK_COPY, WORK_RECORD, WORK_GRAPH, WORK_CALL } fake_work_kind;
 
 typedef struct fake_work {
     fake_work_kind kind;
@@ -21,6 +22,7 @@ typedef struct fake_work {
     size_t bytes;
     at_cu_event event;
     at_cu_graph_exec exec;
+    fake_call call;
 } fake_work;
 
 typedef struct fake_queue {

@@ -10,10 +10,10 @@
 #include <string.h>
 
 int rig_failures;
-rig_library rig_cuda, rig_nvrtc;
+rig_library rig_cuda, rig_nvrtc, rig_cudnn;
 char rig_folder[64];
-static const char *(*report)(void);
-static int (*living)(void), (*programs)(void);
+static const char *(*report)(void), *(*cudnn_report)(void);
+static int (*living)(void), (*cudnn_living)(void), (*programs)(void);
 static void (*mend)(void);
 
 static void *find(void *library, const char *name)
@@ -31,6 +31,7 @@ static void *open_library(const char *variable, const char *name, rig_library *c
     char path[1024];
     snprintf(path, sizeof path, "%s/fake_driver/%s", ACTUNE_BINARY_DIR, name);
     setenv(variable, path, 1);
+    *controls = (rig_library){0};
     void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     *(void **)&controls->fail = find(library, "fake_fail");
     *(void **)&controls->failed = find(library, "fake_failed");
@@ -51,6 +52,7 @@ bool rig_open(void)
         return false;
     setenv("ACTUNE_FAKE_CACHE", rig_folder, 1);
     setenv("ACTUNE_FAKE_DEVICES", "2", 1);
+    setenv("ACTUNE_CUDNN", "none", 1);
     void *cuda = open_library("ACTUNE_LIBCUDA", "libcuda.so.1", &rig_cuda);
     void *nvrtc = open_library("ACTUNE_NVRTC", "libnvrtc.so", &rig_nvrtc);
     *(void **)&report = find(cuda, "fake_report");
@@ -58,6 +60,13 @@ bool rig_open(void)
     *(void **)&mend = find(cuda, "fake_mend");
     *(void **)&programs = find(nvrtc, "fake_programs");
     return true;
+}
+
+void rig_open_cudnn(void)
+{
+    void *cudnn = open_library("ACTUNE_CUDNN", "libcudnn.so.9", &rig_cudnn);
+    *(void **)&cudnn_report = find(cudnn, "fake_report");
+    *(void **)&cudnn_living = find(cudnn, "fake_living");
 }
 
 void rig_close(void)
@@ -77,12 +86,14 @@ int rig_count(const rig_library *library, const char *name)
 
 const char *rig_report(void)
 {
-    return report();
+    static char both[16384];
+    snprintf(both, sizeof both, "%s%s", cudnn_report ? cudnn_report() : "", report());
+    return both;
 }
 
 int rig_living(void)
 {
-    return living();
+    return living() + (cudnn_living ? cudnn_living() : 0);
 }
 
 void rig_mend(void)
@@ -92,7 +103,7 @@ void rig_mend(void)
 
 void rig_check_clean(const char *what)
 {
-    const char *text = report();
+    const char *text = rig_report();
     CHECK(!*text, "%s: %s", what, text);
     CHECK(programs() == 0, "%s: %d programs of NVRTC are left", what, programs());
 }

@@ -30,14 +30,15 @@ typedef struct rig_library {
     int (*call_count)(int index);
 } rig_library;
 
-extern rig_library rig_cuda, rig_nvrtc;
+extern rig_library rig_cuda, rig_nvrtc, rig_cudnn; /* rig_cudnn: after rig_open_cudnn */
 extern char rig_folder[64]; /* scratch; removed by rig_close */
 
 /* Points the back end at the fakes. False: the emulation does not work here (no clang). */
 bool rig_open(void);
+void rig_open_cudnn(void); /* before the back end looks for cuDNN; until then there is none */
 void rig_close(void);
 int rig_count(const rig_library *library, const char *name); /* of calls so far */
-/* The driver's list of mistakes and leaks must be empty, and NVRTC's programs gone. `what` was done before. */
+/* The driver's and cuDNN's lists of mistakes and leaks must be empty, and NVRTC's programs gone. `what` was done before. */
 void rig_check_clean(const char *what);
 const char *rig_report(void);
 int rig_living(void);
