@@ -87,6 +87,8 @@ typedef struct at_store_choice {
     double margin;       /* how far the best outside of the tie set was behind, 0.05: 5 %; NaN when written: there was none */
     const char *tie_set; /* variants within 2 % or overlapping, one a line */
     const char *origin;  /* "measured", "merged" */
+    int64_t ours;        /* where another library's function has won: the best variant of ours; 0 when written: the winner is ours */
+    const char *ours_text, *ours_hash; /* filled by reads; "": the winner is ours */
 } at_store_choice;
 
 /* One arm of a race that is under way; sample i of all arms was taken in round i. */

@@ -57,7 +57,9 @@ static actune_status read_choice(void *data, sqlite3_stmt *s)
                               .pct_roof = sqlite3_column_double(s, 15),
                               .tie_set = text(s, 16),
                               .origin = text(s, 17),
-                              .margin = sqlite3_column_double(s, 18)};
+                              .margin = sqlite3_column_double(s, 18),
+                              .ours_text = text(s, 19),
+                              .ours_hash = text(s, 20)};
     return walk->visit(walk->user, &choice);
 }
 

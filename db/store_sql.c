@@ -7,10 +7,10 @@
 
 #define NOW "CAST(strftime('%s', 'now') AS INTEGER)"
 #define WORKLOAD_COLUMNS "w.layout, w.size_bucket, w.channel_bucket, w.inner_bucket, w.in_place, w.regime"
-#define CHOICE_COLUMNS(MARGIN)                                                                                                             \
+#define CHOICE_COLUMNS(MARGIN, OURS)                                                                                               \
     "SELECT c.device, c.kernel, " WORKLOAD_COLUMNS ", c.variant, c.session, v.description, v.source_hash, c.median_ns, "           \
-    "c.ratio_to_copy, c.gain_over_default, c.pct_roof, c.tie_set, c.origin, " MARGIN " FROM choice c CROSS JOIN workload w ON w.id = c.workload " \
-    "CROSS JOIN variant v ON v.id = c.variant "
+    "c.ratio_to_copy, c.gain_over_default, c.pct_roof, c.tie_set, c.origin, " MARGIN ", o.description, o.source_hash FROM choice c "      \
+    "CROSS JOIN workload w ON w.id = c.workload CROSS JOIN variant v ON v.id = c.variant LEFT JOIN variant o ON o.id = " OURS " "
 #define ALL_CHOICES "WHERE ?1 IS NULL AND (?2 IS NULL OR c.kernel = ?2) ORDER BY c.device, c.kernel, c.workload"
 #define DEVICE_CHOICES "WHERE c.device = ?1 AND (?2 IS NULL OR c.kernel = ?2) ORDER BY c.device, c.kernel, c.workload"
 #define BUILD_COLUMNS(REGISTERS, SPILLS)                                                                                           \
@@ -48,11 +48,11 @@ static const char *const texts[AT_SQL_COUNT] = {
     [AT_SQL_PUT_VERIFICATION] = "INSERT INTO verification (variant, passed, max_error_ulp, max_error_absolute, method, detail) "
                                 "VALUES (?, ?, ?, ?, ?, ?)",
     [AT_SQL_PUT_CHOICE] = "INSERT INTO choice (device, kernel, workload, variant, session, median_ns, ratio_to_copy, gain_over_default, "
-                          "pct_roof, margin, tie_set, origin, decided) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, " NOW ") "
+                          "pct_roof, margin, tie_set, origin, ours, decided) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, nullif(?, 0), " NOW ") "
                           "ON CONFLICT (device, kernel, workload) "
                           "DO UPDATE SET variant = excluded.variant, session = excluded.session, median_ns = excluded.median_ns, "
                           "ratio_to_copy = excluded.ratio_to_copy, gain_over_default = excluded.gain_over_default, "
-                          "pct_roof = excluded.pct_roof, margin = excluded.margin, tie_set = excluded.tie_set, origin = excluded.origin, decided = excluded.decided",
+                          "pct_roof = excluded.pct_roof, margin = excluded.margin, tie_set = excluded.tie_set, origin = excluded.origin, ours = excluded.ours, decided = excluded.decided",
     [AT_SQL_PUT_PROGRESS] = "INSERT INTO progress (device, kernel, workload, stage, arm, source_hash, conditions, stored, samples) "
                             "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
     [AT_SQL_DROP_PROGRESS] = "DELETE FROM progress WHERE device = ?1 AND kernel = ?2 AND stage = ?3 AND (?4 IS NULL OR workload IN "
@@ -66,8 +66,8 @@ static const char *const texts[AT_SQL_COUNT] = {
                             "ON e.id = s.environment ORDER BY s.id",
     [AT_SQL_ALL_VERIFICATIONS] = "SELECT v.description, f.variant, f.passed, f.max_error_ulp, f.max_error_absolute, f.method, f.detail FROM "
                                  "verification f CROSS JOIN variant v ON v.id = f.variant WHERE ?1 IS NULL OR v.kernel = ?1 ORDER BY f.id",
-    [AT_SQL_ALL_CHOICES] = CHOICE_COLUMNS("c.margin") ALL_CHOICES,
-    [AT_SQL_DEVICE_CHOICES] = CHOICE_COLUMNS("c.margin") DEVICE_CHOICES,
+    [AT_SQL_ALL_CHOICES] = CHOICE_COLUMNS("c.margin", "c.ours") ALL_CHOICES,
+    [AT_SQL_DEVICE_CHOICES] = CHOICE_COLUMNS("c.margin", "c.ours") DEVICE_CHOICES,
     [AT_SQL_ALL_KERNELS] = "SELECT hash, spec, direction, dtype_in, dtype_out, accuracy FROM kernel WHERE ?1 IS NULL ORDER BY spec, hash",
     [AT_SQL_SPEC_KERNELS] = "SELECT hash, spec, direction, dtype_in, dtype_out, accuracy FROM kernel WHERE spec = ?1 ORDER BY hash",
     [AT_SQL_ALL_DEVICES] = "SELECT id, kind, model, capability, processors, l1d_bytes, l2_bytes, l3_bytes FROM device ORDER BY id",
@@ -83,11 +83,17 @@ static const char *const texts[AT_SQL_COUNT] = {
 
 /* What a reader asks of a file of version 1, which only a writer brings up to date. */
 static const char *const texts_of_1[AT_SQL_COUNT] = {
-    [AT_SQL_ALL_CHOICES] = CHOICE_COLUMNS("NULL") ALL_CHOICES,
-    [AT_SQL_DEVICE_CHOICES] = CHOICE_COLUMNS("NULL") DEVICE_CHOICES,
+    [AT_SQL_ALL_CHOICES] = CHOICE_COLUMNS("NULL", "NULL") ALL_CHOICES,
+    [AT_SQL_DEVICE_CHOICES] = CHOICE_COLUMNS("NULL", "NULL") DEVICE_CHOICES,
     [AT_SQL_ALL_BUILDS] = BUILD_COLUMNS("NULL", "NULL"),
     [AT_SQL_RACE_PROGRESS] = "SELECT '', '', 0, x'' WHERE 0 AND ?5",
     [AT_SQL_ANY_PROGRESS] = "SELECT 0 WHERE 1 OR ?5",
+};
+
+/* The same of version 2. */
+static const char *const texts_of_2[AT_SQL_COUNT] = {
+    [AT_SQL_ALL_CHOICES] = CHOICE_COLUMNS("c.margin", "NULL") ALL_CHOICES,
+    [AT_SQL_DEVICE_CHOICES] = CHOICE_COLUMNS("c.margin", "NULL") DEVICE_CHOICES,
 };
 
 /* What a person can do about it. */
@@ -136,14 +142,20 @@ actune_status at_store_integer(at_store *store, const char *sql, int64_t fallbac
     return status;
 }
 
+/* As the open file can answer it. */
+static const char *text_of(const at_store *store, at_sql sql)
+{
+    const char *older = store->version == 1 ? texts_of_1[sql] : store->version == 2 ? texts_of_2[sql] : NULL;
+    return older ? older : texts[sql];
+}
+
 actune_status at_store_take(at_store *store, at_sql sql, sqlite3_stmt **statement)
 {
     *statement = store->statement[sql];
     if (*statement && !sqlite3_stmt_busy(*statement))
         return ACTUNE_OK;
     sqlite3_stmt *made = NULL;
-    const char *text = store->version == 1 && texts_of_1[sql] ? texts_of_1[sql] : texts[sql];
-    if (sqlite3_prepare_v3(store->db, text, -1, *statement ? 0 : SQLITE_PREPARE_PERSISTENT, &made, NULL))
+    if (sqlite3_prepare_v3(store->db, text_of(store, sql), -1, *statement ? 0 : SQLITE_PREPARE_PERSISTENT, &made, NULL))
         return at_store_fail(store, "preparing a statement");
     if (!*statement)
         store->statement[sql] = made;

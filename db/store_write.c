@@ -127,8 +127,9 @@ static actune_status put_choice(at_store *store, const at_store_choice *c)
 {
     int64_t workload;
     AT_TRY(put_workload(store, &c->workload, &workload));
-    PUT(store, AT_SQL_PUT_CHOICE, "writing a choice", "ssiiidddddss", c->device, c->kernel, workload, c->variant, c->session, c->median_ns,
-        c->ratio_to_copy, c->gain_over_default, c->pct_roof, c->margin, c->tie_set ? c->tie_set : "", c->origin ? c->origin : "measured");
+    PUT(store, AT_SQL_PUT_CHOICE, "writing a choice", "ssiiidddddssi", c->device, c->kernel, workload, c->variant, c->session, c->median_ns,
+        c->ratio_to_copy, c->gain_over_default, c->pct_roof, c->margin, c->tie_set ? c->tie_set : "", c->origin ? c->origin : "measured",
+        c->ours);
     return ACTUNE_OK;
 }
 

@@ -56,6 +56,7 @@ actune_status actune_context_open(const actune_context_options *options, actune_
     if (new == NULL)
         return at_fail(ACTUNE_NO_MEMORY, "no memory for a context");
     pthread_mutex_init(&new->pool_lock, NULL);
+    at_cudnn_handles_init(&new->cudnn);
     new->references = 1;
     actune_status status = open_context(new, options != NULL ? options : &defaults);
     if (status != ACTUNE_OK) {
@@ -82,6 +83,7 @@ void actune_context_close(actune_context *context)
         return;
     at_pool_destroy(context->pool);
     at_dispatch_free(context->dispatch);
+    at_cudnn_handles_clear(&context->cudnn, context->cuda);
     at_cuda_close(context->cuda);
     if (context->cache != NULL)
         at_cache_close(context->cache);

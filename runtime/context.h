@@ -4,6 +4,7 @@
 
 #include "backend/cpu.h"
 #include "backend/cuda_device.h"
+#include "backend/cudnn_handles.h"
 #include "device.h"
 #include "dispatch.h"
 #include "pool.h"
@@ -15,6 +16,7 @@ struct actune_context {
     _Atomic int references; /* the opener and every plan: closed early, it lives until the last plan is destroyed */
     at_device device;
     at_cuda_device *cuda; /* NULL: the device is a CPU */
+    at_cudnn_handles cudnn;
     at_dispatch *dispatch;
     at_cache *cache; /* NULL: no folder can be used, cache_note says why, everything is interpreted */
     char cache_note[512];

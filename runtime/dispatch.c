@@ -12,10 +12,20 @@ typedef enum kinship { KIN_SELF, KIN_MODEL, KIN_CAPABILITY, KIN_COUNT } kinship;
 
 enum { MATCHES_PER_TABLE = 3 };
 
+/* Winners, and of those that another library computes the best that we do. */
+typedef enum role { ROLE_WINNER, ROLE_OURS, ROLE_COUNT } role;
+
+enum { TABLES = KIN_COUNT * ROLE_COUNT };
+
 struct at_dispatch {
-    unsigned char *block[KIN_COUNT];
-    at_table table[KIN_COUNT];
+    unsigned char *block[TABLES];
+    at_table table[TABLES]; /* table_of */
 };
+
+static int table_of(kinship kin, role of)
+{
+    return (int)kin * ROLE_COUNT + (int)of;
+}
 
 /* While the database is read. */
 typedef struct loading_state {
@@ -24,8 +34,8 @@ typedef struct loading_state {
     at_arena arena;
     kinship kin; /* whose choices are being read */
     int order;   /* of the device among its kin: earlier ones win */
-    at_table_row *rows[KIN_COUNT];
-    int count[KIN_COUNT], capacity[KIN_COUNT];
+    at_table_row *rows[TABLES];
+    int count[TABLES], capacity[TABLES];
     const char **relatives; /* ids, to be read after the walk over the devices */
     kinship *kinships;
     int relative_count;
@@ -54,20 +64,32 @@ static bool is_regime_of_size(const at_device *device, const at_store_workload *
     return beyond == (strcmp(workload->regime, "cold") == 0);
 }
 
-static at_table_row *next_row(loading_state *loading)
+static at_table_row *next_row(loading_state *loading, role of)
 {
-    kinship kin = loading->kin;
-    if (loading->count[kin] == loading->capacity[kin]) {
-        if (loading->capacity[kin] > INT_MAX / 4)
+    int table = table_of(loading->kin, of);
+    if (loading->count[table] == loading->capacity[table]) {
+        if (loading->capacity[table] > INT_MAX / 4)
             return NULL;
-        int capacity = loading->capacity[kin] * 2 + 64;
-        at_table_row *rows = realloc(loading->rows[kin], sizeof *rows * (size_t)capacity);
+        int capacity = loading->capacity[table] * 2 + 64;
+        at_table_row *rows = realloc(loading->rows[table], sizeof *rows * (size_t)capacity);
         if (rows == NULL)
             return NULL;
-        loading->rows[kin] = rows;
-        loading->capacity[kin] = capacity;
+        loading->rows[table] = rows;
+        loading->capacity[table] = capacity;
     }
-    return &loading->rows[kin][loading->count[kin]++];
+    return &loading->rows[table][loading->count[table]++];
+}
+
+/* `row` has all but the variant. */
+static actune_status add_row(loading_state *loading, role of, at_table_row row, const char *variant, const char *source_hash)
+{
+    memcpy(row.source_hash.hex, source_hash, sizeof row.source_hash.hex);
+    row.variant = at_arena_strdup(&loading->arena, variant);
+    at_table_row *place = next_row(loading, of);
+    if (row.variant == NULL || place == NULL)
+        return at_fail(ACTUNE_NO_MEMORY, "no memory for the dispatch table");
+    *place = row;
+    return ACTUNE_OK;
 }
 
 /* A row that dispatch could never use (no hash, a layout of a later version) is passed over. */
@@ -82,14 +104,9 @@ static actune_status add_choice(void *user, const at_store_choice *choice)
     if (!is_hash(choice->kernel) || !is_hash(choice->source_hash) || !find_layout(workload->layout, &row.key.layout))
         return ACTUNE_OK;
     memcpy(row.key.kernel.hex, choice->kernel, sizeof row.key.kernel.hex);
-    memcpy(row.source_hash.hex, choice->source_hash, sizeof row.source_hash.hex);
     row.rank = 2 * loading->order + !is_regime_of_size(loading->device, workload);
-    row.variant = at_arena_strdup(&loading->arena, choice->variant_text);
-    at_table_row *place = next_row(loading);
-    if (row.variant == NULL || place == NULL)
-        return at_fail(ACTUNE_NO_MEMORY, "no memory for the dispatch table");
-    *place = row;
-    return ACTUNE_OK;
+    AT_TRY(add_row(loading, ROLE_WINNER, row, choice->variant_text, choice->source_hash));
+    return is_hash(choice->ours_hash) ? add_row(loading, ROLE_OURS, row, choice->ours_text, choice->ours_hash) : ACTUNE_OK;
 }
 
 static actune_status add_relative(void *user, const at_store_device *other)
@@ -130,18 +147,18 @@ static actune_status read_store(loading_state *loading)
 
 static actune_status build_tables(loading_state *loading, at_dispatch *dispatch)
 {
-    for (int kin = 0; kin < KIN_COUNT; kin++) {
+    for (int i = 0; i < TABLES; i++) {
         size_t size;
-        AT_TRY(at_table_build(loading->rows[kin], loading->count[kin], &dispatch->block[kin], &size));
-        AT_TRY(at_table_open(dispatch->block[kin], size, &dispatch->table[kin]));
+        AT_TRY(at_table_build(loading->rows[i], loading->count[i], &dispatch->block[i], &size));
+        AT_TRY(at_table_open(dispatch->block[i], size, &dispatch->table[i]));
     }
     return ACTUNE_OK;
 }
 
 static void clear_loading(loading_state *loading)
 {
-    for (int kin = 0; kin < KIN_COUNT; kin++)
-        free(loading->rows[kin]);
+    for (int i = 0; i < TABLES; i++)
+        free(loading->rows[i]);
     free(loading->relatives);
     free(loading->kinships);
     at_arena_clear(&loading->arena);
@@ -174,8 +191,8 @@ void at_dispatch_free(at_dispatch *dispatch)
 {
     if (dispatch == NULL)
         return;
-    for (int kin = 0; kin < KIN_COUNT; kin++)
-        free(dispatch->block[kin]);
+    for (int i = 0; i < TABLES; i++)
+        free(dispatch->block[i]);
     free(dispatch);
 }
 
@@ -201,28 +218,48 @@ static bool is_borrowable(const char *variant)
     return strstr(variant, "store=stream") == NULL;
 }
 
-static int add_matches(const at_dispatch *dispatch, const at_table_key *key, bool borrowed, at_candidate *candidates,
-                       int count)
+/* Where candidates go, and what may be among them. */
+typedef struct gathering {
+    const at_dispatch *dispatch;
+    const at_table_key *key;
+    bool borrowed; /* for a plan in place what won out of place */
+    at_candidate *candidates;
+    int count;
+} gathering;
+
+static void add_match(gathering *g, kinship kin, const at_table_match *match)
+{
+    if (g->count == AT_CANDIDATES_MAX || known(g->candidates, g->count, match) || (g->borrowed && !is_borrowable(match->variant)))
+        return;
+    const char *tier = g->borrowed ? "out of place" : tier_of(kin, match->fit);
+    g->candidates[g->count++] = (at_candidate){match->variant, match->source_hash, tier};
+}
+
+/* Behind a winner that is not ours comes the best of ours at the same place. */
+static void add_matches(gathering *g)
 {
     for (int kin = 0; kin < KIN_COUNT; kin++) {
-        at_table_match match[MATCHES_PER_TABLE];
-        int found = at_table_find(&dispatch->table[kin], key, match, MATCHES_PER_TABLE);
-        for (int i = 0; i < found && count < AT_CANDIDATES_MAX; i++) {
-            if (known(candidates, count, &match[i]) || (borrowed && !is_borrowable(match[i].variant)))
-                continue;
-            const char *tier = borrowed ? "out of place" : tier_of((kinship)kin, match[i].fit);
-            candidates[count++] = (at_candidate){match[i].variant, match[i].source_hash, tier};
+        at_table_match match[MATCHES_PER_TABLE], ours;
+        int found = at_table_find(&g->dispatch->table[table_of(kin, ROLE_WINNER)], g->key, match, MATCHES_PER_TABLE);
+        int beside = at_table_find(&g->dispatch->table[table_of(kin, ROLE_OURS)], g->key, &ours, 1);
+        for (int i = 0; i < found; i++) {
+            add_match(g, (kinship)kin, &match[i]);
+            if (i == 0 && beside > 0 && ours.fit == match[0].fit)
+                add_match(g, (kinship)kin, &ours);
         }
     }
-    return count;
 }
 
 int at_dispatch_find(const at_dispatch *dispatch, const at_table_key *key, at_candidate *candidates)
 {
-    int count = add_matches(dispatch, key, false, candidates, 0);
+    gathering g = {.dispatch = dispatch, .key = key, .candidates = candidates};
+    add_matches(&g);
     if (!key->in_place)
-        return count;
+        return g.count;
     at_table_key elsewhere = *key;
     elsewhere.in_place = false;
-    return add_matches(dispatch, &elsewhere, true, candidates, count);
+    g.key = &elsewhere;
+    g.borrowed = true;
+    add_matches(&g);
+    return g.count;
 }

@@ -130,6 +130,16 @@ static bool worth_going_on(actune_status status)
     return status != ACTUNE_NO_COMPILER && status != ACTUNE_IO && status != ACTUNE_NO_MEMORY;
 }
 
+/* cuDNN's winner is kept beside a kernel of ours, which is looked for further on. */
+static actune_status take(actune_plan *plan, const plan_attempt *attempt, int threads, bool in_place)
+{
+    if (!at_cudnn_is_variant(attempt->variant))
+        return prepare(plan, attempt, threads, in_place);
+    if (plan->cudnn != NULL)
+        return ACTUNE_OK;
+    return at_plan_take_cudnn(plan, attempt->variant, attempt->measured, attempt->tier);
+}
+
 /* Winners of the database, best first; the one that loads is in the plan. */
 static actune_status try_winners(actune_plan *plan, bool in_place, int threads)
 {
@@ -138,9 +148,11 @@ static actune_status try_winners(actune_plan *plan, bool in_place, int threads)
     int count = at_dispatch_find(plan->context->dispatch, &key, candidates);
     for (int i = 0; i < count; i++) {
         plan_attempt attempt = {candidates[i].variant, &candidates[i].source_hash, candidates[i].tier};
-        actune_status status = prepare(plan, &attempt, threads, in_place);
-        if (status == ACTUNE_OK)
+        actune_status status = take(plan, &attempt, threads, in_place);
+        if (status == ACTUNE_OK && plan->tier != NULL)
             return ACTUNE_OK;
+        if (status == ACTUNE_OK)
+            continue;
         add_note(plan, "a stored winner was not used");
         if (!worth_going_on(status))
             return status;
@@ -229,6 +241,7 @@ static actune_status open_plan(actune_plan *plan, const actune_plan_desc *desc)
     AT_TRY(lower(plan, desc));
     AT_TRY(lay_out(plan, desc, threads));
     AT_TRY(choose(plan, desc->in_place, threads));
+    at_plan_note_cudnn(plan);
     AT_TRY(equip(plan));
     return at_strbuf_status(&plan->note);
 }
@@ -264,6 +277,7 @@ void actune_plan_destroy(actune_plan *plan)
     if (plan == NULL)
         return;
     at_workspaces_clear(&plan->workspaces);
+    at_plan_clear_cudnn(plan);
     at_cuda_workspaces_clear(&plan->cuda_workspaces);
     at_cuda_kernel_destroy(plan->cuda_kernel);
     if (plan->binary != NULL)
@@ -293,11 +307,13 @@ actune_status actune_plan_port(const actune_plan *plan, int index, actune_port_i
 
 void actune_plan_describe(const actune_plan *plan, actune_plan_info *info)
 {
+    const at_plan_cudnn *cudnn = plan->cudnn;
     *info = (actune_plan_info){.spec = plan->kernel.spec,
                                .kernel = plan->kernel.hash.hex,
-                               .variant = at_strbuf_text(&plan->generated.variant),
-                               .tier = plan->tier,
-                               .binary = plan->cuda_kernel != NULL ? plan->cuda_kernel->origin
+                               .variant = at_strbuf_text(cudnn != NULL ? &cudnn->variant : &plan->generated.variant),
+                               .tier = cudnn != NULL ? cudnn->tier : plan->tier,
+                               .binary = cudnn != NULL               ? at_strbuf_text(&cudnn->title)
+                                         : plan->cuda_kernel != NULL ? plan->cuda_kernel->origin
                                          : plan->binary != NULL    ? plan->build.path
                                                                    : "",
                                .note = at_strbuf_text(&plan->note),

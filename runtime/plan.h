@@ -8,6 +8,7 @@
 #include "generated.h"
 #include "launch.h"
 #include "launch_cuda.h"
+#include "plan_cudnn.h"
 #include "workspace.h"
 
 /* What execute asks of the buffer of a port. */
@@ -33,6 +34,7 @@ struct actune_plan {
     at_cuda_kernel *cuda_kernel;
     at_cuda_launch cuda;
     at_cuda_workspaces cuda_workspaces;
+    at_plan_cudnn *cudnn; /* the winner, with the above for callers without a handle; NULL: our kernel is the winner */
     /* Why this kernel */
     at_binary *binary;
     at_build_info build;

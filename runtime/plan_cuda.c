@@ -65,6 +65,8 @@ actune_status at_plan_load_cuda(actune_plan *plan)
 
 actune_status at_plan_execute_cuda(const actune_plan *plan, void *const *ports, void *stream, void *workspace)
 {
+    if (plan->cudnn != NULL && at_plan_execute_cudnn(plan, ports, stream))
+        return ACTUNE_OK;
     if (workspace == NULL && plan->cuda.workspace_bytes > 0)
         /* The plan is constant to its users; its workspaces are taken atomically. */
         AT_TRY(at_cuda_workspace_get((at_cuda_workspaces *)&plan->cuda_workspaces, stream, false, &workspace));
@@ -78,5 +80,7 @@ actune_status actune_prewarm(const actune_plan *plan, void *stream)
         return at_fail(ACTUNE_INVALID_ARGUMENT, "actune_prewarm: the plan is NULL");
     if (plan->context->cuda == NULL)
         return ACTUNE_OK;
+    if (plan->cudnn != NULL)
+        AT_TRY(at_plan_prewarm_cudnn(plan, stream));
     return at_cuda_workspace_get((at_cuda_workspaces *)&plan->cuda_workspaces, stream, true, &workspace);
 }

@@ -1,5 +1,6 @@
 #include "cuda_workspace.h"
 
+#include "cuda_caller.h"
 #include "cuda_memory.h"
 
 enum { EAGER_BYTES = 64 << 20 };
@@ -26,33 +27,16 @@ void at_cuda_workspaces_clear(at_cuda_workspaces *workspaces)
         at_cuda_free(workspaces->device, atomic_load(&workspaces->memory[i]));
 }
 
-/* The address is one that no other living thread has; a later thread with the same one follows on the same stream. */
-static uintptr_t own_thread(void)
-{
-    static _Thread_local char here;
-    return (uintptr_t)&here;
-}
-
-/* Handles come back after a stream is destroyed, and the per-thread default stream is one handle for many: ids are unique. */
-static actune_status key_of(const at_cuda_device *device, at_cu_stream stream, uint64_t *key)
-{
-    unsigned long long id = (unsigned long long)(uintptr_t)stream;
-    if (device->api->cuStreamGetId != NULL)
-        AT_TRY(AT_CUDA(device->api, cuStreamGetId, (stream, &id)));
-    *key = id;
-    return ACTUNE_OK;
-}
-
 /* Slots whose thread is the caller's are written by the caller alone. -1: all are taken. */
-static int find_slot(at_cuda_workspaces *workspaces, uint64_t key)
+static int find_slot(at_cuda_workspaces *workspaces, const at_cuda_caller *caller)
 {
-    const uintptr_t own = own_thread();
+    const uintptr_t own = caller->thread;
     for (int i = 0; i < AT_CUDA_WORKSPACES_MAX; i++) {
         uintptr_t owner = atomic_load_explicit(&workspaces->thread[i], memory_order_acquire);
-        if (owner == own && atomic_load_explicit(&workspaces->stream[i], memory_order_acquire) == key)
+        if (owner == own && atomic_load_explicit(&workspaces->stream[i], memory_order_acquire) == caller->stream)
             return i;
         if (owner == 0 && atomic_compare_exchange_strong(&workspaces->thread[i], &owner, own)) {
-            atomic_store_explicit(&workspaces->stream[i], key, memory_order_release);
+            atomic_store_explicit(&workspaces->stream[i], caller->stream, memory_order_release);
             return i;
         }
     }
@@ -61,19 +45,19 @@ static int find_slot(at_cuda_workspaces *workspaces, uint64_t key)
 
 static actune_status refuse_capture(const at_cuda_device *device, at_cu_stream stream)
 {
-    int capturing = 0;
-    AT_TRY(AT_CUDA(device->api, cuStreamIsCapturing, (stream, &capturing)));
-    if (capturing == 0)
+    bool capturing;
+    AT_TRY(at_cuda_is_capturing(device, stream, &capturing));
+    if (!capturing)
         return ACTUNE_OK;
     return at_fail(ACTUNE_INVALID_ARGUMENT, "the stream is being captured and the plan needs a workspace, which must belong to the graph: %s", remedy);
 }
 
 static actune_status take(at_cuda_workspaces *workspaces, at_cu_stream stream, bool allocate, void **memory)
 {
-    uint64_t key;
+    at_cuda_caller caller;
     AT_TRY(refuse_capture(workspaces->device, stream));
-    AT_TRY(key_of(workspaces->device, stream, &key));
-    int slot = find_slot(workspaces, key);
+    AT_TRY(at_cuda_caller_get(workspaces->device, stream, &caller));
+    int slot = find_slot(workspaces, &caller);
     if (slot < 0)
         return at_fail(ACTUNE_INVALID_ARGUMENT, "more than %d pairs of thread and stream execute this plan: %s", AT_CUDA_WORKSPACES_MAX, remedy);
     *memory = atomic_load(&workspaces->memory[slot]);

@@ -48,7 +48,7 @@ static inline at_store_choice choice_of(const char *hash, at_store_workload work
 typedef struct seen {
     int count;
     at_store_choice choice;
-    char variant_text[64], source_hash[64];
+    char variant_text[64], source_hash[64], ours[128]; /* ours: text/hash */
 } seen;
 
 static inline actune_status see_choice(void *user, const at_store_choice *choice)
@@ -58,6 +58,7 @@ static inline actune_status see_choice(void *user, const at_store_choice *choice
     s->choice = *choice;
     snprintf(s->variant_text, sizeof s->variant_text, "%s", choice->variant_text);
     snprintf(s->source_hash, sizeof s->source_hash, "%s", choice->source_hash);
+    snprintf(s->ours, sizeof s->ours, "%s/%s", choice->ours_text, choice->ours_hash);
     CHECK(strlen(choice->device) == 5 && strlen(choice->kernel) == 2 && choice->tie_set && choice->origin);
     return ACTUNE_OK;
 }

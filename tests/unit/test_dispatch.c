@@ -37,6 +37,7 @@ typedef struct winner {
     int size, channel, inner;
     bool in_place;
     const char *regime;
+    const char *ours; /* with the same hash; NULL: the winner is ours */
 } winner;
 
 static void put_device(at_store *store, const char *id, const char *model, const char *capability)
@@ -54,9 +55,14 @@ static void put_winner(at_store *store, const winner *w)
     OK(at_store_put_kernel(store, &kernel));
     OK(at_store_put_session(store, &run, &session));
     OK(at_store_put_variant(store, &text, &variant));
+    int64_t ours = 0;
+    text.text = w->ours;
+    if (w->ours)
+        OK(at_store_put_variant(store, &text, &ours));
     at_store_choice choice = {.device = w->device,
                               .kernel = w->kernel,
                               .variant = variant,
+                              .ours = ours,
                               .session = session,
                               .median_ns = 100,
                               .ratio_to_copy = 1,
@@ -88,22 +94,26 @@ Test(dispatch, tiers_from_the_database)
     put_device(store, "cpu-twin", "Model A", "x86-64-v4");
     put_device(store, "cpu-cousin", "Model B", "x86-64-v4");
     put_device(store, "cpu-stranger", "Model A", "x86-64-v2");
-    at_hash k = hash("kernel"), lonely = hash("lonely"), foreign = hash("foreign"), both = hash("both"), s1 = hash("1"), s2 = hash("2"),
+    at_hash k = hash("kernel"), lonely = hash("lonely"), foreign = hash("foreign"), both = hash("both"), theirs = hash("theirs"), s1 = hash("1"), s2 = hash("2"),
             s3 = hash("3");
     const winner winners[] = {
-        {"cpu-self", k.hex, "own 14", s1.hex, "flat", 14, 0, 0, false, NULL},
-        {"cpu-self", k.hex, "own 24 cold", s2.hex, "flat", 24, 0, 0, false, "cold"},
-        {"cpu-self", k.hex, "own 24 warm", s3.hex, "flat", 24, 0, 0, false, "warm"},
-        {"cpu-self", k.hex, "own 10 cold", s2.hex, "flat", 10, 0, 0, false, "cold"},
-        {"cpu-self", k.hex, "own 10 warm", s3.hex, "flat", 10, 0, 0, false, "warm"},
-        {"cpu-self", k.hex, "own rows", s1.hex, "channel_inner", 20, 8, 0, false, NULL},
-        {"cpu-twin", k.hex, "twin 14", s1.hex, "flat", 14, 0, 0, false, NULL},
-        {"cpu-cousin", k.hex, "own 14", s1.hex, "flat", 14, 0, 0, false, NULL},
-        {"cpu-cousin", lonely.hex, "cousin 20", s1.hex, "flat", 20, 0, 0, false, NULL},
-        {"cpu-self", both.hex, "own store=stream", s1.hex, "flat", 14, 0, 0, false, NULL},
-        {"cpu-self", both.hex, "own store=plain", s1.hex, "flat", 20, 0, 0, false, NULL},
-        {"cpu-twin", both.hex, "twin in place", s1.hex, "flat", 14, 0, 0, true, NULL},
-        {"cpu-stranger", foreign.hex, "stranger 20", s1.hex, "flat", 20, 0, 0, false, NULL},
+        {"cpu-self", k.hex, "own 14", s1.hex, "flat", 14, 0, 0, false, NULL, NULL},
+        {"cpu-self", k.hex, "own 24 cold", s2.hex, "flat", 24, 0, 0, false, "cold", NULL},
+        {"cpu-self", k.hex, "own 24 warm", s3.hex, "flat", 24, 0, 0, false, "warm", NULL},
+        {"cpu-self", k.hex, "own 10 cold", s2.hex, "flat", 10, 0, 0, false, "cold", NULL},
+        {"cpu-self", k.hex, "own 10 warm", s3.hex, "flat", 10, 0, 0, false, "warm", NULL},
+        {"cpu-self", k.hex, "own rows", s1.hex, "channel_inner", 20, 8, 0, false, NULL, NULL},
+        {"cpu-twin", k.hex, "twin 14", s1.hex, "flat", 14, 0, 0, false, NULL, NULL},
+        {"cpu-cousin", k.hex, "own 14", s1.hex, "flat", 14, 0, 0, false, NULL, NULL},
+        {"cpu-cousin", lonely.hex, "cousin 20", s1.hex, "flat", 20, 0, 0, false, NULL, NULL},
+        {"cpu-self", theirs.hex, "cudnn 12", s1.hex, "flat", 12, 0, 0, false, NULL, "ours 12"},
+        {"cpu-self", theirs.hex, "cudnn 18", s1.hex, "flat", 18, 0, 0, false, NULL, "ours 18"},
+        {"cpu-self", theirs.hex, "own 20", s1.hex, "flat", 20, 0, 0, false, NULL, NULL},
+        {"cpu-twin", theirs.hex, "cudnn 12", s2.hex, "flat", 12, 0, 0, false, NULL, "twin's 12"},
+        {"cpu-self", both.hex, "own store=stream", s1.hex, "flat", 14, 0, 0, false, NULL, NULL},
+        {"cpu-self", both.hex, "own store=plain", s1.hex, "flat", 20, 0, 0, false, NULL, NULL},
+        {"cpu-twin", both.hex, "twin in place", s1.hex, "flat", 14, 0, 0, true, NULL, NULL},
+        {"cpu-stranger", foreign.hex, "stranger 20", s1.hex, "flat", 20, 0, 0, false, NULL, NULL},
     };
     for (size_t i = 0; i < sizeof winners / sizeof *winners; i++)
         put_winner(store, &winners[i]);
@@ -142,6 +152,15 @@ Test(dispatch, tiers_from_the_database)
     key.in_place = false;
     cr_assert_eq(at_dispatch_find(dispatch, &key, c), 2, "nothing is borrowed the other way");
     cr_assert_str_eq(c[0].variant, "own store=stream");
+    key = (at_table_key){.kernel = theirs, .size_bucket = 13};
+    static const char *const beside[][2] = {{"cudnn 12", "nearest size"}, {"ours 12", "nearest size"}, {"cudnn 18", "nearest size"},
+                                            {"own 20", "nearest size"},   {"cudnn 12", "same model"},  {"twin's 12", "same model"}};
+    cr_assert_eq(at_dispatch_find(dispatch, &key, c), 6);
+    for (int i = 0; i < 6; i++)
+        cr_assert(!strcmp(c[i].variant, beside[i][0]) && !strcmp(c[i].tier, beside[i][1]), "%d: %s, %s", i, c[i].variant, c[i].tier);
+    key.size_bucket = 20;
+    cr_assert_eq(at_dispatch_find(dispatch, &key, c), 5);
+    cr_assert(!strcmp(c[0].variant, "own 20") && !strcmp(c[1].variant, "cudnn 18"), "ours is not behind what is ours: %s", c[1].variant);
     at_dispatch_free(dispatch);
 
     OK(at_dispatch_load("", &device, &dispatch));
@@ -243,7 +262,7 @@ Test(dispatch, plans_fall_through_the_tiers)
 {
     at_hash good, stale = hash("other source text");
     char *text = default_variant(&good);
-    winner exact = {NULL, NULL, text, good.hex, "flat", 14, 0, 0, false, NULL};
+    winner exact = {NULL, NULL, text, good.hex, "flat", 14, 0, 0, false, NULL, NULL};
     winner near = exact, far = exact, bad_text = exact, stale_exact = exact;
     near.size = 17;
     far.size = 30;
@@ -276,7 +295,7 @@ Test(dispatch, stored_by_the_key_that_finds)
         at_store_workload w = at_store_workload_of(&key, "warm");
         cr_assert_str_eq(w.layout, layouts[i % 3]);
         put_winner(store, &(winner){device.id, kernel.hex, variant, source.hex, w.layout, w.size_bucket, w.channel_bucket,
-                                    w.inner_bucket, w.in_place, w.regime});
+                                    w.inner_bucket, w.in_place, w.regime, NULL});
     }
     at_store_close(store);
     at_dispatch *dispatch;

@@ -27,6 +27,15 @@ static void check_choices(void)
     s.count = 0;
     CHECK(at_store_each_choice(store, NULL, "k1", see_choice, &s) == ACTUNE_OK && s.count == 1);
     CHECK(s.choice.median_ns == 50 && s.choice.gain_over_default == 0 && s.choice.margin == 0.05);
+    CHECK(!strcmp(s.ours, "/"), "%s", s.ours);
+    a.ours = variant[1];
+    CHECK(at_store_put_choice(store, &a) == ACTUNE_OK && at_store_each_choice(store, NULL, "k1", see_choice, &s) == ACTUNE_OK);
+    CHECK(!strcmp(s.ours, "cpu/elementwise width=32/s2"), "%s", s.ours);
+    a.ours = 999;
+    CHECK(at_store_put_choice(store, &a) == ACTUNE_INVALID_ARGUMENT);
+    a.ours = 0;
+    CHECK(at_store_put_choice(store, &a) == ACTUNE_OK && at_store_each_choice(store, NULL, "k1", see_choice, &s) == ACTUNE_OK);
+    CHECK(!strcmp(s.ours, "/"), "%s", s.ours);
     a.device = "cpu-unknown";
     CHECK(at_store_put_choice(store, &a) == ACTUNE_INVALID_ARGUMENT && count_choices(store, NULL, NULL) == 2);
     a = choice_of("k1", flat20, 999, session);

@@ -107,11 +107,9 @@ static actune_status see_no_registers(void *user, const char *variant_text, cons
     return ACTUNE_OK;
 }
 
-/* A file of the first version, as it was released: read as it is, and brought up to date by the next writer with all that it holds. */
-static void check_migration(void)
+/* As it was released, with a row of each. */
+static void make_first(const char *path)
 {
-    const char *path = in_root("first.db");
-    at_store *store;
     sql(path, at_schema_texts[0].text);
     sql(path, "PRAGMA application_id = 0x4143544e; PRAGMA user_version = 1");
     sql(path, "INSERT INTO device VALUES ('cpu-1', 'cpu', 'm', 'c', 1, 0, 0, 0); INSERT INTO kernel VALUES ('k1', 's', 'forward', "
@@ -119,6 +117,14 @@ static void check_migration(void)
               "INSERT INTO variant VALUES (1, 'k1', 's1', 'cpu/elementwise'); INSERT INTO workload VALUES (1, 'flat', 20, 0, 0, 0, 'warm');"
               "INSERT INTO build VALUES (1, 1, 'clang', 'a', 1, 2.5, 300, ''); "
               "INSERT INTO choice VALUES ('cpu-1', 'k1', 1, 1, 1, 100, 1, 1, 90, '', 'measured', 0)");
+}
+
+/* A file of the first version: read as it is, and brought up to date by the next writer with all that it holds. */
+static void check_migration(void)
+{
+    const char *path = in_root("first.db");
+    at_store *store;
+    make_first(path);
     bool has;
     int builds = 0;
     at_store_race race = {"cpu-1", "k1", "core", "c", {"flat", 20, 0, 0, false, "warm"}};
@@ -141,6 +147,23 @@ static void check_migration(void)
     at_store_close(store);
     store = open_store(path, AT_STORE_READ);
     CHECK(count_choices(store, NULL, NULL) == 1);
+    at_store_close(store);
+}
+
+static void check_second(void)
+{
+    const char *path = in_root("second.db");
+    seen found = {0};
+    make_first(path);
+    sql(path, at_schema_texts[1].text);
+    sql(path, "PRAGMA user_version = 2; UPDATE choice SET margin = 0.25");
+    at_store *store = open_store(path, AT_STORE_READ);
+    CHECK(at_store_each_choice(store, "cpu-1", "k1", see_choice, &found) == ACTUNE_OK && found.count == 1);
+    CHECK(found.choice.margin == 0.25 && !strcmp(found.ours, "/"), "%s", found.ours);
+    CHECK(at_store_each_choice(store, NULL, NULL, see_choice, &found) == ACTUNE_OK && found.count == 2);
+    at_store_close(store);
+    store = open_store(path, AT_STORE_WRITE);
+    CHECK(at_store_each_choice(store, "cpu-1", "k1", see_choice, &found) == ACTUNE_OK && found.count == 3 && !strcmp(found.ours, "/"));
     at_store_close(store);
 }
 
@@ -201,6 +224,7 @@ Test(store_files, refused, .init = setup, .fini = remove_root)
 {
     in_child("refusals", check_refusals);
     in_child("migration", check_migration);
+    in_child("the second version", check_second);
     in_child("newer version in the log", check_newer_in_log);
     in_child("damage", check_damage);
 }
