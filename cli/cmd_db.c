@@ -75,9 +75,9 @@ static json_t *workload_json(const at_store_workload *w)
 
 static actune_status dump_choice(void *user, const at_store_choice *c)
 {
-    json_array_append_new(user, json_pack("{s:s, s:s, s:o, s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:s, s:s}", "device", c->device, "kernel",
+    json_array_append_new(user, json_pack("{s:s, s:s, s:o, s:s, s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:s, s:s}", "device", c->device, "kernel",
                                           c->kernel, "workload", workload_json(&c->workload), "variant", c->variant_text, "source_hash",
-                                          c->source_hash, "median_ns", c->median_ns, "ratio_to_copy", c->ratio_to_copy,
+                                          c->source_hash, "ours", c->ours_text, "median_ns", c->median_ns, "ratio_to_copy", c->ratio_to_copy,
                                           "gain_over_default", c->gain_over_default, "pct_roof", c->pct_roof, "margin", c->margin, "tie_set",
                                           c->tie_set ? c->tie_set : "", "origin", c->origin ? c->origin : ""));
     return ACTUNE_OK;

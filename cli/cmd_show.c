@@ -2,6 +2,7 @@
 #include "request.h"
 
 #include "db/store.h"
+#include "runtime/cudnn_variant.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -80,6 +81,15 @@ typedef struct show_walk {
     int rows;
 } show_walk;
 
+/* For tables; valid until the next call. */
+static const char *title(const char *variant_text)
+{
+    static at_strbuf text;
+    at_strbuf_clear(&text);
+    at_cudnn_describe(variant_text, &text);
+    return at_strbuf_text(&text);
+}
+
 static actune_status show_choice(void *user, const at_store_choice *choice)
 {
     show_walk *walk = user;
@@ -91,15 +101,15 @@ static actune_status show_choice(void *user, const at_store_choice *choice)
     if (walk->json)
         json_array_append_new(
             walk->json,
-            json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:b, s:s, s:s, s:f, s:f, s:f, s:f, s:f}", "device", choice->device,
+            json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:b, s:s, s:s, s:s, s:f, s:f, s:f, s:f, s:f}", "device", choice->device,
                       "kernel", choice->kernel, "spec", name->text[0], "direction", name->text[1], "dtype", name->text[2], "layout",
                       w->layout, "size_bucket", w->size_bucket, "channel_bucket", w->channel_bucket, "inner_bucket", w->inner_bucket,
-                      "in_place", w->in_place, "regime", w->regime, "variant", choice->variant_text, "median_ns", choice->median_ns,
+                      "in_place", w->in_place, "regime", w->regime, "variant", choice->variant_text, "ours", choice->ours_text, "median_ns", choice->median_ns,
                       "copy_ratio", choice->ratio_to_copy, "gain_over_default", choice->gain_over_default, "pct_roof",
                       choice->pct_roof, "margin", choice->margin));
     else
         cli_table_row(walk->table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%.2f\t%.0f %%", name->text[0], name->text[1], name->text[2], w->layout,
-                      cli_count((int64_t)1 << (w->size_bucket & 62)), choice->variant_text, cli_duration(choice->median_ns),
+                      cli_count((int64_t)1 << (w->size_bucket & 62)), title(choice->variant_text), cli_duration(choice->median_ns),
                       choice->gain_over_default, choice->pct_roof);
     return ACTUNE_OK;
 }
@@ -181,7 +191,7 @@ static actune_status why_measurement(void *user, const char *variant_text, const
                                                     m->workload.regime, "median_ns", m->median_ns, "low_ns", m->low_ns, "high_ns",
                                                     m->high_ns, "ratio_to_copy", m->ratio_to_copy, "samples", m->samples));
     else
-        cli_table_row(walk->table, "  %s\t%s\t%s - %s\t%.3f\t%d", variant_text, cli_duration(m->median_ns), cli_duration(m->low_ns),
+        cli_table_row(walk->table, "  %s\t%s\t%s - %s\t%.3f\t%d", title(variant_text), cli_duration(m->median_ns), cli_duration(m->low_ns),
                       cli_duration(m->high_ns), m->ratio_to_copy, m->samples);
     return ACTUNE_OK;
 }
@@ -228,7 +238,7 @@ static actune_status why_plan(const cli_request *request, actune_shape shape, js
             json_object_set_new(json, "note", json_string(info.note));
             json_object_set_new(json, "kernel", json_string(info.kernel));
         } else
-            printf("%s\n  kernel   %s\n  runs     %s\n  because  %s\n  threads  %d\n%s%s%s", info.spec, info.kernel, info.variant,
+            printf("%s\n  kernel   %s\n  runs     %s\n  because  %s\n  threads  %d\n%s%s%s", info.spec, info.kernel, title(info.variant),
                    info.tier, info.threads, *info.note ? "  note     " : "", info.note, *info.note ? "\n" : "");
         actune_plan_destroy(plan);
     }

@@ -1,6 +1,7 @@
 #include "tune_report.h"
 
 #include "runtime/base/dtype.h"
+#include "runtime/cudnn_variant.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,9 +28,15 @@ static const char *shape_text(actune_shape shape)
     return text;
 }
 
-/* "cpu/elementwise width=64 ..." without the template, which the layout implies. */
+/* "cpu/elementwise width=64 ..." without the template, which the layout implies. Valid until the next call. */
 static const char *knobs_text(const char *variant)
 {
+    static at_strbuf text;
+    if (at_cudnn_is_variant(variant)) {
+        at_strbuf_clear(&text);
+        at_cudnn_describe(variant, &text);
+        return at_strbuf_text(&text);
+    }
     const char *space = strchr(variant, ' ');
     return space ? space + 1 : variant;
 }

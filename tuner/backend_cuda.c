@@ -1,6 +1,6 @@
 /* The tuner's work on a GPU: a module of its own for each variant, built by NVRTC in the pool's threads; verified through device memory; timed
    as graphs. Cubins are those that plans load: the key is the same text. */
-#include "session.h"
+#include "candidates_cudnn.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +29,7 @@ typedef struct machine {
     at_kernel identity; /* of the copies */
     bool has_identity;
     at_group copies;
+    at_cudnn_handle cudnn; /* on the timer's stream; NULL: there is no cuDNN, or it gives none */
 } machine;
 
 /* --- building --- */
@@ -129,7 +130,16 @@ static actune_status drop(at_group *group)
 /* A run whose time was short left codes unbuilt: they are taken up again, so `first` does not matter. */
 static bool is_open(const at_code *code)
 {
-    return !code->cuda && !code->log && !code->absent;
+    return !code->cuda && !code->cudnn && !code->log && !code->absent;
+}
+
+static void build_cudnn(at_group *group)
+{
+    const machine *on = group->session->machine_state;
+    const struct at_cudnn_code shared = {.device = on->device, .handle = on->cudnn, .stream = on->timer.stream};
+    for (int i = 0; i < group->code_count; i++)
+        if (at_cudnn_is_open(group, i))
+            at_cudnn_code_build(group, i, &shared);
 }
 
 static actune_status build(at_group *group, int first, double until_ns)
@@ -137,6 +147,7 @@ static actune_status build(at_group *group, int first, double until_ns)
     at_session *session = group->session;
     int at_once = session->threads < WAVE_MAX ? session->threads : WAVE_MAX;
     (void)first;
+    build_cudnn(group);
     for (int next = 0; next < group->code_count;) {
         job wave[WAVE_MAX];
         int made = 0;
@@ -208,13 +219,14 @@ static actune_status run_on_device(void *user, actune_shape shape, void *const *
 static void verify_target(const at_group *group, const at_code *code, at_verify_target *target)
 {
     (void)group;
-    *target = (at_verify_target){.run = run_on_device, .run_user = (void *)code, .apart = true};
+    *target = (at_verify_target){.run = code->cudnn ? at_cudnn_code_run : run_on_device, .run_user = (void *)code, .apart = true};
 }
 
 /* --- timing --- */
 
 typedef struct armed {
     at_cuda_launch launch; /* not of the anchor */
+    at_cudnn_launch *cudnn; /* instead of it */
     at_cu_graph_exec graph;
     int repeats; /* nodes of the graph */
 } armed;
@@ -257,6 +269,8 @@ static actune_status open_arm(void *self, const at_bench *bench, at_arm *arm)
         return ACTUNE_OK;
     if (arm->kind == AT_ARM_COPY)
         shape = (actune_shape){1, 1, (int64_t)(at_bench_step_of(bench, 0).copy_bytes / sizeof(float))};
+    if (code->cudnn)
+        return at_cudnn_code_open(code, shape, at_bench_step_of(bench, 0).port, &made->cudnn);
     return at_cuda_launch_init(&made->launch, code->cuda, code->group->kernel, code->group->layout, shape, &code->geometry);
 }
 
@@ -265,6 +279,7 @@ static void close_arm(void *self, at_arm *arm)
     const machine *on = self;
     armed *made = arm->state;
     at_cuda_graph_destroy(&on->timer, made->graph);
+    at_cudnn_launch_destroy(made->cudnn);
     free(made);
 }
 
@@ -283,6 +298,8 @@ static actune_status put_on_stream(void *user, at_cu_stream stream)
         void *copied[] = {step.copy_from, step.copy_to};
         if (of->arm->kind == AT_ARM_MEMCPY)
             AT_TRY(at_cuda_copy(of->on->device, step.copy_to, step.copy_from, step.copy_bytes, stream));
+        else if (made->cudnn)
+            AT_TRY(at_cudnn_launch_run(made->cudnn, step.port)); /* its handle is on this stream */
         else
             AT_TRY(at_cuda_launch_run(&made->launch, of->arm->kind == AT_ARM_COPY ? copied : step.port, at_bench_workspace(of->bench), stream));
     }
@@ -361,6 +378,14 @@ static actune_status open_copies(at_session *session, machine *on)
 
 /* --- opening --- */
 
+/* Without one there are no candidates of cuDNN's. */
+static void open_cudnn(at_session *session, machine *on)
+{
+    const char *path;
+    if (at_cudnn_open(on->device, on->timer.stream, &on->cudnn) != ACTUNE_OK || at_cudnn_version(&session->cudnn, &path) != ACTUNE_OK)
+        session->cudnn = NULL;
+}
+
 static actune_status open_machine(at_session *session, machine *on)
 {
     int major, minor;
@@ -371,6 +396,7 @@ static actune_status open_machine(at_session *session, machine *on)
              session->device->driver % 1000 / 10);
     AT_TRY(at_cuda_open(session->device->cuda_ordinal, &on->device));
     AT_TRY(at_cuda_timer_open(on->device, &on->timer));
+    open_cudnn(session, on);
     AT_TRY(at_cuda_free_bytes(on->device, &free_bytes));
     on->bench = (at_bench_machine){.self = on,
                                    .memory_bytes = free_bytes / 4 < MEMORY_MAX ? free_bytes / 4 : MEMORY_MAX,
@@ -392,12 +418,20 @@ static void release(at_session *session)
     at_group_clear(&on->copies);
     if (on->has_identity)
         at_kernel_clear(&on->identity);
+    if (on->device)
+        at_cudnn_close(on->device, on->cudnn);
     at_cuda_timer_close(&on->timer);
     at_cuda_close(on->device);
     free(on);
     session->copies = (at_copies){0};
     session->machine_state = NULL;
     session->machine = NULL;
+    session->cudnn = NULL;
+}
+
+static actune_status offer(at_group *group)
+{
+    return group->session->cudnn ? at_cudnn_offer(group) : ACTUNE_OK;
 }
 
 static actune_status equip(at_session *session)
@@ -423,4 +457,5 @@ const at_tune_backend at_tune_cuda = {.anchor = "device-to-device copy",
                                       .equip = equip,
                                       .release = release,
                                       .build = build,
+                                      .offer = offer,
                                       .verify_target = verify_target};

@@ -51,7 +51,8 @@ actune_status at_group_enumerate(at_group *group)
     AT_TRY(at_variant_each(group->kernel, group->layout, &group->session->target, keep_variant, &list));
     if (group->space_count == 0)
         return at_fail(ACTUNE_UNSUPPORTED, "no template has a variant of '%s' for this machine", group->kernel->spec);
-    return default_first(group);
+    AT_TRY(default_first(group));
+    return group->session->backend->offer ? group->session->backend->offer(group) : ACTUNE_OK;
 }
 
 int at_group_find(const at_group *group, const char *text)
@@ -74,6 +75,12 @@ actune_status at_variant_hash(const at_session *session, const at_kernel *kernel
     at_arena arena = {0};
     at_variant variant;
     at_strbuf source = {0};
+    at_cudnn_variant theirs;
+    if (at_cudnn_is_variant(text)) {
+        AT_TRY(at_cudnn_variant_find(kernel, text, &theirs));
+        *hash = theirs.source_hash;
+        return ACTUNE_OK;
+    }
     actune_status status = at_variant_parse(text, &arena, &variant);
     at_generate_item item = {.kernel = kernel, .layout = layout, .variant = &variant};
     if (status == ACTUNE_OK)
@@ -98,7 +105,7 @@ const at_candidate *at_group_candidate(const at_group *group, int variant)
 
 bool at_code_is_built(const at_code *code)
 {
-    return code->function || code->cuda;
+    return code->function || code->cuda || code->cudnn;
 }
 
 bool at_candidate_usable(const at_group *group, const at_candidate *candidate)
@@ -230,6 +237,7 @@ void at_group_clear(at_group *group)
     for (int i = 0; i < group->code_count; i++) {
         at_binary_release(group->codes[i].binary);
         at_cuda_kernel_destroy(group->codes[i].cuda);
+        free(group->codes[i].cudnn);
         free(group->codes[i].log);
     }
     free(group->codes);

@@ -5,6 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+static const at_code *code_of(const at_group *group, const at_race *race, int arm)
+{
+    return &group->codes[at_group_candidate(group, race->variant[arm])->code];
+}
+
 static bool is_better_tie(const at_group *group, const at_race *race, int arm, int than)
 {
     const int *variant = race->variant;
@@ -12,9 +17,10 @@ static bool is_better_tie(const at_group *group, const at_race *race, int arm, i
         return than < 0 || arm == race->incumbent;
     if (arm == race->first_default || than == race->first_default)
         return arm == race->first_default;
-    size_t own = group->codes[at_group_candidate(group, variant[arm])->code].code_bytes;
-    size_t other = group->codes[at_group_candidate(group, variant[than])->code].code_bytes;
-    return own != other ? own < other : variant[arm] < variant[than];
+    const at_code *own = code_of(group, race, arm), *other = code_of(group, race, than);
+    if (!own->cudnn != !other->cudnn)
+        return !own->cudnn; /* ours runs for everybody */
+    return own->code_bytes != other->code_bytes ? own->code_bytes < other->code_bytes : variant[arm] < variant[than];
 }
 
 at_interval at_race_log_ratio(const at_race *race, int arm, int to)
@@ -67,6 +73,17 @@ void at_race_decide(const at_group *group, at_race *race)
             race->winner = i;
     require_gain(race);
     free(of);
+}
+
+/* The default is timed in every round; another one must have been so, too. */
+int at_race_best_ours(const at_group *group, const at_race *race)
+{
+    int best = race->first_default;
+    for (int i = 0; i < race->count; i++)
+        if (race->variant[i] >= 0 && race->arm[i].samples >= race->arm[race->first_default].samples && !code_of(group, race, i)->cudnn &&
+            race->behind[i].median < race->behind[best].median)
+            best = i;
+    return best;
 }
 
 static double arm_median(const at_race *race, int arm)

@@ -423,7 +423,10 @@ actune_status at_race_task(at_group *group, at_task *task)
     /* Without a first stage the sizes share their variants, which are compiled once. */
     at_store_workload none = {.layout = task->workload.layout};
     at_random random = random_of(group, "pick", session->backend->core_stage ? &task->workload : &none);
-    int picked[ARMS_MAX], count = session->search->pick(&stage, &random, picked, ARMS_MAX - 2);
+    int picked[ARMS_MAX], count = 0;
+    for (; count < group->offered_count; count++)
+        picked[count] = 1 + count;
+    count += session->search->pick(&stage, &random, picked + count, ARMS_MAX - 2 - count);
     picked[count++] = 0;
     int incumbent = task->incumbent ? at_group_find(group, task->incumbent) : -1;
     if (incumbent >= 0)

@@ -2,6 +2,7 @@
 #include "session.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
@@ -29,7 +30,10 @@ static void write_environment(const at_session *session, at_strbuf *out)
     append_json_text(out, session->toolchain);
     at_strbuf_append(out, ", \"system\": ");
     append_json_text(out, uname(&system) == 0 ? system.release : "unknown");
-    at_strbuf_printf(out, ", \"isa\": \"%s\"}", session->arch);
+    at_strbuf_printf(out, ", \"isa\": \"%s\"", session->arch);
+    if (session->cudnn)
+        at_strbuf_printf(out, ", \"cudnn\": \"%s\"", session->cudnn);
+    at_strbuf_char(out, '}');
 }
 
 static void write_protocol(const at_session *session, at_strbuf *out)
@@ -117,8 +121,10 @@ static actune_status put_candidate(at_group *group, const at_candidate *candidat
         return ACTUNE_OK;
     int64_t variant;
     AT_TRY(put_variant(group, candidate->variant, &variant));
+    char cudnn[64];
+    snprintf(cudnn, sizeof cudnn, "cuDNN %s", session->cudnn ? session->cudnn : "");
     at_store_build build = {.variant = variant,
-                            .toolchain = session->toolchain,
+                            .toolchain = code->cudnn ? cudnn : session->toolchain,
                             .arch = session->arch,
                             .ok = at_code_is_built(code),
                             .compile_ms = code->compile_ms,
@@ -224,8 +230,10 @@ static double margin_of(const at_race *race)
 actune_status at_record_choice(at_group *group, const at_task *task, const at_race *race, double pct_roof)
 {
     at_session *session = group->session;
-    int64_t variant;
+    int64_t variant, ours = 0;
     AT_TRY(put_variant(group, race->variant[race->winner], &variant));
+    if (group->codes[at_group_candidate(group, race->variant[race->winner])->code].cudnn)
+        AT_TRY(put_variant(group, race->variant[at_race_best_ours(group, race)], &ours));
     at_strbuf ties = {0};
     write_ties(group, race, &ties);
     double winner = task->result.winner_ns;
@@ -234,6 +242,7 @@ actune_status at_record_choice(at_group *group, const at_task *task, const at_ra
                            .kernel = group->kernel->hash.hex,
                            .workload = task->workload,
                            .variant = variant,
+                           .ours = ours,
                            .session = session->id,
                            .median_ns = winner,
                            .ratio_to_copy = exp(race->log_ratio[race->winner].median),

@@ -4,6 +4,7 @@
 
 #include "../codegen/emit_cuda.h"
 #include "../runtime/backend/cuda_module.h"
+#include "../runtime/cudnn_variant.h"
 #include "copies.h"
 #include "measure.h"
 #include "reference.h"
@@ -26,6 +27,7 @@ typedef struct at_code {
     at_binary *binary;
     actune_kernel_fn function; /* NULL: not built for a CPU */
     at_cuda_kernel *cuda;      /* NULL: not built for a GPU */
+    struct at_cudnn_code *cudnn; /* NULL: not cuDNN's; heap */
     at_cuda_geometry geometry; /* CUDA */
     int registers, spill_bytes; /* -1: not told */
     const char *dropped; /* CUDA: why it need not be measured, static text */
@@ -58,6 +60,7 @@ typedef struct at_tune_backend {
     /* Builds the group's codes from `first` on and marks twins and those that cannot win. Stops at `until_ns`; the default (code 0) is always
        made. What is wrong with a code is in its log. */
     actune_status (*build)(at_group *group, int first, double until_ns);
+    actune_status (*offer)(at_group *group); /* adds what no template has to the space, behind the default; NULL: there is no such thing */
     void (*verify_target)(const at_group *group, const at_code *code, at_verify_target *target);
 } at_tune_backend;
 
@@ -66,6 +69,7 @@ extern const at_tune_backend at_tune_cpu, at_tune_cuda;
 struct at_session {
     const at_tune_backend *backend;
     const char *toolchain, *arch; /* filled by the back end */
+    const char *cudnn;            /* version, by the back end; NULL: there is none */
     void *machine_state;          /* the back end's own */
     const at_bench_machine *machine; /* NULL: this processor */
     at_store *store;
@@ -108,6 +112,8 @@ struct at_group {
     at_arena arena;
     at_variant *space;
     int space_count;
+    at_cudnn_variant offered[AT_CUDNN_VARIANTS_MAX]; /* what stands in the space from 1 on */
+    int offered_count;
     at_code *codes;
     int code_count, code_capacity;
     at_candidate *candidates;
@@ -216,6 +222,8 @@ bool at_race_is_over(at_race *race, double until_ns);
 at_interval at_race_log_ratio(const at_race *race, int arm, int to);
 /* Fills best, tied and winner (-1: nobody): the tie set, then incumbent, default, less code, order of the knobs. */
 void at_race_decide(const at_group *group, at_race *race);
+/* The arm of the best kernel of ours: where a function of another library wins, it runs for those that have no handle. */
+int at_race_best_ours(const at_group *group, const at_race *race);
 /* Fills task->result from a race that has a winner. */
 void at_race_result(const at_group *group, at_task *task, const at_race *race);
 

@@ -4,7 +4,7 @@
 build=$3
 . "$(dirname "$0")/../cli/lib.sh"
 command -v clang >/dev/null || { echo 'skipped: the emulation needs clang'; exit 77; }
-export ACTUNE_LIBCUDA=$build/fake_driver/libcuda.so.1 ACTUNE_NVRTC=$build/fake_driver/libnvrtc.so
+export ACTUNE_LIBCUDA=$build/fake_driver/libcuda.so.1 ACTUNE_NVRTC=$build/fake_driver/libnvrtc.so ACTUNE_CUDNN=none
 export ACTUNE_FAKE_CACHE=$work/objects ACTUNE_FAKE_REPORT=$work/report
 export ASAN_OPTIONS=detect_stack_use_after_return=0:handle_segv=0:handle_sigbus=0:handle_sigill=0:handle_sigtrap=0
 mkdir "$work/objects"
