@@ -101,8 +101,8 @@ static actune_status show_choice(void *user, const at_store_choice *choice)
     if (walk->json)
         json_array_append_new(
             walk->json,
-            json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:b, s:s, s:s, s:s, s:f, s:f, s:f, s:f, s:f}", "device", choice->device,
-                      "kernel", choice->kernel, "spec", name->text[0], "direction", name->text[1], "dtype", name->text[2], "layout",
+            json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:b, s:s, s:s, s:s, s:f, s:f, s:f, s:f, s:f}", "device",
+                      choice->device, "kernel", choice->kernel, "spec", name->text[0], "direction", name->text[1], "dtype", name->text[2], "layout",
                       w->layout, "size_bucket", w->size_bucket, "channel_bucket", w->channel_bucket, "inner_bucket", w->inner_bucket,
                       "in_place", w->in_place, "regime", w->regime, "variant", choice->variant_text, "ours", choice->ours_text, "median_ns", choice->median_ns,
                       "copy_ratio", choice->ratio_to_copy, "gain_over_default", choice->gain_over_default, "pct_roof",

@@ -27,7 +27,8 @@ static void print_help(FILE *out)
     fputs("\n`actune COMMAND --help` explains a command.\n\n"
           "Exit status: 0 all well, 1 failed, 2 wrong usage.\n\n"
           "Environment: ACTUNE_DB database file, ACTUNE_CC compiler for generated code, ACTUNE_ISA lowers the\n"
-          "instruction set, ACTUNE_LIBCLANG and ACTUNE_NVRTC library files, XDG_CACHE_HOME, XDG_DATA_HOME.\n",
+          "instruction set, ACTUNE_LIBCLANG, ACTUNE_NVRTC and ACTUNE_CUDNN library files (ACTUNE_CUDNN=none: not used),\n"
+          "XDG_CACHE_HOME, XDG_DATA_HOME.\n",
           out);
 }
 

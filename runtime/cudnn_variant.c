@@ -184,7 +184,9 @@ actune_status at_cudnn_variant_find(const at_kernel *kernel, const char *text, a
         at_strbuf_clear(&own);
         *variant = variants[i];
     }
-    return found ? ACTUNE_OK : at_fail(ACTUNE_NOT_FOUND, "'%s' is not what cuDNN %s (%s) does for '%s': tune again", text, version, path, kernel->spec);
+    if (found)
+        return ACTUNE_OK;
+    return at_fail(ACTUNE_NOT_FOUND, "'%s' is not what cuDNN %s (%s) does for '%s': tune again", text, version, path, kernel->spec);
 }
 
 void at_cudnn_describe(const char *text, at_strbuf *out)

@@ -21,8 +21,9 @@ typedef struct at_candidate {
 
 enum { AT_CANDIDATES_MAX = 8 };
 
-/* Candidates for a key, best first: exact (behind a function of another library the best of ours), nearest size, other layout bucket; then the same of the device's kin; for an
-   in-place key then what won out of place, without streaming stores (tier "out of place"). Equal ones once. Returns how many (at most AT_CANDIDATES_MAX). Thread-safe, allocates nothing. */
+/* Candidates for a key, best first: exact, nearest size, other layout bucket; then the same of the device's kin; for an in-place key then what
+   won out of place, without streaming stores (tier "out of place"). Behind a function of another library comes the best of ours. Equal ones
+   once. Returns how many (at most AT_CANDIDATES_MAX). Thread-safe, allocates nothing. */
 int at_dispatch_find(const at_dispatch *dispatch, const at_table_key *key, at_candidate *candidates);
 
 #endif

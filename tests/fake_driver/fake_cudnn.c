@@ -70,7 +70,9 @@ bool dnn_is(const void *object, dnn_kind kind, const char *call)
         o = o->next;
     if (o && o->kind == kind && !o->ended)
         return true;
-    dnn_mistake("%s: %s", call, !o ? "an object that this library never gave out" : o->ended ? "an object that was destroyed" : "an object of another kind");
+    dnn_mistake("%s: %s", call, !o         ? "an object that this library never gave out"
+                                : o->ended ? "an object that was destroyed"
+                                           : "an object of another kind");
     return false;
 }
 

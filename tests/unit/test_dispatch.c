@@ -94,8 +94,8 @@ Test(dispatch, tiers_from_the_database)
     put_device(store, "cpu-twin", "Model A", "x86-64-v4");
     put_device(store, "cpu-cousin", "Model B", "x86-64-v4");
     put_device(store, "cpu-stranger", "Model A", "x86-64-v2");
-    at_hash k = hash("kernel"), lonely = hash("lonely"), foreign = hash("foreign"), both = hash("both"), theirs = hash("theirs"), s1 = hash("1"), s2 = hash("2"),
-            s3 = hash("3");
+    at_hash k = hash("kernel"), lonely = hash("lonely"), foreign = hash("foreign"), both = hash("both"), theirs = hash("theirs"),
+            s1 = hash("1"), s2 = hash("2"), s3 = hash("3");
     const winner winners[] = {
         {"cpu-self", k.hex, "own 14", s1.hex, "flat", 14, 0, 0, false, NULL, NULL},
         {"cpu-self", k.hex, "own 24 cold", s2.hex, "flat", 24, 0, 0, false, "cold", NULL},

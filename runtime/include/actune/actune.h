@@ -127,10 +127,11 @@ ACTUNE_API actune_status actune_plan_port(const actune_plan *plan, int index, ac
 typedef struct actune_plan_info {
     const char *spec;       /* canonical text */
     const char *kernel;     /* identity: hash of the lowered graph and types */
-    const char *variant;    /* template and knobs, or "interpreter" */
+    const char *variant;    /* template and knobs, or "interpreter"; "cudnn/..." where a function of cuDNN has won (see actune_prewarm) */
     const char *tier;       /* "exact", "nearest size", "other layout", "same model", "same capability", "out of place" (an in-place
                                 plan runs what won out of place), "default", "interpreter" */
-    const char *binary;     /* the loaded file, "" when interpreted; on CUDA what compiled it, as "NVRTC 13.0, cubin for sm_90" */
+    const char *binary;     /* the loaded file, "" when interpreted; on CUDA what compiled it, as "NVRTC 13.0, cubin for sm_90", or
+                                whose function it is, as "cuDNN 9.13.1, activation" */
     const char *note;       /* what a person should know (no compiler found, cache on a noexec mount ...), else "" */
     int threads;            /* the most this plan uses */
     size_t workspace_bytes; /* used by one execution; the plan's pool provides it */
@@ -166,9 +167,15 @@ ACTUNE_API actune_status actune_execute(const actune_plan *plan, const actune_bu
    A kernel that fails does so later: the next call on the device reports it.
    Any thread, several at once, on any of the device's streams. */
 ACTUNE_API actune_status actune_execute_on(const actune_plan *plan, const actune_buffer *buffers, int count, void *stream, void *workspace);
-/* Allocates now what the calling thread's executions on `stream` will use (only workspaces: code is loaded when the plan is made). Needed
-   before the first execution on a stream only for plans whose workspace is large (16 of them more than 64 MiB). Errors: NO_MEMORY, DEVICE,
-   INVALID_ARGUMENT (no piece is left, or the stream is being captured). Any thread. */
+/* Makes ready now what the calling thread's executions on `stream` will use: workspaces, and cuDNN where one of its functions has won (our own
+   code is loaded when the plan is made).
+   - Workspaces: needed before the first execution on a stream only when they are large (16 of them more than 64 MiB).
+   - cuDNN: making a handle allocates, locks and waits for the device, which execute must not. So a plan whose winner is cuDNN's calls cuDNN
+     where this function was called by the same thread for the same stream before (16 pairs at most), on buffers aligned to 16 bytes; for
+     everybody else, and when cuDNN fails, it runs the best kernel of ours, which keeps every promise of execute. cuDNN's own calls are asynchronous
+     and may be captured; whether they lock or allocate host memory inside is cuDNN's. That cuDNN cannot be made ready is no error.
+     ACTUNE_CUDNN=none in the environment keeps cuDNN out of everything.
+   May wait for the device. Errors: NO_MEMORY, DEVICE, INVALID_ARGUMENT (no piece is left, or the stream is being captured). Any thread. */
 ACTUNE_API actune_status actune_prewarm(const actune_plan *plan, void *stream);
 
 #ifdef __cplusplus
