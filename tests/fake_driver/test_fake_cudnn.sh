@@ -20,7 +20,10 @@ says() {
     shift 2
     ok "$what" "$@" && { grep -qE -- "$pattern" "$work/out" || { echo "FAILED: $what: no '$pattern'"; cat "$work/out"; failures=$((failures + 1)); }; }
 }
-tune() { "$actune" tune "$@" --device cuda:0 --budget 2 --seed 1; }
+# Kernels run on the CPU's emulation, and AddressSanitizer makes that several times slower.
+budget=2 small_budget=0.9 times='1 2'
+grep -qa __asan_init "$actune" && budget=12 small_budget=6 times=1
+tune() { "$actune" tune "$@" --device cuda:0 --budget $budget --seed 1; }
 forward() { tune tanh --direction forward --sizes 256 "$@"; }
 
 # --- it wins ---
@@ -92,26 +95,26 @@ P
 clean 'slow'
 
 # --- it is not there ---
-says 'none' 'block=' env ACTUNE_CUDNN=none "$actune" tune silu --device cuda:0 --direction forward --sizes 256 --budget 2
-says 'a wrong name' 'block=' env ACTUNE_CUDNN=/nowhere "$actune" tune silu --device cuda:0 --direction forward --sizes 512 --budget 2
+says 'none' 'block=' env ACTUNE_CUDNN=none "$actune" tune silu --device cuda:0 --direction forward --sizes 256 --budget $budget
+says 'a wrong name' 'block=' env ACTUNE_CUDNN=/nowhere "$actune" tune silu --device cuda:0 --direction forward --sizes 512 --budget $budget
 says 'why without it' "note .*no cuDNN .ACTUNE_CUDNN is 'none'" env ACTUNE_CUDNN=none "$actune" why gelu --shape 256 --device cuda:0
 clean 'none'
 
 # --- each of its calls fails: a kernel wins all the same, ours or another of cuDNN's ---
 export ACTUNE_FAKE_CUDNN_NS=10
-small=("$actune" tune tanh --device cuda:0 --direction forward --sizes 256 --budget 0.4 --seed 1 --force --db "$work/faults.db")
+small=("$actune" tune tanh --device cuda:0 --direction forward --sizes 256 --budget $small_budget --seed 1 --force --db "$work/faults.db")
 ACTUNE_FAKE_TRACE=$work/trace "${small[@]}" >"$work/out" 2>"$work/err" || { echo 'FAILED: the run without faults'; cat "$work/err"; failures=$((failures + 1)); }
 faults=0
 for name in $(grep -o '^cudnn[A-Za-z0-9]*' "$work/trace" | sort -u); do
     count=$(grep -cx "$name" "$work/trace")
-    for nth in $(printf '%s\n' 1 2 $((count / 2)) | sort -nu | awk -v most="$count" '$1 >= 1 && $1 <= most'); do
+    for nth in $times; do
+        [ "$nth" -le "$count" ] || continue
         ok "call $nth of $name fails" env ACTUNE_FAKE_FAIL="$name:$nth:4004" "${small[@]}"
         faults=$((faults + 1))
         clean "call $nth of $name fails"
     done
 done
 ok 'the database after all failures' "$actune" db check --db "$work/faults.db"
-# About 40; under AddressSanitizer there is no time for more than the handle's.
-[ "$faults" -ge 3 ] || { echo "FAILED: only $faults calls failed"; failures=$((failures + 1)); }
+[ "$faults" -ge 15 ] || { echo "FAILED: only $faults calls failed"; failures=$((failures + 1)); }
 echo "$faults calls of cuDNN failed"
 finish
