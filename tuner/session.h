@@ -222,7 +222,7 @@ bool at_race_is_over(at_race *race, double until_ns);
 at_interval at_race_log_ratio(const at_race *race, int arm, int to);
 /* Fills best, tied and winner (-1: nobody): the tie set, then incumbent, default, less code, order of the knobs. */
 void at_race_decide(const at_group *group, at_race *race);
-/* The arm of the best kernel of ours: where a function of another library wins, it runs for those that have no handle. */
+/* The arm of the best kernel of ours, the default unless another is surely faster: where a function of another library wins, it runs for those that have no handle. */
 int at_race_best_ours(const at_group *group, const at_race *race);
 /* Fills task->result from a race that has a winner. */
 void at_race_result(const at_group *group, at_task *task, const at_race *race);

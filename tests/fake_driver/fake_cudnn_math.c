@@ -153,12 +153,13 @@ static void run(const fake_call *c)
 
 /* --- onto a stream --- */
 
-static bool loaded[512][16];
+static bool loaded[512][16][64];
 
-/* Code is loaded when it runs first, which a capture does not allow. */
+/* Code is loaded when it runs first, which a capture does not allow; another magnitude has another kernel. */
 static int load(at_cudnn_handle handle, const fake_call *call)
 {
-    bool *there = &loaded[call->mode + (call->backward && call->mode < GRAPH_BACKWARD ? 300 : 0)][call->dtype];
+    int mode = call->mode + (call->backward && call->mode < GRAPH_BACKWARD ? 300 : 0);
+    bool *there = &loaded[mode][call->dtype][63 - __builtin_clzll((unsigned long long)call->elements)];
     at_cu_result (*is_capturing)(at_cu_stream, int *);
     int capturing = 0;
     *(void **)&is_capturing = dnn_driver("cuStreamIsCapturing");

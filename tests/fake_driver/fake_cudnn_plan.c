@@ -35,7 +35,7 @@ static int launches(void)
 typedef struct story {
     const char *spec, *variant; /* variant: cuDNN's that has won; "": none */
     const char *ours;           /* a knob of the default kernel with another value: what is best of ours; NULL: not told */
-    bool backward;
+    bool backward, forged; /* forged: the row's hash is not what cuDNN is told here */
 } story;
 
 static actune_status lower(const story *s, at_kernel *kernel)
@@ -82,10 +82,11 @@ static actune_status put_choice(at_store *store, const story *s, const at_kernel
     at_store_kernel row = {kernel->hash.hex, kernel->spec, "forward", "f32", "f32", "standard"};
     at_store_session session = {.device = self->id, .environment = "{}", .protocol = "{}"};
     at_cudnn_variant found;
-    at_hash other = at_hash_text("of another version");
+    at_hash other = at_hash_text("something else");
     AT_TRY(at_store_put_kernel(store, &row));
     AT_TRY(at_store_put_session(store, &session, &choice.session));
-    const char *hash = at_cudnn_variant_find(kernel, s->variant, &found) == ACTUNE_OK ? found.source_hash.hex : other.hex;
+    AT_TRY(at_cudnn_variant_find(kernel, s->variant, &found));
+    const char *hash = s->forged ? other.hex : found.source_hash.hex;
     AT_TRY(put_variant(store, kernel, s->variant, hash, &choice.variant));
     if (s->ours)
         AT_TRY(put_ours(store, kernel, s->ours, &choice.ours));
@@ -202,8 +203,8 @@ static void expect(job *j, at_cu_stream stream, bool cudnn, const char *when)
 
 /* --- tests --- */
 
-static const story stories[] = {{"tanh", "cudnn/activation version=9.13.1", "block=128", false},
-                                {"gelu", "cudnn/graph plan=1 version=9.13.1", "block=512", true}};
+static const story stories[] = {{"tanh", "cudnn/activation version=9.13.1", "block=128", false, false},
+                                {"gelu", "cudnn/graph plan=1 version=9.13.1", "block=512", true, false}};
 
 static void what_it_says(void)
 {
@@ -398,13 +399,27 @@ static void another_cudnn(void)
 /* A row of a database that only knows the winner. */
 static void ours_unknown(void)
 {
-    static const story s = {"elu", "cudnn/activation version=9.13.1", NULL, false};
+    static const story s = {"elu", "cudnn/activation version=9.13.1", NULL, false, false};
     actune_plan_info info;
     job j = {0};
     CHECK_OK(remember(&s));
     CHECK_OK(make_plan(&s, &j));
     actune_plan_describe(j.plan, &info);
     CHECK(!strcmp(info.variant, s.variant) && strstr(info.note, "(default)"), "%s", info.note);
+    actune_plan_destroy(j.plan);
+    actune_context_close(j.context);
+}
+
+/* A row whose text is right, of a program that told cuDNN something else. */
+static void told_something_else(void)
+{
+    static const story s = {"sigmoid", "cudnn/activation version=9.13.1", "block=128", false, true};
+    actune_plan_info info;
+    job j = {0};
+    CHECK_OK(remember(&s));
+    CHECK_OK(make_plan(&s, &j));
+    actune_plan_describe(j.plan, &info);
+    CHECK(strstr(info.variant, "block=128") && strstr(info.note, "something else when it was measured"), "%s, %s", info.variant, info.note);
     actune_plan_destroy(j.plan);
     actune_context_close(j.context);
 }
@@ -464,11 +479,12 @@ int main(void)
     alone("without cuDNN", without_cudnn);
     alone("another cuDNN", another_cudnn);
     what_it_says();
+    captured(); /* before cuDNN has loaded anything */
     for (size_t i = 0; i < sizeof stories / sizeof *stories; i++)
         who_runs(&stories[i]);
-    captured();
     threads();
     ours_unknown();
+    told_something_else();
     a_failed_call();
     failures();
     at_cuda_close(device);

@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "tuner/session.h"
+#include "tuner/candidates_cudnn.h"
 
 enum { ARMS = 3, ALL = AT_ANCHORS + ARMS, DEFAULT = AT_ANCHORS, FAST = AT_ANCHORS + 1, SMALL = AT_ANCHORS + 2 };
 
@@ -20,8 +20,11 @@ typedef struct planted {
     at_group group;
 } planted;
 
+static int theirs; /* the candidate that is cuDNN's; 0: none */
+
 static void plant(planted *own)
 {
+    static struct at_cudnn_code cudnn;
     memset(own, 0, sizeof *own);
     own->race = (at_race){.arm = own->arm,
                           .variant = own->variant,
@@ -47,6 +50,10 @@ static void plant(planted *own)
         own->code[i] = (at_code){.twin = -1, .code_bytes = 300};
     }
     own->code[SMALL - AT_ANCHORS].code_bytes = 100;
+    if (theirs) {
+        own->code[theirs].cudnn = &cudnn;
+        own->code[theirs].code_bytes = 0;
+    }
     own->group = (at_group){.candidates = own->candidate, .candidate_count = ARMS, .codes = own->code, .code_count = ARMS};
 }
 
@@ -177,4 +184,42 @@ Test(race, at_the_roof_a_default_that_lost_to_the_best_loses)
     run(&own, at_roof);
     cr_assert_lt(own.race.rounds, AT_RACE_ROUNDS_MIN, "the roof was meant to end this race");
     cr_assert_eq(own.race.winner, FAST, "arm %d won", own.race.winner);
+}
+
+/* cuDNN's function is as good as the best of ours. */
+Test(race, ours_wins_a_tie_with_cudnn)
+{
+    planted own;
+    theirs = FAST - AT_ANCHORS;
+    run(&own, close_small);
+    cr_assert_eq(own.race.winner, SMALL);
+    theirs = SMALL - AT_ANCHORS;
+    run(&own, close_small);
+    cr_assert_eq(own.race.winner, FAST);
+}
+
+/* cuDNN's is twice as fast as the best of ours, which is out of the race early. */
+static double far_ahead(int arm, int round)
+{
+    double time = arm == DEFAULT ? 150 : arm == SMALL ? 100 : 50;
+    return (anchor(arm) > 0 ? anchor(arm) / 2 : time) * (1 + 0.001 * noise(arm, round));
+}
+
+/* Neither of ours is better than the other. */
+static double far_ahead_of_equals(int arm, int round)
+{
+    return (anchor(arm) > 0 ? anchor(arm) / 2 : arm == FAST ? 50 : 100) * (1 + 0.01 * noise(arm, round));
+}
+
+Test(race, the_best_of_ours_behind_cudnn)
+{
+    planted own;
+    theirs = FAST - AT_ANCHORS;
+    run(&own, far_ahead);
+    cr_assert_eq(own.race.winner, FAST);
+    cr_assert_lt(own.arm[SMALL].samples, own.arm[DEFAULT].samples);
+    cr_assert_eq(at_race_best_ours(&own.group, &own.race), SMALL);
+    run(&own, far_ahead_of_equals);
+    cr_assert_eq(own.race.winner, FAST);
+    cr_assert_eq(at_race_best_ours(&own.group, &own.race), DEFAULT);
 }
