@@ -241,8 +241,15 @@ static int other_calls(void)
     return count;
 }
 
+static void *run_elsewhere(void *user)
+{
+    expect(user, NULL, false, "on a stream that another thread prewarmed");
+    return NULL;
+}
+
 static void who_runs(const story *s)
 {
+    pthread_t other;
     job j;
     at_cuda_timer timer;
     CHECK_OK(at_cuda_timer_open(device, &timer));
@@ -261,6 +268,7 @@ static void who_runs(const story *s)
         no_other_calls(before, other_calls(), "with cuDNN");
     CHECK(is_right(&j), "asynchronous, on the default stream");
     expect(&j, NULL, true, "on the default stream");
+    CHECK(!pthread_create(&other, NULL, run_elsewhere, &j) && !pthread_join(other, NULL), "a thread");
     for (int p = 0; p < j.ports; p++)
         j.there[p].data = (char *)j.memory[p] + (p == j.ports - 1 ? OFFSET : 0);
     expect(&j, NULL, false, "on memory that is not aligned");
