@@ -138,10 +138,10 @@ static int add_legacy(const at_kernel *kernel, const meaning *found, at_cudnn_fu
     return 1;
 }
 
-/* Graphs have no gradient from y. */
+/* Graphs have no gradient from y, and no engines for f64. */
 static int add_graphs(const at_kernel *kernel, const meaning *found, at_cudnn_function function, at_cudnn_variant *variants)
 {
-    if (function.backward && strcmp(kernel->signature.port[0].name, "y") == 0)
+    if (function.dtype == ACTUNE_F64 || (function.backward && strcmp(kernel->signature.port[0].name, "y") == 0))
         return 0;
     function.algorithm = AT_CUDNN_GRAPH;
     function.mode = activations[found->row].graph + (function.backward ? GRAPH_BACKWARD : 0);

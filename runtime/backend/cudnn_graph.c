@@ -94,14 +94,15 @@ static actune_status make(const at_cudnn_api *api, int kind, const attribute *at
     return AT_CUDNN(api, cudnnBackendFinalize, (*descriptor));
 }
 
+/* Three extents: of four cuDNN's engines for one pointwise operation want the channels packed innermost, and more than one of them. */
 static actune_status make_tensor(at_cudnn_graph *g, actune_dtype dtype, int64_t elements, int64_t id)
 {
-    int64_t columns = elements % COLUMNS == 0 ? COLUMNS : 1, alignment = AT_CUDNN_ALIGNMENT;
-    const int64_t extents[] = {1, 1, elements / columns, columns}, strides[] = {elements, elements, columns, 1};
+    int64_t columns = elements % COLUMNS == 0 ? COLUMNS : elements, alignment = AT_CUDNN_ALIGNMENT;
+    const int64_t extents[] = {1, elements / columns, columns}, strides[] = {elements, columns, 1};
     int type = at_cudnn_type(dtype);
     const attribute all[] = {{TENSOR_TYPE, TYPE_DATA_TYPE, 1, &type},
-                             {TENSOR_DIMENSIONS, TYPE_INT64, 4, extents},
-                             {TENSOR_STRIDES, TYPE_INT64, 4, strides},
+                             {TENSOR_DIMENSIONS, TYPE_INT64, 3, extents},
+                             {TENSOR_STRIDES, TYPE_INT64, 3, strides},
                              {TENSOR_ID, TYPE_INT64, 1, &id},
                              {TENSOR_ALIGNMENT, TYPE_INT64, 1, &alignment}};
     return make(g->api, TENSOR, all, sizeof all / sizeof *all, &g->tensor[id]);
@@ -126,7 +127,7 @@ static int coefficient_of(const at_cudnn_function *function)
 
 static actune_status make_pointwise(at_cudnn_graph *g, const at_cudnn_function *function)
 {
-    int math = at_cudnn_type(function->dtype == ACTUNE_F64 ? ACTUNE_F64 : ACTUNE_F32);
+    int math = at_cudnn_type(ACTUNE_F32);
     int nan = function->propagate_nan ? AT_CUDNN_PROPAGATE_NAN : AT_CUDNN_DROP_NAN, coefficient = coefficient_of(function);
     const attribute all[] = {{POINTWISE_MODE, TYPE_POINTWISE_MODE, 1, &function->mode},
                              {POINTWISE_MATH, TYPE_DATA_TYPE, 1, &math},

@@ -68,13 +68,13 @@ static bool make_kernel(at_kernel *kernel, const char *text, bool backward, actu
     return status == ACTUNE_OK;
 }
 
-static int count_variants(const char *text, bool backward, int *legacy)
+static int count_variants(const char *text, bool backward, actune_dtype dtype, int *legacy)
 {
     at_kernel kernel;
     at_cudnn_variant variants[AT_CUDNN_VARIANTS_MAX];
     int count = 0;
     *legacy = 0;
-    if (make_kernel(&kernel, text, backward, ACTUNE_F32)) {
+    if (make_kernel(&kernel, text, backward, dtype)) {
         count = at_cudnn_variants(&kernel, variants);
         for (int i = 0; i < count; i++)
             *legacy += variants[i].function.algorithm == AT_CUDNN_LEGACY;
@@ -97,9 +97,12 @@ static void offers(void)
         {"relu | relu", false, 0, 0},
     };
     for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
-        int legacy, count = count_variants(list[i].spec, list[i].backward, &legacy);
+        int legacy, count = count_variants(list[i].spec, list[i].backward, ACTUNE_F32, &legacy);
         CHECK(legacy == list[i].legacy && count == list[i].legacy + list[i].graph, "%s: %d, %d of them legacy", list[i].spec, count, legacy);
     }
+    int legacy;
+    CHECK(count_variants("relu", true, ACTUNE_F64, &legacy) == 1 && legacy == 1, "no graphs of f64");
+    CHECK(count_variants("gelu", false, ACTUNE_F64, &legacy) == 0, "no graphs of f64");
 }
 
 /* --- values --- */
