@@ -151,29 +151,33 @@ void cudnnGetLastErrorString(char *message, size_t bytes)
 
 /* --- handles --- */
 
-static at_cu_context current(void)
+/* False: the driver does not say. */
+static bool current(at_cu_context *context)
 {
-    at_cu_context context = NULL;
     at_cu_result (*get)(at_cu_context *);
     *(void **)&get = dnn_driver("cuCtxGetCurrent");
-    get(&context);
-    return context;
+    return get(context) == 0;
 }
 
 int cudnnCreate(at_cudnn_handle *handle)
 {
     at_cu_result (*allocate)(at_cu_pointer *, size_t);
+    at_cu_result (*release)(at_cu_pointer);
     at_cu_pointer memory;
     int code = dnn_begin("cudnnCreate");
+    *(void **)&release = dnn_driver("cuMemFree_v2");
     *(void **)&allocate = dnn_driver("cuMemAlloc_v2");
     if (!code && allocate(&memory, HANDLE_BYTES))
         code = DNN_NO_DEVICE_MEMORY;
     if (!code && !(*handle = dnn_new(DNN_HANDLE, sizeof **handle)))
         code = DNN_NO_HOST_MEMORY;
-    if (!code) {
-        (*handle)->workspace = memory;
-        (*handle)->context = current();
+    if (!code && !current(&(*handle)->context)) {
+        release(memory);
+        dnn_end_of(*handle);
+        code = DNN_EXECUTION_FAILED;
     }
+    if (!code)
+        (*handle)->workspace = memory;
     return dnn_end(code);
 }
 
@@ -187,7 +191,10 @@ int dnn_use(at_cudnn_handle handle, const char *call)
         dnn_mistake("%s: the handle is another thread's", call);
     handle->used = true;
     handle->thread = pthread_self();
-    if (handle->context == current())
+    at_cu_context context = NULL;
+    if (!current(&context))
+        return DNN_EXECUTION_FAILED;
+    if (handle->context == context)
         return 0;
     dnn_mistake("%s: the handle belongs to another context than the current one", call);
     return DNN_BAD_PARAM;

@@ -140,11 +140,11 @@ static double value_of(int64_t i)
     return (double)(i * 37 % 61 - 30) / 10;
 }
 
-static actune_status make_plan(const story *s, job *j)
+static actune_status make_plan(const story *s, bool in_place, job *j)
 {
     actune_context_options options = {.database = database, .cache_folder = cache, .device = "cuda:0"};
     actune_plan_desc desc = {.spec = s->spec, .direction = s->backward ? ACTUNE_BACKWARD : ACTUNE_FORWARD, .dtype_in = ACTUNE_F32,
-                             .dtype_out = ACTUNE_F32, .shape = {1, 1, ELEMENTS}};
+                             .dtype_out = ACTUNE_F32, .shape = {1, 1, ELEMENTS}, .in_place = in_place};
     AT_TRY(actune_context_open(&options, &j->context));
     return actune_plan_create(j->context, &desc, &j->plan);
 }
@@ -154,7 +154,7 @@ static void job_open(job *j, const story *s)
 {
     static float input[ELEMENTS], ones[ELEMENTS];
     *j = (job){.ports = s->backward ? 3 : 2, .backward = s->backward, .exact = s->backward ? exact_slope_of_gelu : exact_tanh};
-    CHECK_OK(make_plan(s, j));
+    CHECK_OK(make_plan(s, false, j));
     for (int i = 0; i < ELEMENTS; i++) {
         input[i] = (float)value_of(i);
         ones[i] = 1;
@@ -356,6 +356,28 @@ static void threads(void)
     job_close(&j);
 }
 
+/* What won out of place: cuDNN allows y = x in its legacy functions, and says nothing of graphs. */
+static void in_place(void)
+{
+    actune_plan_info info;
+    job j;
+    job_open(&j, &stories[0]);
+    actune_plan_destroy(j.plan);
+    actune_context_close(j.context);
+    CHECK_OK(make_plan(&stories[0], true, &j));
+    CHECK_OK(actune_prewarm(j.plan, NULL));
+    j.there[1] = j.there[0];
+    actune_plan_describe(j.plan, &info);
+    CHECK(!strcmp(info.variant, stories[0].variant) && !strcmp(info.tier, "out of place"), "%s, %s", info.variant, info.tier);
+    expect(&j, NULL, true, "in place");
+    job_close(&j);
+    CHECK_OK(make_plan(&stories[1], true, &j));
+    actune_plan_describe(j.plan, &info);
+    CHECK(strstr(info.variant, "block=512") && strstr(info.note, "graphs of cuDNN do not work in place"), "%s, %s", info.variant, info.note);
+    actune_plan_destroy(j.plan);
+    actune_context_close(j.context);
+}
+
 /* In a process of its own. */
 static void alone(const char *what, void (*test)(void))
 {
@@ -383,7 +405,7 @@ static void passed_over(const char *why)
 {
     actune_plan_info info;
     job j = {0};
-    CHECK_OK(make_plan(&stories[0], &j));
+    CHECK_OK(make_plan(&stories[0], false, &j));
     actune_plan_describe(j.plan, &info);
     CHECK(strstr(info.variant, "block=128") && !strcmp(info.tier, "exact"), "%s, %s", info.variant, info.tier);
     CHECK(strstr(info.note, why), "%s", info.note);
@@ -411,7 +433,7 @@ static void ours_unknown(void)
     actune_plan_info info;
     job j = {0};
     CHECK_OK(remember(&s));
-    CHECK_OK(make_plan(&s, &j));
+    CHECK_OK(make_plan(&s, false, &j));
     actune_plan_describe(j.plan, &info);
     CHECK(!strcmp(info.variant, s.variant) && strstr(info.note, "(default)"), "%s", info.note);
     actune_plan_destroy(j.plan);
@@ -425,7 +447,7 @@ static void told_something_else(void)
     actune_plan_info info;
     job j = {0};
     CHECK_OK(remember(&s));
-    CHECK_OK(make_plan(&s, &j));
+    CHECK_OK(make_plan(&s, false, &j));
     actune_plan_describe(j.plan, &info);
     CHECK(strstr(info.variant, "block=128") && strstr(info.note, "something else when it was measured"), "%s, %s", info.variant, info.note);
     actune_plan_destroy(j.plan);
@@ -458,6 +480,36 @@ static void failures(void)
 {
     for (int call = 0; rig_cudnn.call_name(call); call++)
         fail_each(rig_cudnn.call_name(call), call % 2 ? 4004 : 5000);
+}
+
+/* The driver's calls under actune_prewarm: it says so or goes without cuDNN, and executing goes on. Without a context nothing can be given
+   back. */
+static void fail_driver(const char *name)
+{
+    for (int nth = 1; nth < 60 && !strstr(name, "Push"); nth++) {
+        job j;
+        job_open(&j, &stories[1]);
+        int before = rig_living();
+        rig_cuda.fail(name, nth, 999);
+        actune_status status = actune_prewarm(j.plan, NULL);
+        bool failed = rig_cuda.failed();
+        rig_cuda.fail("", 0, 0);
+        CHECK(status == ACTUNE_OK || strstr(actune_last_error(), name), "failure %d of %s", nth, name);
+        CHECK_OK(actune_prewarm(j.plan, NULL));
+        CHECK_OK(actune_execute(j.plan, j.there, j.ports));
+        CHECK(is_right(&j), "failure %d of %s", nth, name);
+        job_close(&j);
+        /* The context, its module, two tensors of three and the plan's are gone. */
+        CHECK(rig_living() < before, "failure %d of %s leaves %d behind", nth, name, rig_living() - before);
+        if (!failed)
+            break;
+    }
+}
+
+static void driver_failures(void)
+{
+    for (int call = 0; rig_cuda.call_name(call); call++)
+        fail_driver(rig_cuda.call_name(call));
 }
 
 /* A call that fails once is not asked again, and prewarming takes it no further. */
@@ -493,8 +545,10 @@ int main(void)
     threads();
     ours_unknown();
     told_something_else();
+    in_place();
     a_failed_call();
     failures();
+    driver_failures();
     at_cuda_close(device);
     rig_check_clean("at the end");
     rig_close();
