@@ -29,7 +29,7 @@ typedef struct machine {
     at_kernel identity; /* of the copies */
     bool has_identity;
     at_group copies;
-    at_cudnn_handle cudnn; /* on the timer's stream; NULL: there is no cuDNN, or it gives none */
+    at_cudnn_handle cudnn; /* on the timer's stream; NULL: not wanted yet */
 } machine;
 
 /* --- building --- */
@@ -133,13 +133,18 @@ static bool is_open(const at_code *code)
     return !code->cuda && !code->cudnn && !code->log && !code->absent;
 }
 
+/* The handle is made when a kernel comes that cuDNN has: it takes its time. */
 static void build_cudnn(at_group *group)
 {
-    const machine *on = group->session->machine_state;
-    const struct at_cudnn_code shared = {.device = on->device, .handle = on->cudnn, .stream = on->timer.stream};
-    for (int i = 0; i < group->code_count; i++)
-        if (at_cudnn_is_open(group, i))
-            at_cudnn_code_build(group, i, &shared);
+    machine *on = group->session->machine_state;
+    for (int i = 0; i < group->code_count; i++) {
+        if (!at_cudnn_is_open(group, i))
+            continue;
+        if (!on->cudnn && at_cudnn_open(on->device, on->timer.stream, &on->cudnn) != ACTUNE_OK)
+            at_code_fail(&group->codes[i], actune_last_error());
+        else
+            at_cudnn_code_build(group, i, &(struct at_cudnn_code){.device = on->device, .handle = on->cudnn, .stream = on->timer.stream});
+    }
 }
 
 static actune_status build(at_group *group, int first, double until_ns)
@@ -378,14 +383,6 @@ static actune_status open_copies(at_session *session, machine *on)
 
 /* --- opening --- */
 
-/* Without one there are no candidates of cuDNN's. */
-static void open_cudnn(at_session *session, machine *on)
-{
-    const char *path;
-    if (at_cudnn_open(on->device, on->timer.stream, &on->cudnn) != ACTUNE_OK || at_cudnn_version(&session->cudnn, &path) != ACTUNE_OK)
-        session->cudnn = NULL;
-}
-
 static actune_status open_machine(at_session *session, machine *on)
 {
     int major, minor;
@@ -396,7 +393,8 @@ static actune_status open_machine(at_session *session, machine *on)
              session->device->driver % 1000 / 10);
     AT_TRY(at_cuda_open(session->device->cuda_ordinal, &on->device));
     AT_TRY(at_cuda_timer_open(on->device, &on->timer));
-    open_cudnn(session, on);
+    if (at_cudnn_version(&session->cudnn, &path) != ACTUNE_OK)
+        session->cudnn = NULL; /* and there are no candidates of its */
     AT_TRY(at_cuda_free_bytes(on->device, &free_bytes));
     on->bench = (at_bench_machine){.self = on,
                                    .memory_bytes = free_bytes / 4 < MEMORY_MAX ? free_bytes / 4 : MEMORY_MAX,

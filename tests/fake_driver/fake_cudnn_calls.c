@@ -53,6 +53,48 @@ static void finding(void)
     unsetenv("ACTUNE_FAKE_CUDNN_VERSION");
 }
 
+/* --- a real one --- */
+
+/* Where the loader finds a cuDNN, it must take our descriptors: they need no GPU. */
+static void describe_to_real(void)
+{
+    static const at_cudnn_function functions[] = {
+        {.mode = AT_CUDNN_SIGMOID, .dtype = ACTUNE_F32},       {.mode = AT_CUDNN_RELU, .dtype = ACTUNE_BF16, .propagate_nan = true},
+        {.mode = AT_CUDNN_TANH, .dtype = ACTUNE_F64},          {.mode = AT_CUDNN_CLIPPED_RELU, .coefficient = 6, .dtype = ACTUNE_F16},
+        {.mode = AT_CUDNN_ELU, .coefficient = 1, .dtype = ACTUNE_F32}, {.mode = AT_CUDNN_SWISH, .coefficient = 2, .dtype = ACTUNE_F32}};
+    static const int64_t sizes[] = {1, 1000003, 1 << 20, INT32_MAX};
+    const char *version, *path;
+    at_cuda_device *fake;
+    at_cudnn_launch *launch;
+    unsetenv("ACTUNE_CUDNN");
+    if (at_cudnn_version(&version, &path) != ACTUNE_OK) {
+        puts("no cuDNN here to describe our calls to");
+        return;
+    }
+    printf("described to cuDNN %s, %s\n", version, path);
+    CHECK_OK(at_cuda_open(0, &fake));
+    for (size_t i = 0; i < sizeof functions / sizeof *functions; i++)
+        for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) {
+            CHECK_OK(at_cudnn_launch_create(fake, NULL, &functions[i], sizes[k], &launch));
+            at_cudnn_launch_destroy(launch);
+        }
+    at_cuda_close(fake);
+}
+
+static void real(void)
+{
+    fflush(stdout);
+    pid_t child = fork();
+    if (child == 0) {
+        describe_to_real();
+        fflush(stdout);
+        _exit(rig_failures != 0);
+    }
+    int status = 0;
+    waitpid(child, &status, 0);
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0, "a real cuDNN");
+}
+
 /* --- which kernels --- */
 
 static bool make_kernel(at_kernel *kernel, const char *text, bool backward, actune_dtype dtype)
@@ -278,6 +320,7 @@ int main(void)
     if (!rig_open())
         return 77;
     finding();
+    real();
     rig_open_cudnn();
     CHECK_OK(at_cuda_open(0, &device));
     CHECK_OK(at_cudnn_open(device, NULL, &handle));

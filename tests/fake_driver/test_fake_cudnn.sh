@@ -102,14 +102,14 @@ clean 'none'
 
 # --- each of its calls fails: a kernel wins all the same, ours or another of cuDNN's ---
 export ACTUNE_FAKE_CUDNN_NS=10
-small=("$actune" tune tanh --device cuda:0 --direction forward --sizes 256 --budget $small_budget --seed 1 --force --db "$work/faults.db")
-ACTUNE_FAKE_TRACE=$work/trace "${small[@]}" >"$work/out" 2>"$work/err" || { echo 'FAILED: the run without faults'; cat "$work/err"; failures=$((failures + 1)); }
+small=("$actune" tune tanh --device cuda:0 --direction forward --sizes 256 --seed 1 --force --db "$work/faults.db" --budget)
+ACTUNE_FAKE_TRACE=$work/trace "${small[@]}" $budget >"$work/out" 2>"$work/err" || { echo 'FAILED: the run without faults'; cat "$work/err"; failures=$((failures + 1)); }
 faults=0
 for name in $(grep -o '^cudnn[A-Za-z0-9]*' "$work/trace" | sort -u); do
     count=$(grep -cx "$name" "$work/trace")
     for nth in $times; do
         [ "$nth" -le "$count" ] || continue
-        ok "call $nth of $name fails" env ACTUNE_FAKE_FAIL="$name:$nth:4004" "${small[@]}"
+        ok "call $nth of $name fails" env ACTUNE_FAKE_FAIL="$name:$nth:4004" "${small[@]}" $small_budget
         faults=$((faults + 1))
         clean "call $nth of $name fails"
     done
