@@ -1,4 +1,5 @@
 /* actune apply: run a kernel on real tensors, through the public API as any program would. */
+#include "device_run.h"
 #include "npy.h"
 #include "request.h"
 #include "runtime/base/dtype.h"
@@ -37,7 +38,7 @@ static error_t parse(int key, char *text, struct argp_state *state)
     apply_options *options = state->input;
     switch (key) {
     case ARGP_KEY_INIT:
-        for (int i = 0; i < 3; i++)
+        for (int i = 0; i < 4; i++)
             state->child_inputs[i] = &options->request;
         return 0;
     case 'i':
@@ -231,7 +232,7 @@ static actune_status apply(apply_options *options, actune_context *context, npy_
     AT_TRY(actune_plan_create(context, &desc, &plan));
     actune_status status = bind(options, plan, x, run);
     if (!status)
-        status = actune_execute(plan, run->buffer, run->count);
+        status = cli_execute(plan, request->device, run->buffer, run->count);
     if (!status)
         status = save(run);
     if (!status && (options->explain || request->json))
@@ -259,6 +260,8 @@ static const char doc[] =
     "  actune apply 'bias | silu' --backward --input x.npy --grad dy.npy --operand bias=b.npy \\\n"
     "      --output dx.npy --grad-of bias=db.npy\n"
     "  actune apply '[from=output] tanh' --backward --input y.npy --grad dy.npy --output dx.npy\n"
+    "  actune apply 'bias | gelu' --device cuda:0 \\\n"
+    "      --input x.npy --operand bias=b.npy --output y.npy\n"
     "  actune apply '@my_act.c:my_act(alpha=0.3) | clip(-1, 1)' --input x.npy --output y.npy\n";
 
 
@@ -270,13 +273,14 @@ int cli_apply(int argc, char **argv)
         {"backward", 'b', 0, 0, "The backward kernel: dx from x (with [from=output]: y) and dy", 1},
         {0}};
     const struct argp kernel_argp = {kernel_part, cli_kernel_argp.parser, 0, 0, 0, 0, 0};
-    const struct argp_child children[] = {{&kernel_argp, 0, 0, 0}, {&cli_shape_argp, 0, 0, 0}, {&cli_common_argp, 0, 0, 0}, {0}};
+    const struct argp_child children[] = {
+        {&kernel_argp, 0, 0, 0}, {&cli_shape_argp, 0, 0, 0}, {&cli_device_argp, 0, 0, 0}, {&cli_common_argp, 0, 0, 0}, {0}};
     const struct argp argp = {own_options, parse, "SPEC", doc, children, 0, 0};
     apply_options options = {0};
     cli_request_init(&options.request);
     argp_parse(&argp, argc, argv, 0, 0, &options);
     actune_context *context;
-    actune_context_options how = {.database = options.request.database};
+    actune_context_options how = {.database = options.request.database, .device = options.request.device};
     actune_status status = actune_context_open(&how, &context);
     if (status)
         return cli_report(status);

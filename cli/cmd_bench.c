@@ -206,10 +206,12 @@ static const char doc[] =
     "noise), the default variant, a plain loop as the compiler vectorises it, memcpy and our own copy of the same bytes."
     "\vAll are timed in every round, in random order; shown are medians, half the 95 % interval, GB/s (each input read once, each output "
     "written once) and the speed beside memcpy, paired round by round. Tensors beyond the cache are met cold. Only figures of one run can "
-    "be compared. Nothing is stored; run `actune tune SPEC` first, or \"tuned\" is the default.\n\n"
+    "be compared. On a GPU memcpy is the driver's copy from device memory to device memory, and cuDNN stands beside what it has (ACTUNE_CUDNN). "
+    "Nothing is stored; run `actune tune SPEC` first, or \"tuned\" is the default.\n\n"
     "Examples:\n"
     "  actune bench gelu_tanh 'bias | relu' --sizes 64K,1M\n"
-    "  actune bench 'bias | silu' --backward --grad-of bias --shape 512x4096 --json\n";
+    "  actune bench 'bias | silu' --backward --grad-of bias --shape 512x4096 --json\n"
+    "  actune bench gelu --device cuda:0 --dtype f16 --sizes 1M,256M\n";
 
 static void interrupted(void)
 {

@@ -1,13 +1,16 @@
 /* actune doctor: what keeps actune from working well here. */
+#include "device_run.h"
 #include "request.h"
 
 #include "codegen/parse_clang.h"
 #include "db/store.h"
 #include "runtime/backend/cpu.h"
+#include "runtime/backend/cudnn.h"
+#include "runtime/backend/nvrtc.h"
 #include <stdlib.h>
 #include <string.h>
 
-typedef enum verdict { GOOD, LIMITED, BROKEN } verdict;
+typedef enum verdict { GOOD, LIMITED, BROKEN, ABSENT } verdict; /* ABSENT: nobody needs it */
 
 typedef struct report {
     json_t *json; /* array, NULL: text */
@@ -18,7 +21,7 @@ static void say(report *r, verdict v, const char *what, const char *format, ...)
 
 static void say(report *r, verdict v, const char *what, const char *format, ...)
 {
-    static const char *const words[] = {"ok", "limited", "broken"};
+    static const char *const words[] = {"ok", "limited", "broken", "none"};
     char text[4096];
     va_list arguments;
     va_start(arguments, format);
@@ -28,7 +31,7 @@ static void say(report *r, verdict v, const char *what, const char *format, ...)
     if (r->json)
         json_array_append_new(r->json, json_pack("{s:s, s:s, s:s}", "check", what, "verdict", words[v], "detail", text));
     else
-        printf("%-8s %-10s %s\n", words[v], what, text);
+        printf("%-8s %-11s %s\n", words[v], what, text);
 }
 
 static void check_device(report *r)
@@ -102,32 +105,83 @@ static void check_database(report *r, const char *path)
 }
 
 /* The whole way, on a tiny tensor: parse, generate, compile, load, run. */
-static void check_run(report *r)
+static void check_run(report *r, const char *device)
 {
+    char what[32];
     actune_context *context;
     actune_plan *plan;
-    float x[5] = {-7, -1, 0, 1, 7}, y[5];
-    actune_context_options options = {.database = ""};
+    float x[5] = {-7, -1, 0, 1, 7}, y[5] = {0};
+    actune_context_options options = {.database = "", .device = device};
     actune_plan_desc desc = {.spec = "gelu_tanh | clip(-6, 6)", .shape = {1, 1, 5}};
+    snprintf(what, sizeof what, device ? "run %s" : "run", device);
     if (actune_context_open(&options, &context)) {
-        say(r, BROKEN, "run", "%s", actune_last_error());
+        say(r, BROKEN, what, "%s", actune_last_error());
         return;
     }
     if (actune_plan_create(context, &desc, &plan))
-        say(r, BROKEN, "run", "%s", actune_last_error());
+        say(r, BROKEN, what, "%s", actune_last_error());
     else {
         actune_buffer buffers[] = {{x, 5, ACTUNE_F32}, {y, 5, ACTUNE_F32}};
         actune_plan_info info;
         actune_plan_describe(plan, &info);
-        if (actune_execute(plan, buffers, 2))
-            say(r, BROKEN, "run", "%s", actune_last_error());
+        if (cli_execute(plan, device, buffers, 2))
+            say(r, BROKEN, what, "%s", actune_last_error());
         else if (y[4] != 6 || y[2] != 0)
-            say(r, BROKEN, "run", "a kernel gave %g where 6 is right", (double)y[4]);
+            say(r, BROKEN, what, "a kernel gave %g where 6 is right", (double)y[4]);
         else
-            say(r, strcmp(info.variant, "interpreter") ? GOOD : LIMITED, "run", "%s%s%s", info.variant, *info.note ? ": " : "", info.note);
+            say(r, strcmp(info.variant, "interpreter") ? GOOD : LIMITED, what, "%s%s%s", info.variant, *info.note ? ": " : "", info.note);
         actune_plan_destroy(plan);
     }
     actune_context_close(context);
+}
+
+static void check_nvrtc(report *r, bool wanted)
+{
+    int major, minor;
+    const char *path;
+    if (at_nvrtc_version(&major, &minor, &path))
+        say(r, wanted ? LIMITED : ABSENT, "nvrtc", "%s", actune_last_error());
+    else
+        say(r, GOOD, "nvrtc", "%d.%d, %s", major, minor, path);
+}
+
+static void check_cudnn(report *r)
+{
+    const char *version, *path;
+    if (at_cudnn_version(&version, &path))
+        say(r, ABSENT, "cudnn", "%s. Kernels of our own serve every spec", actune_last_error());
+    else
+        say(r, GOOD, "cudnn", "%s, %s", version, path);
+}
+
+/* A GPU is nothing that has to be there; one that is there has to work. */
+static void check_cuda(report *r)
+{
+    int count = 0;
+    if (at_cuda_count(&count)) {
+        say(r, ABSENT, "cuda", "%s", actune_last_error());
+        check_nvrtc(r, false);
+        return;
+    }
+    for (int i = 0; i < count; i++) {
+        char name[24];
+        at_device d;
+        snprintf(name, sizeof name, "cuda:%d", i);
+        if (at_device_get(name, &d))
+            say(r, BROKEN, name, "%s", actune_last_error());
+        else
+            say(r, GOOD, name, "%s, %s, %d multiprocessors, driver for CUDA %d.%d", d.model, d.capability, d.processors, d.driver / 1000,
+                d.driver % 1000 / 10);
+    }
+    int major, minor;
+    const char *path;
+    check_nvrtc(r, true);
+    check_cudnn(r);
+    for (int i = 0; i < count && !at_nvrtc_version(&major, &minor, &path); i++) {
+        char name[24];
+        snprintf(name, sizeof name, "cuda:%d", i);
+        check_run(r, name);
+    }
 }
 
 static error_t parse(int key, char *text, struct argp_state *state)
@@ -143,8 +197,9 @@ int cli_doctor(int argc, char **argv)
 {
     static const struct argp_child children[] = {{&cli_common_argp, 0, 0, 0}, {0}};
     static const struct argp argp = {0, parse, 0,
-                                     "Checks the device, the compiler, libclang, the kernel cache, the database, and runs one kernel."
-                                     "\vExit status: 0 when nothing is broken (limits are reported), 1 otherwise.\n",
+                                     "Checks the device, the compiler, libclang, the kernel cache, the database, and runs one kernel; then the GPUs "
+                                     "with their driver, NVRTC and cuDNN, and runs one kernel on each."
+                                     "\vExit status: 0 when nothing is broken (limits are reported, and what is not there), 1 otherwise.\n",
                                      children, 0, 0};
     cli_request request;
     cli_request_init(&request);
@@ -155,7 +210,8 @@ int cli_doctor(int argc, char **argv)
     check_libclang(&r);
     check_cache(&r);
     check_database(&r, request.database);
-    check_run(&r);
+    check_run(&r, NULL);
+    check_cuda(&r);
     if (r.json && cli_print_json(r.json))
         return CLI_FAILED;
     return r.broken ? CLI_FAILED : CLI_OK;

@@ -4,12 +4,14 @@
 #include "runtime/backend/interp.h"
 #include "runtime/base/dtype.h"
 #include "tuner/exhaustive.h"
+#include "tuner/search.h"
+#include "tuner/verify_cuda.h"
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { KEY_ALL = 0x200, KEY_VARIANTS, KEY_KNOB, KEY_EXHAUSTIVE, KEY_PART, KEY_THREADS, SETTINGS_MAX = 16 };
+enum { KEY_ALL = 0x200, KEY_VARIANTS, KEY_KNOB, KEY_EXHAUSTIVE, KEY_PART, KEY_THREADS, KEY_MOST, SETTINGS_MAX = 16, MOST_ON_CUDA = 48 };
 
 typedef struct verify_options {
     cli_request request;
@@ -19,6 +21,7 @@ typedef struct verify_options {
     bool exhaustive;
     long long part, parts; /* of the inputs; parts 0: all of them */
     int threads;
+    int most; /* variants of a kernel in one layout; 0: all */
 } verify_options;
 
 static volatile int stop;
@@ -34,6 +37,8 @@ typedef struct verify_run {
     at_cache *cache;
     at_store *store; /* for what is measured on every input; NULL: nothing is kept */
     at_device device;
+    at_cuda_device *cuda;       /* NULL: the kernels run here */
+    at_cuda_verifier *verifier; /* on it, of the kernel and layout at hand */
     cli_table *table;
     json_t *json;
     const at_kernel *kernel;
@@ -46,7 +51,7 @@ static error_t parse(int key, char *text, struct argp_state *state)
     verify_options *options = state->input;
     switch (key) {
     case ARGP_KEY_INIT:
-        for (int i = 0; i < 3; i++)
+        for (int i = 0; i < 4; i++)
             state->child_inputs[i] = &options->request;
         return 0;
     case KEY_ALL:
@@ -72,7 +77,14 @@ static error_t parse(int key, char *text, struct argp_state *state)
         if (options->threads < 1)
             argp_error(state, "--threads takes a number of at least 1, not '%s'", text);
         return 0;
+    case KEY_MOST:
+        options->most = atoi(text);
+        if (options->most < 1)
+            argp_error(state, "--most takes a number of at least 1, not '%s'", text);
+        return 0;
     case ARGP_KEY_END:
+        if (options->most && !options->every_variant)
+            argp_error(state, "--most belongs to --variants");
         if (options->parts && !options->exhaustive)
             argp_error(state, "--part belongs to --exhaustive");
         if (!options->request.spec == !options->all)
@@ -128,13 +140,22 @@ static actune_status verify_all_inputs(verify_run *run, const at_variant *varian
     return at_verify_exhaustive(run->cache, &run->device, run->kernel, variant, &how, report);
 }
 
+static actune_status judge(verify_run *run, const at_variant *variant, at_verify_report *report)
+{
+    if (run->options->exhaustive)
+        return verify_all_inputs(run, variant, report);
+    if (run->cuda)
+        return at_cuda_verify(run->verifier, variant, report);
+    return at_verify_kernel(run->cache, &run->device, run->kernel, run->layout, variant, report);
+}
+
 static actune_status verify_variant(void *user, const at_variant *variant)
 {
     verify_run *run = user;
     at_verify_report report = {0};
-    actune_status status = run->options->exhaustive
-                               ? verify_all_inputs(run, variant, &report)
-                               : at_verify_kernel(run->cache, &run->device, run->kernel, run->layout, variant, &report);
+    if (stop)
+        return at_fail(ACTUNE_INTERRUPTED, "interrupted");
+    actune_status status = judge(run, variant, &report);
     if (status == ACTUNE_UNSUPPORTED) { /* this form of the math does not reach the class: no candidate */
         run->impossible++;
         return ACTUNE_OK;
@@ -145,6 +166,45 @@ static actune_status verify_variant(void *user, const at_variant *variant)
     note(run, at_strbuf_text(&text), &report);
     at_strbuf_clear(&text);
     return run->store ? at_exhaustive_store(run->store, &run->device, run->kernel, variant, &report) : ACTUNE_OK;
+}
+
+/* --- many variants --- */
+
+typedef struct variant_list {
+    at_variant *variant;
+    int count, capacity;
+} variant_list;
+
+static actune_status keep_variant(void *user, const at_variant *variant)
+{
+    variant_list *list = user;
+    if (list->count == list->capacity) {
+        int capacity = list->capacity * 2 + 1024;
+        at_variant *grown = realloc(list->variant, (size_t)capacity * sizeof *grown);
+        if (!grown)
+            return at_fail(ACTUNE_NO_MEMORY, "no memory for the search space");
+        list->variant = grown;
+        list->capacity = capacity;
+    }
+    list->variant[list->count++] = *variant;
+    return ACTUNE_OK;
+}
+
+/* Of spaces of tens of thousands: each knob alone around the default, then a random rest. */
+static actune_status verify_sample(verify_run *run, const at_target *target, int most)
+{
+    variant_list list = {0};
+    at_random random = {1};
+    int *picked = calloc((size_t)most, sizeof *picked);
+    actune_status status = picked ? at_variant_each(run->kernel, run->layout, target, keep_variant, &list)
+                                  : at_fail(ACTUNE_NO_MEMORY, "no memory for %d variants", most);
+    at_search_stage stage = {.variants = list.variant, .count = list.count};
+    int count = status ? 0 : at_search_sampled.pick(&stage, &random, picked, most);
+    for (int i = 0; i < count && !status; i++)
+        status = verify_variant(run, &list.variant[picked[i]]);
+    free(picked);
+    free(list.variant);
+    return status;
 }
 
 static actune_status verify_interpreter(verify_run *run)
@@ -161,16 +221,13 @@ static actune_status verify_interpreter(verify_run *run)
     return status;
 }
 
-static actune_status verify_layout(verify_run *run)
+static actune_status verify_variants(verify_run *run)
 {
-    at_target target = {.isa = run->device.isa};
+    at_target target = at_device_target(&run->device);
+    int most = run->options->most ? run->options->most : run->cuda ? MOST_ON_CUDA : 0;
     at_variant variant;
-    if (run->options->exhaustive)
-        AT_TRY(at_exhaustive_check(run->kernel));
-    else
-        AT_TRY(verify_interpreter(run));
     if (run->options->every_variant)
-        return at_variant_each(run->kernel, run->layout, &target, verify_variant, run);
+        return most ? verify_sample(run, &target, most) : at_variant_each(run->kernel, run->layout, &target, verify_variant, run);
     AT_TRY(at_variant_default(run->kernel, run->layout, &target, &variant));
     for (int i = 0; i < run->options->settings; i++) {
         char name[64];
@@ -179,6 +236,23 @@ static actune_status verify_layout(verify_run *run)
         AT_TRY(at_variant_set(&variant, name, equals + 1));
     }
     return verify_variant(run, &variant);
+}
+
+static actune_status verify_layout(verify_run *run)
+{
+    if (run->cuda) {
+        at_target target = at_device_target(&run->device);
+        at_cuda_verifier verifier = {
+            .device = run->cuda, .cache = run->cache, .target = &target, .kernel = run->kernel, .layout = run->layout};
+        run->verifier = &verifier;
+        actune_status status = at_cuda_verifier_init(&verifier);
+        if (!status)
+            status = verify_variants(run);
+        at_cuda_verifier_clear(&verifier);
+        return status;
+    }
+    AT_TRY(run->options->exhaustive ? at_exhaustive_check(run->kernel) : verify_interpreter(run));
+    return verify_variants(run);
 }
 
 static actune_status verify_kernel(verify_run *run, const cli_request *request, actune_direction direction)
@@ -229,6 +303,8 @@ static actune_status verify_all(verify_run *run)
 static const struct argp_option own_options[] = {
     {"all", KEY_ALL, 0, 0, "Every built-in activation, in every element type", 3},
     {"variants", KEY_VARIANTS, 0, 0, "Every variant of the search space, not the default alone", 3},
+    {"most", KEY_MOST, "N", 0, "With --variants: at most N of a kernel, the default and each knob alone first, then a random rest (on a GPU, whose "
+     "spaces have tens of thousands: 48)", 3},
     {"knob", KEY_KNOB, "NAME=VALUE", 0, "Set a knob of the variant by hand (may be repeated)", 3},
     {"exhaustive", KEY_EXHAUSTIVE, 0, 0, "On every number of the type: all 2^32 floats (up to hours; it says how long), all 65,536 of f16 "
      "and bf16; for specs without operands, backward with dy = 1. The maximum is stored with the variant", 4},
@@ -239,33 +315,43 @@ static const struct argp_option own_options[] = {
 static const char doc[] =
     "Runs kernels on special values, odd sizes, misaligned buffers, threads and in place, and compares them with the reference."
     "\vThe reference evaluates the spec's graph in long double, stage by stage from the rounding that went before. Per-channel specs are "
-    "verified in both layouts. Exit status 1 when any kernel is out of its accuracy class.\n\n"
+    "verified in both layouts. On a GPU (--device cuda:0) the kernels run there, beside canaries that show a write past a tensor. Exit status 1 when any kernel is out of its accuracy class.\n\n"
     "Examples:\n  actune verify 'bias | gelu' --grad-of bias\n  actune verify '[accuracy=fast] silu' --variants\n  actune verify --all --json\n"
-    "  actune verify sigmoid --exhaustive\n  actune verify gelu --exhaustive --backward --part 1/64\n";
+    "  actune verify sigmoid --exhaustive\n  actune verify gelu --device cuda:0 --variants --most 200\n  actune verify gelu --exhaustive --backward --part 1/64\n";
+
+static actune_status open_devices(verify_run *run)
+{
+    AT_TRY(at_device_get(run->options->request.device, &run->device));
+    AT_TRY(at_cache_open(NULL, &run->cache));
+    if (run->device.cuda_ordinal < 0)
+        return ACTUNE_OK;
+    if (run->options->exhaustive)
+        return at_fail(ACTUNE_UNSUPPORTED, "--exhaustive runs on the CPU only; on a GPU use --variants");
+    return at_cuda_open(run->device.cuda_ordinal, &run->cuda);
+}
 
 int cli_verify(int argc, char **argv)
 {
     static const struct argp_child children[] = {
-        {&cli_kernel_argp, 0, 0, 0}, {&cli_shape_argp, 0, 0, 0}, {&cli_common_argp, 0, 0, 0}, {0}};
+        {&cli_kernel_argp, 0, 0, 0}, {&cli_shape_argp, 0, 0, 0}, {&cli_device_argp, 0, 0, 0}, {&cli_common_argp, 0, 0, 0}, {0}};
     static const struct argp argp = {own_options, parse, "[SPEC]", doc, children, 0, 0};
     static const char *const headings[] = {"spec", "direction", "types", "class", "variant", "", "ULP", "absolute", "of the bound", ""};
     verify_options options = {0};
     cli_request_init(&options.request);
     argp_parse(&argp, argc, argv, 0, 0, &options);
-    if (options.exhaustive) {
+    if (options.exhaustive || options.request.device) {
         struct sigaction action = {.sa_handler = on_interrupt};
         sigaction(SIGINT, &action, NULL);
         sigaction(SIGTERM, &action, NULL);
     }
     verify_run run = {.options = &options, .table = cli_table_new(headings, 10), .json = options.request.json ? json_array() : NULL};
-    actune_status status = at_device_get("cpu", &run.device);
-    if (!status)
-        status = at_cache_open(NULL, &run.cache);
+    actune_status status = open_devices(&run);
     if (!status && options.exhaustive && !options.parts) /* before hours of work, not after */
         status = at_store_open(options.request.database, AT_STORE_WRITE, &run.store);
     if (!status)
         status = options.all ? verify_all(&run) : verify_request(&run, &options.request);
     at_store_close(run.store);
+    at_cuda_close(run.cuda);
     at_cache_close(run.cache);
     if (run.json)
         cli_print_json(run.json);

@@ -203,7 +203,7 @@ static const char *tier_of(kinship kin, at_table_fit fit)
     return kin == KIN_SELF ? own[fit] : kin_names[kin];
 }
 
-static bool known(const at_candidate *candidates, int count, const at_table_match *match)
+static bool known(const at_dispatched *candidates, int count, const at_table_match *match)
 {
     for (int i = 0; i < count; i++)
         if (strcmp(candidates[i].variant, match->variant) == 0 &&
@@ -223,7 +223,7 @@ typedef struct gathering {
     const at_dispatch *dispatch;
     const at_table_key *key;
     bool borrowed; /* for a plan in place what won out of place */
-    at_candidate *candidates;
+    at_dispatched *candidates;
     int count;
 } gathering;
 
@@ -232,7 +232,7 @@ static void add_match(gathering *g, kinship kin, const at_table_match *match)
     if (g->count == AT_CANDIDATES_MAX || known(g->candidates, g->count, match) || (g->borrowed && !is_borrowable(match->variant)))
         return;
     const char *tier = g->borrowed ? "out of place" : tier_of(kin, match->fit);
-    g->candidates[g->count++] = (at_candidate){match->variant, match->source_hash, tier};
+    g->candidates[g->count++] = (at_dispatched){match->variant, match->source_hash, tier};
 }
 
 /* Behind a winner that is not ours comes the best of ours at the same place. */
@@ -250,7 +250,7 @@ static void add_matches(gathering *g)
     }
 }
 
-int at_dispatch_find(const at_dispatch *dispatch, const at_table_key *key, at_candidate *candidates)
+int at_dispatch_find(const at_dispatch *dispatch, const at_table_key *key, at_dispatched *candidates)
 {
     gathering g = {.dispatch = dispatch, .key = key, .candidates = candidates};
     add_matches(&g);

@@ -13,17 +13,17 @@ typedef struct at_dispatch at_dispatch;
 actune_status at_dispatch_load(const char *database, const at_device *device, at_dispatch **dispatch);
 void at_dispatch_free(at_dispatch *dispatch);
 
-typedef struct at_candidate {
+typedef struct at_dispatched {
     const char *variant; /* lives as long as the dispatch */
     at_hash source_hash; /* that it was measured with */
     const char *tier;    /* as in actune_plan_info */
-} at_candidate;
+} at_dispatched;
 
 enum { AT_CANDIDATES_MAX = 8 };
 
 /* Candidates for a key, best first: exact, nearest size, other layout bucket; then the same of the device's kin; for an in-place key then what
    won out of place, without streaming stores (tier "out of place"). Behind a function of another library comes the best of ours. Equal ones
    once. Returns how many (at most AT_CANDIDATES_MAX). Thread-safe, allocates nothing. */
-int at_dispatch_find(const at_dispatch *dispatch, const at_table_key *key, at_candidate *candidates);
+int at_dispatch_find(const at_dispatch *dispatch, const at_table_key *key, at_dispatched *candidates);
 
 #endif

@@ -143,7 +143,7 @@ static actune_status take(actune_plan *plan, const plan_attempt *attempt, int th
 /* Winners of the database, best first; the one that loads is in the plan. */
 static actune_status try_winners(actune_plan *plan, bool in_place, int threads)
 {
-    at_candidate candidates[AT_CANDIDATES_MAX];
+    at_dispatched candidates[AT_CANDIDATES_MAX];
     at_table_key key = at_table_key_of(&plan->kernel.hash, plan->launch.layout, plan->launch.shape, in_place);
     int count = at_dispatch_find(plan->context->dispatch, &key, candidates);
     for (int i = 0; i < count; i++) {

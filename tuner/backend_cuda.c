@@ -13,6 +13,7 @@
 #include "../runtime/base/dtype.h"
 #include "../runtime/launch_cuda.h"
 #include "cuda_static.h"
+#include "verify_cuda.h"
 
 enum { WAVE_MAX = 16 };
 
@@ -173,52 +174,11 @@ static actune_status build(at_group *group, int first, double until_ns)
 
 /* --- verifying --- */
 
-typedef struct run {
-    const at_cuda_device *device;
-    void *memory[AT_PORTS_MAX], *partial;
-    void *port[AT_PORTS_MAX];
-    size_t bytes[AT_PORTS_MAX]; /* with both margins */
-} run;
-
-/* Ports go over with their margins and come back so: a write beside a port is seen in its canary. */
-static actune_status copy_in(run *r, const at_signature *signature, actune_shape shape, void *const *port)
-{
-    for (int p = 0; p < signature->ports; p++) {
-        const char *from = (const char *)port[p] - AT_VERIFY_MARGIN_BYTES;
-        size_t off = (uintptr_t)from % 64;
-        r->bytes[p] = (size_t)at_port_count(&signature->port[p], shape) * (size_t)at_dtype_get(signature->port[p].dtype)->bytes +
-                      2 * AT_VERIFY_MARGIN_BYTES;
-        AT_TRY(at_cuda_allocate(r->device, r->bytes[p] + off, &r->memory[p]));
-        AT_TRY(at_cuda_upload(r->device, (char *)r->memory[p] + off, from, r->bytes[p]));
-        r->port[p] = (char *)r->memory[p] + off + AT_VERIFY_MARGIN_BYTES;
-    }
-    return ACTUNE_OK;
-}
-
-static actune_status run_case(const at_code *code, actune_shape shape, void *const *port, run *r)
-{
-    const at_group *group = code->group;
-    const at_signature *signature = &group->kernel->signature;
-    at_cuda_launch launch;
-    AT_TRY(at_cuda_launch_init(&launch, code->cuda, group->kernel, group->layout, shape, &code->geometry));
-    AT_TRY(copy_in(r, signature, shape, port));
-    if (launch.workspace_bytes)
-        AT_TRY(at_cuda_allocate(r->device, launch.workspace_bytes, &r->partial));
-    AT_TRY(at_cuda_launch_run(&launch, r->port, r->partial, NULL));
-    for (int p = 0; p < signature->ports; p++)
-        AT_TRY(at_cuda_download(r->device, (char *)port[p] - AT_VERIFY_MARGIN_BYTES, (char *)r->port[p] - AT_VERIFY_MARGIN_BYTES, r->bytes[p]));
-    return ACTUNE_OK;
-}
-
 static actune_status run_on_device(void *user, actune_shape shape, void *const *port)
 {
     const at_code *code = user;
-    run r = {.device = code->cuda->device};
-    actune_status status = run_case(code, shape, port, &r);
-    for (int p = 0; p < AT_PORTS_MAX; p++)
-        at_cuda_free(r.device, r.memory[p]);
-    at_cuda_free(r.device, r.partial);
-    return status;
+    at_cuda_trial trial = {code->cuda, &code->geometry, code->group->kernel, code->group->layout};
+    return at_cuda_trial_run(&trial, shape, port);
 }
 
 static void verify_target(const at_group *group, const at_code *code, at_verify_target *target)

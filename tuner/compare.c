@@ -7,26 +7,33 @@
 
 #include "../runtime/generated.h"
 #include "autovec.h"
+#include "compare_cuda.h"
 
-enum { ANCHORS = 3, ARMS_MAX = ANCHORS + AT_COPIES_MAX + 4 + AT_COMPARE_EXTRAS_MAX };
+enum { ANCHORS = 3, ARMS_MAX = ANCHORS + AT_COPIES_MAX + 6 + AT_COMPARE_EXTRAS_MAX };
 
 actune_status at_comparer_open(at_cache *cache, const at_device *device, const char *database, int threads,
                                at_comparer *comparer)
 {
-    if (device->cuda_ordinal >= 0)
-        return at_fail(ACTUNE_UNSUPPORTED, "kernels are compared on the CPU only so far, not on 'cuda:%d'", device->cuda_ordinal);
     *comparer =
         (at_comparer){.device = device, .cache = cache, .threads = device->processors > 0 ? device->processors : 1};
     if (threads > 0 && threads < comparer->threads)
         comparer->threads = threads;
     AT_TRY(at_dispatch_load(database, device, &comparer->dispatch));
+    if (device->cuda_ordinal >= 0) {
+        AT_TRY(at_cuda_comparer_open(cache, device, threads, &comparer->cuda));
+        comparer->copies = comparer->cuda->session.copies;
+        return ACTUNE_OK;
+    }
     AT_TRY(at_pool_create(comparer->threads, &comparer->pool));
     return at_copies_open(cache, device, comparer->threads, &comparer->copies);
 }
 
 void at_comparer_close(at_comparer *comparer)
 {
-    at_copies_close(&comparer->copies);
+    if (comparer->cuda)
+        at_cuda_comparer_close(comparer->cuda);
+    else
+        at_copies_close(&comparer->copies);
     at_pool_destroy(comparer->pool);
     at_dispatch_free(comparer->dispatch);
     *comparer = (at_comparer){0};
@@ -43,6 +50,7 @@ typedef struct contest {
     int arms;
     at_binary *binary[AT_CANDIDATES_MAX + 2];
     int binaries;
+    at_cuda_rivals rivals; /* on a GPU */
     double anchor_ns[AT_SAMPLES_MAX];
 } contest;
 
@@ -94,7 +102,7 @@ static actune_status load(contest *of, const char *text, const at_hash *measured
 static actune_status add_kernels(contest *of, at_comparison *result)
 {
     const at_compare_request *request = of->request;
-    at_candidate candidates[AT_CANDIDATES_MAX];
+    at_dispatched candidates[AT_CANDIDATES_MAX];
     at_table_key key = at_table_key_of(&request->kernel->hash, of->layout, request->shape, request->in_place);
     int count = at_dispatch_find(of->with->dispatch, &key, candidates);
     at_arm plain, tuned;
@@ -132,13 +140,53 @@ static actune_status add_plain_loop(contest *of)
     return add(of, arm, "plain loop");
 }
 
+static actune_status add_code(contest *of, const at_code *code, const char *name)
+{
+    return add(of, (at_arm){.kind = AT_ARM_KERNEL, .code = code, .threads = 1}, name);
+}
+
+static void show_variant(const contest *of, const at_code *code, char shown[512])
+{
+    at_strbuf text = {0};
+    at_variant_print(at_code_variant(&of->rivals.group, (int)(code - of->rivals.group.codes)), &text);
+    snprintf(shown, 512, "%s", at_strbuf_text(&text));
+    at_strbuf_clear(&text);
+}
+
+/* The same on a GPU. What cuDNN refuses to run here is left out. */
+static actune_status add_rivals(contest *of, at_comparison *result)
+{
+    const at_compare_request *request = of->request;
+    at_cuda_rivals *rivals = &of->rivals;
+    at_dispatched candidates[AT_CANDIDATES_MAX];
+    at_table_key key = at_table_key_of(&request->kernel->hash, of->layout, request->shape, request->in_place);
+    int count = at_dispatch_find(of->with->dispatch, &key, candidates);
+    rivals->group = (at_group){.session = &of->with->cuda->session, .kernel = request->kernel, .layout = of->layout};
+    AT_TRY(at_cuda_rivals_init(rivals, candidates, count));
+    result->tier = rivals->tier;
+    show_variant(of, rivals->tuned, result->tuned);
+    show_variant(of, rivals->plain, result->plain);
+    AT_TRY(add_code(of, rivals->tuned, "tuned"));
+    AT_TRY(add_code(of, rivals->tuned, "null"));
+    AT_TRY(add_code(of, rivals->plain, "default"));
+    if (rivals->cudnn)
+        add_code(of, rivals->cudnn, "cuDNN");
+    if (rivals->cudnn_graph)
+        add_code(of, rivals->cudnn_graph, "cuDNN graph");
+    return ACTUNE_OK;
+}
+
 static actune_status add_arms(contest *of, at_comparison *result)
 {
     const at_compare_request *request = of->request;
     for (int i = 0; i < ANCHORS; i++)
         AT_TRY(add(of, (at_arm){.kind = AT_ARM_MEMCPY}, "memcpy"));
-    AT_TRY(add_kernels(of, result));
-    AT_TRY(add_plain_loop(of));
+    if (of->with->cuda)
+        AT_TRY(add_rivals(of, result));
+    else {
+        AT_TRY(add_kernels(of, result));
+        AT_TRY(add_plain_loop(of));
+    }
     for (int i = 0; i < of->with->copies.count; i++)
         AT_TRY(add(of, of->with->copies.arm[i], "copy"));
     for (int i = 0; i < request->extras && i < AT_COMPARE_EXTRAS_MAX; i++)
@@ -156,6 +204,9 @@ static actune_status run_rounds(contest *of, int rounds)
         if (of->request->stop && *of->request->stop)
             return at_fail(ACTUNE_INTERRUPTED, "interrupted while measuring");
         AT_TRY(at_bench_round(of->bench, of->arm, of->arms, &random));
+        for (int i = 0; i < of->arms; i++)
+            if (of->arm[i].samples <= r)
+                return ACTUNE_DEVICE; /* a launch failed: with the call's own message */
         for (int i = 0; i < ANCHORS; i++)
             anchor[i] = of->arm[i].samples_ns[r];
         of->anchor_ns[r] = at_median(anchor, ANCHORS);
@@ -213,6 +264,8 @@ static actune_status contend(contest *of, at_comparison *result)
 actune_status at_compare(const at_comparer *comparer, const at_compare_request *request, at_comparison *result)
 {
     *result = (at_comparison){0};
+    if (comparer->cuda && request->in_place)
+        return at_fail(ACTUNE_UNSUPPORTED, "kernels in place are not measured on a GPU yet");
     contest *of = calloc(1, sizeof *of);
     if (!of)
         return at_fail(ACTUNE_NO_MEMORY, "no memory for a comparison");
@@ -225,6 +278,7 @@ actune_status at_compare(const at_comparer *comparer, const at_compare_request *
                               .in_place = request->in_place,
                               .device = comparer->device,
                               .pool = comparer->pool,
+                              .machine = comparer->cuda ? comparer->cuda->session.machine : NULL,
                               .seed = request->seed};
     actune_status status = at_bench_open(&bench, &of->bench);
     if (status == ACTUNE_OK)
@@ -234,6 +288,8 @@ actune_status at_compare(const at_comparer *comparer, const at_compare_request *
     at_bench_close(of->bench);
     for (int i = 0; i < of->binaries; i++)
         at_binary_release(of->binary[i]);
+    if (comparer->cuda)
+        at_cuda_rivals_clear(&of->rivals);
     free(of);
     return status;
 }

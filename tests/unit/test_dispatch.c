@@ -120,7 +120,7 @@ Test(dispatch, tiers_from_the_database)
     at_store_close(store);
 
     at_dispatch *dispatch;
-    at_candidate c[AT_CANDIDATES_MAX];
+    at_dispatched c[AT_CANDIDATES_MAX];
     OK(at_dispatch_load(database, &device, &dispatch));
     at_table_key key = {.kernel = k, .size_bucket = 14};
     int count = at_dispatch_find(dispatch, &key, c);
@@ -302,7 +302,7 @@ Test(dispatch, stored_by_the_key_that_finds)
     OK(at_dispatch_load(database, &device, &dispatch));
     for (int i = 0; i < 36; i++) {
         at_hash kernel = hash(layouts[i % 3]);
-        at_candidate found[AT_CANDIDATES_MAX];
+        at_dispatched found[AT_CANDIDATES_MAX];
         char variant[64];
         at_table_key key = at_table_key_of(&kernel, (at_layout)(i % 3), shapes[i / 6], i / 3 % 2);
         cr_assert_gt(at_dispatch_find(dispatch, &key, found), 0);
