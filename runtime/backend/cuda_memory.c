@@ -33,10 +33,14 @@ void at_cuda_free(const at_cuda_device *device, void *memory)
     at_cuda_leave(device, pushed);
 }
 
+/* Where waiting fails it is tried once more: the caller gives the host memory back, and a copy that is still on its way must not find it so. */
 static actune_status waited(const at_cuda_device *device, actune_status status)
 {
     AT_TRY(status);
-    return AT_CUDA(device->api, cuStreamSynchronize, (NULL));
+    status = AT_CUDA(device->api, cuStreamSynchronize, (NULL));
+    if (status != ACTUNE_OK)
+        device->api->cuStreamSynchronize(NULL);
+    return status;
 }
 
 actune_status at_cuda_upload(const at_cuda_device *device, void *to, const void *from, size_t bytes)
