@@ -117,7 +117,8 @@ int gpu_plain_shapes(void)
 static actune_status put_plain(void *self, const gpu_set *set, at_cu_stream stream)
 {
     plain *p = self;
-    void *to = set->tensor[p->to], *from = set->tensor[p->from], *other = set->tensor[GPU_OTHER];
+    void *to = set->tensor[p->to], *from = set->tensor[p->from];
+    void *other = set->tensor[GPU_OTHER] != NULL ? set->tensor[GPU_OTHER] : from;
     void *arguments[] = {&to, &from, &other, &p->vectors};
     return AT_CUDA(p->api, cuLaunchKernel,
                    (p->kernel->main, p->grid, 1, 1, (unsigned)p->shape.block, 1, 1, 0, stream, arguments, NULL));
