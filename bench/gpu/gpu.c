@@ -12,29 +12,13 @@ enum { COLD_TIMES_L2 = 5, NODES_MAX = 16384 };
 static const double REGION_NS = 200e3; /* an event's resolution is about half a microsecond */
 static const int64_t USUAL_L2_BYTES = 64 << 20, TINY_L2_BYTES = 4096;
 
-void gpu_must(actune_status status)
-{
-    if (status == ACTUNE_OK)
-        return;
-    fprintf(stderr, "%s\n", actune_last_error());
-    exit(EXIT_FAILURE);
-}
-
-/* What this machine lacks is no failure of ours. */
-static void need(const char *name, actune_status status)
-{
-    if (status == ACTUNE_OK)
-        return;
-    fprintf(stderr, "%s: skipped, no usable CUDA device: %s\n", name, actune_last_error());
-    exit(status == ACTUNE_DEVICE ? GPU_SKIPPED : EXIT_FAILURE);
-}
-
-static void describe(const gpu_bench *bench)
+/* One line about the machine. */
+static actune_status describe(const gpu_bench *bench)
 {
     const at_cuda_info *info = &bench->device->info;
     int major = 0, minor = 0;
     const char *path = "";
-    need(bench->name, at_nvrtc_version(&major, &minor, &path));
+    AT_TRY(at_nvrtc_version(&major, &minor, &path));
     gpu_state state = gpu_clocks_read(&bench->clocks);
     gpu_record(bench);
     gpu_text("device", info->name);
@@ -50,28 +34,42 @@ static void describe(const gpu_bench *bench)
     gpu_integer("memory_mhz", state.memory_mhz);
     gpu_integer("tiny", bench->tiny);
     gpu_end();
+    return ACTUNE_OK;
 }
 
-void gpu_open(const char *name, gpu_bench *bench)
+static actune_status open_device(gpu_bench *bench)
 {
-    const char *tiny = getenv("ACTUNE_GPU_CHECK_TINY");
-    *bench = (gpu_bench){.name = name, .random = {1}, .tiny = tiny != NULL && *tiny != '\0' && *tiny != '0'};
-    setvbuf(stdout, NULL, _IOLBF, 0); /* a run that is stopped has written what it measured */
-    need(name, at_cuda_open(0, &bench->device));
-    need(name, at_cache_open(NULL, &bench->cache));
-    need(name, at_cuda_timer_open(bench->device, &bench->timer));
+    AT_TRY(at_cuda_open(0, &bench->device));
+    AT_TRY(at_cache_open(NULL, &bench->cache));
+    AT_TRY(at_cuda_timer_open(bench->device, &bench->timer));
     gpu_clocks_open(&bench->clocks);
     bench->rounds = bench->tiny ? 3 : 21;
     bench->l2_bytes = bench->tiny ? TINY_L2_BYTES : bench->device->info.l2_bytes > 0 ? bench->device->info.l2_bytes : USUAL_L2_BYTES;
-    describe(bench);
+    return describe(bench);
 }
 
-void gpu_close(gpu_bench *bench)
+int gpu_open(const char *name, gpu_bench *bench)
 {
+    const char *tiny = getenv("ACTUNE_GPU_CHECK_TINY");
+    at_cuda_info info;
+    *bench = (gpu_bench){.name = name, .random = {1}, .tiny = tiny != NULL && *tiny != '\0' && *tiny != '0'};
+    setvbuf(stdout, NULL, _IOLBF, 0); /* a run that is stopped has written what it measured */
+    int missing = gpu_find(name, &info);
+    if (missing != 0)
+        return missing;
+    actune_status status = open_device(bench);
+    return status == ACTUNE_OK ? EXIT_SUCCESS : gpu_finish(bench, status);
+}
+
+int gpu_finish(gpu_bench *bench, actune_status status)
+{
+    if (status != ACTUNE_OK)
+        fprintf(stderr, "%s: %s\n", bench->name, actune_last_error());
     gpu_clocks_close(&bench->clocks);
     at_cuda_timer_close(&bench->timer);
     at_cache_close(bench->cache);
     at_cuda_close(bench->device);
+    return status == ACTUNE_OK ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 double gpu_now_ns(void)
@@ -100,11 +98,13 @@ static actune_status fill_tensor(const gpu_bench *bench, void *tensor, size_t by
     static uint16_t pattern[PATTERN_BYTES / sizeof(uint16_t)];
     if (pattern[0] == 0)
         fill_pattern(pattern);
-    for (size_t at = 0; at < bytes; at += PATTERN_BYTES) {
-        size_t part = bytes - at < PATTERN_BYTES ? bytes - at : PATTERN_BYTES;
-        AT_TRY(at_cuda_upload(bench->device, (char *)tensor + at, pattern, part));
+    size_t filled = bytes < PATTERN_BYTES ? bytes : PATTERN_BYTES;
+    AT_TRY(at_cuda_upload(bench->device, tensor, pattern, filled));
+    for (size_t part; filled < bytes; filled += part) { /* twice as much each time */
+        part = bytes - filled < filled ? bytes - filled : filled;
+        AT_TRY(at_cuda_copy(bench->device, (char *)tensor + filled, tensor, part, bench->timer.stream));
     }
-    return ACTUNE_OK;
+    return at_cuda_wait(bench->device, bench->timer.stream);
 }
 
 static actune_status make_tensors(const gpu_bench *bench, const size_t *tensor_bytes, gpu_sets *sets)

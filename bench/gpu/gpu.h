@@ -3,12 +3,13 @@
 #define AT_BENCH_GPU_H
 
 #include "clocks.h"
+#include "find.h"
 #include "runtime/backend/cuda_memory.h"
 #include "runtime/backend/cuda_module.h"
 #include "runtime/backend/cuda_time.h"
 #include "tuner/stats.h"
 
-enum { GPU_SKIPPED = 77, GPU_TENSORS_MAX = 8, GPU_ROUNDS_MAX = 64 };
+enum { GPU_TENSORS_MAX = 8, GPU_ROUNDS_MAX = 64, GPU_TINY_SHAPES = 2 };
 
 typedef struct gpu_bench {
     const char *name; /* of the program, in every record */
@@ -22,11 +23,11 @@ typedef struct gpu_bench {
     bool tiny;        /* ACTUNE_GPU_CHECK_TINY: a run over an emulated device, whose times mean nothing */
 } gpu_bench;
 
-/* Opens cuda:0 and prints a record about it. Without a driver, a device or NVRTC: says which on stderr and exits with GPU_SKIPPED. */
-void gpu_open(const char *name, gpu_bench *bench);
-void gpu_close(gpu_bench *bench);
-/* Prints the last error and exits with 1. */
-void gpu_must(actune_status status);
+/* Opens cuda:0 and prints a record about it. The exit status that is to be given: 0, or gpu_find's, or 1 with the error on stderr; then nothing is
+   left open. */
+int gpu_open(const char *name, gpu_bench *bench);
+/* Closes, says the last error where `status` is one; the exit status. */
+int gpu_finish(gpu_bench *bench, actune_status status);
 
 /* One tensor of each kind a work needs; a graph's nodes go through the sets in turn. */
 typedef struct gpu_set {

@@ -1,19 +1,23 @@
 #include "ours.h"
 
+#include "runtime/base/dtype.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Weak, so that a library without execution on a stream is told apart at run time. */
-extern actune_status actune_execute_on(const actune_plan *plan, const actune_buffer *buffers, int count, void *stream, void *workspace)
-    __attribute__((weak));
+const char *gpu_row_name(const gpu_row *row)
+{
+    static char name[288];
+    snprintf(name, sizeof name, "%s %s %s %lldx%lldx%lld", row->spec, row->direction == ACTUNE_BACKWARD ? "backward" : "forward",
+             at_dtype_get(row->dtype)->name, (long long)row->shape.outer, (long long)row->shape.channels, (long long)row->shape.inner);
+    return name;
+}
 
 actune_status gpu_ours_open(gpu_ours *ours)
 {
     const actune_context_options tuned = {.device = "cuda:0"}, untuned = {.device = "cuda:0", .database = ""};
     *ours = (gpu_ours){0};
-    if (actune_execute_on == NULL)
-        return at_fail(ACTUNE_DEVICE, "this libactune does not execute on a stream");
     AT_TRY(actune_context_open(&tuned, &ours->tuned));
     actune_status status = actune_context_open(&untuned, &ours->untuned);
     if (status != ACTUNE_OK)
@@ -44,7 +48,6 @@ actune_status gpu_ours_plan(actune_context *context, const gpu_row *row, actune_
 /* Inputs after the outputs, so that tensor 0 is written and tensor 1 read, as the plain kernels have it. */
 static actune_status lay(const actune_plan *plan, gpu_ports *ports)
 {
-    static const size_t bytes_of[] = {[ACTUNE_F32] = 4, [ACTUNE_F64] = 8, [ACTUNE_F16] = 2, [ACTUNE_BF16] = 2};
     int next = GPU_FROM_X;
     ports->count = actune_plan_port_count(plan);
     ports->tensors = 1;
@@ -53,7 +56,7 @@ static actune_status lay(const actune_plan *plan, gpu_ports *ports)
     for (int i = 0; i < ports->count; i++) {
         actune_port_info info;
         AT_TRY(actune_plan_port(plan, i, &info));
-        size_t bytes = bytes_of[info.dtype];
+        size_t bytes = (size_t)at_dtype_get(info.dtype)->bytes;
         bool whole = info.count == ports->elements;
         ports->port[i].dtype = info.dtype;
         ports->port[i].count = info.count;
@@ -84,11 +87,6 @@ typedef struct planned {
     void *own[GPU_TENSORS_MAX]; /* memory of ports that are no tensors of a set */
     void *workspace;
 } planned;
-
-actune_status gpu_ours_execute(const actune_plan *plan, const actune_buffer *buffers, int count, at_cu_stream stream)
-{
-    return actune_execute_on(plan, buffers, count, stream, NULL);
-}
 
 static actune_status put_plan(void *self, const gpu_set *set, at_cu_stream stream)
 {
@@ -158,6 +156,7 @@ actune_status gpu_ours_add(gpu_bench *bench, gpu_race *race, const char *name, a
     arm->close = close_plan;
     arm->self = p;
     arm->bytes = ports->moved_bytes;
+    arm->computes = true;
     snprintf(arm->detail, sizeof arm->detail, "%s (%s)", info.variant, info.tier);
     return ACTUNE_OK;
 }

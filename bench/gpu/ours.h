@@ -8,12 +8,15 @@
 
 /* One row of the fixed list. */
 typedef struct gpu_row {
-    char class[32];  /* whose goal it is: "unary", "2 reads 1 write", "gelu" ... */
+    char class[32]; /* whose goal it has: "unary", "2 reads", "exact" ... */
     char spec[160];
     actune_direction direction;
     actune_dtype dtype;
     actune_shape shape;
 } gpu_row;
+
+/* "relu forward f16 1x1x4096", in all records about the row; static. */
+const char *gpu_row_name(const gpu_row *row);
 
 /* The contexts that the arms' plans come from; both on cuda:0. */
 typedef struct gpu_ours {
@@ -21,7 +24,6 @@ typedef struct gpu_ours {
     actune_context *untuned; /* no database: every kernel's default */
 } gpu_ours;
 
-/* DEVICE where the library has no CUDA device or is too old to execute on a stream. */
 actune_status gpu_ours_open(gpu_ours *ours);
 void gpu_ours_close(gpu_ours *ours);
 
@@ -52,8 +54,6 @@ actune_status gpu_ours_add(gpu_bench *bench, gpu_race *race, const char *name, a
 /* "[accuracy=fast] gelu" is gelu to a library that has one of each. */
 const char *gpu_bare_spec(const char *spec);
 
-/* A plan for a row, and one execution of it. */
 actune_status gpu_ours_plan(actune_context *context, const gpu_row *row, actune_plan **plan);
-actune_status gpu_ours_execute(const actune_plan *plan, const actune_buffer *buffers, int count, at_cu_stream stream);
 
 #endif

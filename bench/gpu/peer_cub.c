@@ -72,4 +72,5 @@ void gpu_cub_add(gpu_bench *bench, gpu_race *race, const gpu_row *row, const gpu
     arm->close = free;
     arm->self = a;
     arm->bytes = ports->moved_bytes;
+    arm->computes = true;
 }

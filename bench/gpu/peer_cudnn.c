@@ -13,7 +13,9 @@ static const struct {
     const char *spec;
     int mode;
     double coefficient;
-} modes[] = {{"sigmoid", 0, 0}, {"relu", 1, 0}, {"tanh", 2, 0}, {"relu6", 3, 6}, {"relu | clip(0, 6)", 3, 6}, {"elu", 4, 1}, {"silu", 6, 0}};
+    bool from_x; /* x for y gives the same gradient */
+} modes[] = {{"sigmoid", 0, 0, false}, {"relu", 1, 0, true}, {"tanh", 2, 0, false}, {"relu6", 3, 6, true},
+             {"clip(0, 6)", 3, 6, true}, {"elu", 4, 1, false}, {"silu", 6, 1, false}};
 
 typedef struct legacy {
     const gpu_cudnn_api *api;
@@ -91,5 +93,7 @@ void gpu_cudnn_add(gpu_bench *bench, gpu_race *race, const gpu_row *row, const g
     arm->close = close_legacy;
     arm->self = l;
     arm->bytes = ports->moved_bytes;
-    snprintf(arm->detail, sizeof arm->detail, "cuDNN %zu", l->api->cudnnGetVersion());
+    arm->computes = !l->backward || modes[mode].from_x;
+    snprintf(arm->detail, sizeof arm->detail, "cuDNN %zu%s", l->api->cudnnGetVersion(),
+             arm->computes ? "" : ", given x for y: other numbers by the same work");
 }

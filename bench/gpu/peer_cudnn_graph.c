@@ -200,6 +200,7 @@ static void add_plan(gpu_bench *bench, gpu_race *race, graph *g, int config, int
     arm->close = close_plan;
     arm->self = p;
     arm->bytes = bytes;
+    arm->computes = true;
 }
 
 void gpu_cudnn_graph_add(gpu_bench *bench, gpu_race *race, const gpu_row *row, const gpu_ports *ports, gpu_why *why)

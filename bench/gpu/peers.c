@@ -1,6 +1,6 @@
 /* Ours and its peers on the same buffers in the same rounds, row by row. A row is a line of standard input, fields apart by tabs: class, spec,
-   direction, type, then the extents outer, channels, inner (gpu_check.py rows makes them from the list). Where a peer has nothing like the row,
-   a record says why.
+   direction, type, then the extents outer, channels, inner (rows.py makes them from the list). Where a peer has nothing like the row,
+   a record says why; a last record says that the row is done.
 
    gpu_peers [--rounds N] [--seconds N] <rows     JSON Lines on standard output */
 #include "options.h"
@@ -33,6 +33,7 @@ static bool parse_row(char *line, gpu_row *row)
 static void print_missing(const gpu_bench *bench, const gpu_race *race, const char *arm, const char *why)
 {
     gpu_record(bench);
+    gpu_text("class", race->class);
     gpu_text("row", race->row);
     gpu_text("regime", race->regime);
     gpu_integer("elements", race->elements);
@@ -46,7 +47,7 @@ static actune_status add_copies(gpu_bench *bench, gpu_race *race, const gpu_port
 {
     int64_t bytes = ports->elements * (int64_t)ports->element_bytes;
     AT_TRY(gpu_memcpy_add(bench, race, GPU_TO_Y, GPU_FROM_X, bytes));
-    for (int s = 0; s < gpu_plain_shapes(); s++)
+    for (int s = 0; s < gpu_plain_shapes(bench); s++)
         AT_TRY(gpu_plain_add(bench, race, GPU_COPY, s, bytes / 16 * 16));
     return ACTUNE_OK;
 }
@@ -73,34 +74,44 @@ static void add_peers(gpu_bench *bench, gpu_race *race, const gpu_row *row, cons
     }
 }
 
-static actune_status race_row(gpu_bench *bench, const gpu_ours *ours, const gpu_row *row)
+static actune_status run_race(gpu_bench *bench, const gpu_ours *ours, const gpu_row *row, const gpu_ports *ports, gpu_race *race)
 {
-    char name[256];
-    gpu_ports ports;
     gpu_sets sets;
     size_t bytes[GPU_TENSORS_MAX] = {0};
-    AT_TRY(gpu_ports_of(row, ours, &ports));
-    for (int i = 0; i < ports.count; i++)
-        if (ports.port[i].tensor >= 0)
-            bytes[ports.port[i].tensor] = ports.port[i].bytes;
-    bool cold = ports.moved_bytes > bench->l2_bytes / 2;
-    snprintf(name, sizeof name, "%s\t%s\t%s\t%s", row->class, row->spec, row->direction == ACTUNE_BACKWARD ? "backward" : "forward",
-             at_dtype_get(row->dtype)->name);
-    gpu_race race = {.row = name, .regime = cold ? "cold" : "warm", .elements = ports.elements};
-    AT_TRY(gpu_sets_make(bench, bytes, ports.tensors, cold, &sets));
-    actune_status status = add_copies(bench, &race, &ports);
-    if (status == ACTUNE_OK)
-        status = add_ours(bench, &race, ours, row, &ports);
+    bool pushed;
+    for (int i = 0; i < ports->count; i++)
+        if (ports->port[i].tensor >= 0)
+            bytes[ports->port[i].tensor] = ports->port[i].bytes;
+    AT_TRY(add_copies(bench, race, ports));
+    AT_TRY(add_ours(bench, race, ours, row, ports));
+    AT_TRY(gpu_sets_make(bench, bytes, ports->tensors, strcmp(race->regime, "cold") == 0, &sets));
+    actune_status status = at_cuda_enter(bench->device, &pushed);
     if (status == ACTUNE_OK) {
-        bool pushed;
-        gpu_must(at_cuda_enter(bench->device, &pushed));
-        add_peers(bench, &race, row, &ports);
+        add_peers(bench, race, row, ports);
         at_cuda_leave(bench->device, pushed);
-        gpu_race_run(bench, &race, &sets);
+        status = gpu_race_run(bench, race, &sets);
     }
-    gpu_race_close(&race);
     gpu_sets_free(bench, &sets);
     return status;
+}
+
+static actune_status race_row(gpu_bench *bench, const gpu_ours *ours, const gpu_row *row)
+{
+    gpu_ports ports;
+    AT_TRY(gpu_ports_of(row, ours, &ports));
+    gpu_race race = {.class = row->class, .row = gpu_row_name(row), .regime = ports.moved_bytes > bench->l2_bytes / 2 ? "cold" : "warm",
+                     .elements = ports.elements, .dtype = row->dtype};
+    actune_status status = run_race(bench, ours, row, &ports, &race);
+    gpu_race_close(&race);
+    return status;
+}
+
+static void print_done(const gpu_bench *bench, const gpu_row *row)
+{
+    gpu_record(bench);
+    gpu_text("row", gpu_row_name(row));
+    gpu_integer("done", 1);
+    gpu_end();
 }
 
 /* A row that fails is a record; the others go on. */
@@ -111,11 +122,31 @@ static bool run_line(gpu_bench *bench, const gpu_ours *ours, char *line)
         fprintf(stderr, "gpu_peers: a line of the rows is none: %s\n", line);
         return false;
     }
-    if (race_row(bench, ours, &row) == ACTUNE_OK)
+    actune_status status = race_row(bench, ours, &row);
+    if (status == ACTUNE_OK) {
+        print_done(bench, &row);
         return true;
-    const gpu_race none = {.row = row.spec, .regime = "", .elements = row.shape.outer * row.shape.channels * row.shape.inner};
+    }
+    const gpu_race none = {.class = row.class, .row = gpu_row_name(&row), .regime = "",
+                           .elements = row.shape.outer * row.shape.channels * row.shape.inner};
     print_missing(bench, &none, "ours", actune_last_error());
     return false;
+}
+
+/* False when a row failed. */
+static bool run_lines(gpu_bench *bench, const gpu_ours *ours, double seconds)
+{
+    char line[512];
+    bool well = true;
+    double start = gpu_now_ns();
+    while (fgets(line, sizeof line, stdin) != NULL) {
+        if (seconds > 0 && gpu_now_ns() - start > seconds * 1e9) {
+            fputs("gpu_peers: no time left for further rows\n", stderr);
+            break;
+        }
+        well = run_line(bench, ours, line) && well;
+    }
+    return well;
 }
 
 int main(int argc, char **argv)
@@ -123,21 +154,14 @@ int main(int argc, char **argv)
     gpu_options options;
     gpu_bench bench;
     gpu_ours ours;
-    char line[512];
-    bool well = true, late = false;
     gpu_options_read(argc, argv, "gpu_peers [--rounds N] [--seconds N] <rows", &options);
-    gpu_open("peers", &bench);
+    int exit_status = gpu_open("peers", &bench);
+    if (exit_status != 0)
+        return exit_status;
     gpu_options_apply(&options, &bench);
-    gpu_must(gpu_ours_open(&ours));
-    double start = gpu_now_ns();
-    while (fgets(line, sizeof line, stdin) != NULL) {
-        late |= options.seconds > 0 && gpu_now_ns() - start > options.seconds * 1e9;
-        if (late)
-            fprintf(stderr, "gpu_peers: no time left for %s", line);
-        else
-            well = run_line(&bench, &ours, line) && well;
-    }
+    actune_status status = gpu_ours_open(&ours);
+    bool well = status == ACTUNE_OK && run_lines(&bench, &ours, options.seconds);
     gpu_ours_close(&ours);
-    gpu_close(&bench);
-    return well ? EXIT_SUCCESS : EXIT_FAILURE;
+    exit_status = gpu_finish(&bench, status);
+    return well ? exit_status : EXIT_FAILURE;
 }

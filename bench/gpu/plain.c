@@ -22,23 +22,27 @@ static const char text[] =
     "                 :: \"l\"(to), \"r\"(from.word[0]), \"r\"(from.word[1]), \"r\"(from.word[2]), \"r\"(from.word[3]) : \"memory\");\n"
     "}\n"
     "#endif\n"
-    "#define MOVE %d /* 0 copy, 1 read, 2 write, 3 add */\n"
-    "extern \"C\" __global__ void __launch_bounds__(%d) plain(char *to, const char *from, const char *other, long long vectors)\n"
+    "#define MOVE %d /* 0 copy, 1 read, 2 write, 3 add, 4 add twice */\n"
+    "extern \"C\" __global__ void __launch_bounds__(%d) plain(char *to, const char *from, const char *other,\n"
+    "                                                               const char *third, char *to_too, long long vectors)\n"
     "{\n"
     "    const int block = %d, unroll = %d;\n"
     "    long long step = (long long)block * unroll;\n"
     "    unsigned int found = 0;\n"
     "    for (long long base = blockIdx.x * step; base < vectors; base += gridDim.x * step) {\n"
-    "        bytes_16 v[unroll], w[unroll];\n"
+    "        bytes_16 v[unroll], w[unroll], t[unroll];\n"
     "#pragma unroll\n"
     "        for (int u = 0; u < unroll; u++) {\n"
     "            long long i = base + u * block + threadIdx.x;\n"
     "            v[u] = bytes_16();\n"
     "            w[u] = bytes_16();\n"
+    "            t[u] = bytes_16();\n"
     "            if (MOVE != 2 && i < vectors)\n"
     "                v[u] = load_16(from + 16 * i);\n"
-    "            if (MOVE == 3 && i < vectors)\n"
+    "            if (MOVE >= 3 && i < vectors)\n"
     "                w[u] = load_16(other + 16 * i);\n"
+    "            if (MOVE == 4 && i < vectors)\n"
+    "                t[u] = load_16(third + 16 * i);\n"
     "        }\n"
     "#pragma unroll\n"
     "        for (int u = 0; u < unroll; u++) {\n"
@@ -47,11 +51,14 @@ static const char text[] =
     "                found ^= v[u].word[k];\n"
     "                if (MOVE == 2)\n"
     "                    v[u].word[k] = (unsigned int)i;\n"
-    "                if (MOVE == 3)\n"
+    "                if (MOVE >= 3)\n"
     "                    v[u].word[k] += w[u].word[k];\n"
+    "                t[u].word[k] += v[u].word[k];\n"
     "            }\n"
     "            if (MOVE != 1 && i < vectors)\n"
     "                store_16(to + 16 * i, v[u]);\n"
+    "            if (MOVE == 4 && i < vectors)\n"
+    "                store_16(to_too + 16 * i, t[u]);\n"
     "        }\n"
     "    }\n"
     "    if (MOVE == 1 && found == 0x9e3779b9u)\n"
@@ -93,33 +100,40 @@ typedef struct copying {
 
 const char *gpu_move_name(gpu_move move)
 {
-    static const char *const names[GPU_MOVES] = {"copy", "read", "write", "2 reads 1 write"};
+    static const char *const names[GPU_MOVES] = {"copy", "read", "write", "2 reads 1 write", "3 reads 2 writes"};
     return names[move];
 }
 
 int gpu_move_tensors(gpu_move move)
 {
-    static const int tensors[GPU_MOVES] = {2, 2, 1, 3};
+    static const int tensors[GPU_MOVES] = {2, 2, 1, 3, 5};
     return tensors[move];
 }
 
 int gpu_move_count(gpu_move move)
 {
-    static const int counts[GPU_MOVES] = {2, 1, 1, 3};
+    static const int counts[GPU_MOVES] = {2, 1, 1, 3, 5};
     return counts[move];
 }
 
-int gpu_plain_shapes(void)
+int gpu_plain_shapes(const gpu_bench *bench)
 {
-    return (int)(sizeof shapes / sizeof *shapes);
+    return bench->tiny ? GPU_TINY_SHAPES : (int)(sizeof shapes / sizeof *shapes);
+}
+
+/* Pointers that the kernel does not use must be some device's memory all the same. */
+static void *or_else(void *tensor, void *another)
+{
+    return tensor != NULL ? tensor : another;
 }
 
 static actune_status put_plain(void *self, const gpu_set *set, at_cu_stream stream)
 {
     plain *p = self;
     void *to = set->tensor[p->to], *from = set->tensor[p->from];
-    void *other = set->tensor[GPU_OTHER] != NULL ? set->tensor[GPU_OTHER] : from;
-    void *arguments[] = {&to, &from, &other, &p->vectors};
+    void *other = or_else(set->tensor[GPU_OTHER], from), *third = or_else(set->tensor[GPU_THIRD], from);
+    void *to_too = or_else(set->tensor[GPU_TO_TOO], to);
+    void *arguments[] = {&to, &from, &other, &third, &to_too, &p->vectors};
     return AT_CUDA(p->api, cuLaunchKernel,
                    (p->kernel->main, p->grid, 1, 1, (unsigned)p->shape.block, 1, 1, 0, stream, arguments, NULL));
 }

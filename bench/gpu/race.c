@@ -1,5 +1,7 @@
 #include "race.h"
 
+#include "agree.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,6 +10,7 @@ typedef struct lane {
     const gpu_arm *arm;
     at_cu_graph_exec graph; /* NULL: out of the race */
     double ns[GPU_ROUNDS_MAX];
+    double difference; /* from the first arm that computes, as a share of what is allowed; NaN: not compared */
     char trouble[512];
 } lane;
 
@@ -16,6 +19,7 @@ typedef struct course {
     int lanes, nodes, rounds, discarded;
     unsigned long long throttled; /* seen in any round */
     gpu_state state;              /* after the last round */
+    gpu_agreement agreement;
 } course;
 
 gpu_arm *gpu_race_add(gpu_race *race, const char *name)
@@ -50,16 +54,25 @@ static actune_status put_all(void *user, at_cu_stream stream)
     return ACTUNE_OK;
 }
 
-/* One execution outside of a graph, one launch of the graph: whatever is loaded at first use is there before the first round. */
-static actune_status start(gpu_bench *bench, const gpu_arm *arm, const gpu_sets *sets, int nodes, lane *to)
+/* One execution outside of a graph: whatever is loaded at first use is there before the capture, and what it writes is looked at. */
+static actune_status try_once(gpu_bench *bench, const gpu_race *race, const gpu_arm *arm, const gpu_sets *sets, course *c, lane *to)
 {
-    turn t = {arm, sets, nodes};
+    to->difference = NAN;
+    if (arm->computes)
+        AT_TRY(gpu_agreement_poison(bench, race, sets));
+    AT_TRY(arm->put(arm->self, &sets->set[0], bench->timer.stream));
+    AT_TRY(at_cuda_wait(bench->device, bench->timer.stream));
+    return arm->computes ? gpu_agreement_check(bench, race, sets, &c->agreement, &to->difference) : ACTUNE_OK;
+}
+
+/* One launch of the graph before the first round. */
+static actune_status start(gpu_bench *bench, const gpu_race *race, const gpu_sets *sets, course *c, lane *to)
+{
+    turn t = {to->arm, sets, c->nodes};
     bool pushed;
     double ns;
     AT_TRY(at_cuda_enter(bench->device, &pushed));
-    actune_status status = arm->put(arm->self, &sets->set[0], bench->timer.stream);
-    if (status == ACTUNE_OK)
-        status = at_cuda_wait(bench->device, bench->timer.stream);
+    actune_status status = try_once(bench, race, to->arm, sets, c, to);
     at_cuda_leave(bench->device, pushed);
     AT_TRY(status);
     AT_TRY(at_cuda_graph_capture(&bench->timer, put_all, &t, &to->graph));
@@ -77,7 +90,7 @@ static void start_all(gpu_bench *bench, const gpu_race *race, const gpu_sets *se
     for (int i = 0; i < race->arms; i++) {
         lane *l = &c->lane[i];
         l->arm = &race->arm[i];
-        if (start(bench, l->arm, sets, c->nodes, l) != ACTUNE_OK)
+        if (start(bench, race, sets, c, l) != ACTUNE_OK)
             snprintf(l->trouble, sizeof l->trouble, "%s", actune_last_error());
     }
 }
@@ -117,6 +130,27 @@ static void run_rounds(gpu_bench *bench, course *c)
     }
 }
 
+/* The first arm that computes; NULL: none does. */
+static const lane *find_ours(const gpu_race *race, const course *c)
+{
+    for (int i = 0; i < race->arms; i++)
+        if (race->arm[i].computes)
+            return &c->lane[i];
+    return NULL;
+}
+
+/* Time of this arm over our time, round by round: above 1, ours is faster. */
+static void print_against_ours(const gpu_race *race, const course *c, const lane *l)
+{
+    const lane *ours = find_ours(race, c);
+    if (ours == NULL || ours->graph == NULL)
+        return;
+    at_interval ratio = at_paired_log_ratio(l->ns, ours->ns, c->rounds, 1);
+    gpu_number("over_ours", exp(ratio.median));
+    gpu_number("over_ours_low", exp(ratio.low));
+    gpu_number("over_ours_high", exp(ratio.high));
+}
+
 static void print_times(const gpu_race *race, const course *c, const lane *l)
 {
     double ns = at_median(l->ns, c->rounds);
@@ -125,6 +159,7 @@ static void print_times(const gpu_race *race, const course *c, const lane *l)
     gpu_number("ns_low", own.low);
     gpu_number("ns_high", own.high);
     gpu_number("gbps", (double)race->arm[l - c->lane].bytes / ns);
+    print_against_ours(race, c, l);
     if (c->lane[0].graph == NULL)
         return;
     /* Of the bytes moved in the same time, round by round: above 1 is faster than the anchor. */
@@ -138,6 +173,8 @@ static void print_times(const gpu_race *race, const course *c, const lane *l)
 static void print_lane(const gpu_bench *bench, const gpu_race *race, const gpu_sets *sets, const course *c, const lane *l)
 {
     gpu_record(bench);
+    if (race->class != NULL)
+        gpu_text("class", race->class);
     gpu_text("row", race->row);
     gpu_text("regime", race->regime);
     gpu_integer("elements", race->elements);
@@ -147,6 +184,8 @@ static void print_lane(const gpu_bench *bench, const gpu_race *race, const gpu_s
     gpu_text("status", l->graph != NULL ? "ok" : l->trouble);
     if (l->graph != NULL)
         print_times(race, c, l);
+    if (isfinite(l->difference))
+        gpu_number("difference", l->difference);
     gpu_text("anchor", c->lane[0].arm->name);
     gpu_integer("sets", sets->count);
     gpu_integer("nodes", c->nodes);
@@ -158,13 +197,16 @@ static void print_lane(const gpu_bench *bench, const gpu_race *race, const gpu_s
     gpu_end();
 }
 
-void gpu_race_run(gpu_bench *bench, const gpu_race *race, const gpu_sets *sets)
+actune_status gpu_race_run(gpu_bench *bench, const gpu_race *race, const gpu_sets *sets)
 {
     static course c;
     start_all(bench, race, sets, &c);
     run_rounds(bench, &c);
+    const lane *ours = find_ours(race, &c);
+    actune_status status = ours == NULL || ours->graph != NULL ? ACTUNE_OK : at_fail(ACTUNE_DEVICE, "%s", ours->trouble);
     for (int i = 0; i < c.lanes; i++) {
         print_lane(bench, race, sets, &c, &c.lane[i]);
         at_cuda_graph_destroy(&bench->timer, c.lane[i].graph);
     }
+    return status;
 }
