@@ -70,7 +70,7 @@ def tune(how, clock):
     todo = rows.left(rows.read(how.rows), how.results, "tune")
     groups = [list(g) for _, g in itertools.groupby(todo, key=lambda r: (r["spec"], r["direction"], r["dtype"]))]
     for i, group in enumerate(groups):
-        share = min(MOST_SECONDS, max(how.least, clock.left() / (len(groups) - i)))
+        share = min(how.longest, max(how.least, clock.left() / (len(groups) - i)))
         if clock.left() < how.least:
             rows.emit("tune", left=sum(map(len, groups[i:])))
             break
@@ -201,7 +201,7 @@ def main():
     tiny = os.environ.get("ACTUNE_GPU_CHECK_TINY", "0") not in ("", "0")
     how.actune = how.programs + "/actune"
     how.most = 1 if tiny else None
-    how.least = 1 if tiny else LEAST_SECONDS
+    how.least, how.longest = (1, 2) if tiny else (LEAST_SECONDS, MOST_SECONDS)
     with tempfile.TemporaryDirectory() as folder:
         how.scratch = folder + "/actune.db"
         return PARTS[how.part](how, Time(how.seconds))

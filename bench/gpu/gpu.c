@@ -9,7 +9,7 @@
 #include <time.h>
 
 enum { COLD_TIMES_L2 = 5, NODES_MAX = 16384 };
-static const double REGION_NS = 200e3; /* an event's resolution is about half a microsecond */
+static const double REGION_NS = 1e6; /* an event's resolution is about half a microsecond, a graph's start takes some */
 static const int64_t USUAL_L2_BYTES = 64 << 20, TINY_L2_BYTES = 4096;
 
 /* One line about the machine. */
