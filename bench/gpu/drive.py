@@ -98,7 +98,7 @@ def verify_command(how, direct, spec, dtype):
     if direct:
         return [how.actune, "verify", spec, "--device", "cuda:0", "--dtype", dtype, "--direction", "both", "--json"]
     return [how.actune, "tune", spec, "--device", "cuda:0", "--dtype", dtype, "--direction", "both", "--sizes", "4K", "--force", "--budget",
-            "2", "--json", "--db", how.scratch]
+            how.budget, "--json", "--db", how.scratch]
 
 
 def judge(direct, status, out, err):
@@ -201,7 +201,7 @@ def main():
     tiny = os.environ.get("ACTUNE_GPU_CHECK_TINY", "0") not in ("", "0")
     how.actune = how.programs + "/actune"
     how.most = 1 if tiny else None
-    how.least, how.longest = (1, 2) if tiny else (LEAST_SECONDS, MOST_SECONDS)
+    how.least, how.longest, how.budget = (1, 2, "0.4") if tiny else (LEAST_SECONDS, MOST_SECONDS, "2")
     with tempfile.TemporaryDirectory() as folder:
         how.scratch = folder + "/actune.db"
         return PARTS[how.part](how, Time(how.seconds))
