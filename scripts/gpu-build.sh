@@ -24,6 +24,7 @@ if [ "${1:-}" = pack ]; then
     done
     cp -L build-gpu/libactune.so $to/
     if [ -e build-gpu/libpeer_cub.so ]; then cp build-gpu/libpeer_cub.so $to/; fi
+    git describe --always --dirty >$to/commit 2>/dev/null || echo unknown >$to/commit
     strip $to/actune $to/gpu_* $to/*.so
     du -sh $to
 fi

@@ -153,7 +153,7 @@ run_part() {
     esac
 }
 
-python3 bench/gpu/machine.py "$machine" >"$work/machine" || exit 1
+python3 bench/gpu/machine.py "$machine" "$bin" >"$work/machine" || exit 1
 record "$(cat "$work/machine")"
 tail -n 1 "$results" >>"$log"
 

@@ -1,7 +1,8 @@
-"""What a run was made on: `python3 machine.py PROBE` prints the first record of results.jsonl, `python3 machine.py PROBE name` the folder's name.
-PROBE is the line of gpu_probe."""
+"""What a run was made on: `python3 machine.py PROBE PROGRAMS` prints the first record of results.jsonl, `python3 machine.py PROBE name` the folder's name.
+PROBE is the line of gpu_probe, PROGRAMS their folder."""
 import datetime
 import json
+import pathlib
 import re
 import subprocess
 import sys
@@ -24,6 +25,9 @@ def main():
         return
     machine["nvidia-smi"] = said("nvidia-smi", "--query-gpu=" + ASKED, "--format=csv,noheader")
     machine["commit"] = said("git", "describe", "--always", "--dirty")
+    carried = pathlib.Path(sys.argv[2]) / "commit"  # programs that were built elsewhere, maybe of another commit
+    if carried.exists():
+        machine["programs"] = carried.read_text().strip()
     machine["started"] = datetime.datetime.now(datetime.timezone.utc).strftime("%F %T UTC")
     print(json.dumps({"machine": machine}))
 

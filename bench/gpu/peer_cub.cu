@@ -33,6 +33,18 @@ struct gelu {
 struct gelu_tanh {
     __device__ float operator()(float x) const { return 0.5f * x * (1 + tanhf(0.79788456f * (x + 0.044715f * x * x * x))); }
 };
+struct clip_0_6 {
+    __device__ float operator()(float x) const { return x < 0 ? 0 : x > 6 ? 6 : x; }
+};
+struct hardswish {
+    __device__ float operator()(float x) const { return x < -3 ? 0 : x <= 3 ? x * (x + 3) / 6 : x; }
+};
+struct mish {
+    __device__ float operator()(float x) const { return x * tanhf(log1pf(expf(x))); }
+};
+struct identity {
+    __device__ float operator()(float x) const { return x; }
+};
 struct add_relu {
     __device__ float operator()(float x, float other) const { return relu()(x + other); }
 };
@@ -66,8 +78,9 @@ static const struct {
     transform run[3];
 } ops[] = {UNARY("relu", relu),         UNARY("leaky_relu", leaky_relu), UNARY("elu", elu),
            UNARY("sigmoid", sigmoid),   UNARY("tanh", tanh_op),          UNARY("silu", silu),
-           UNARY("gelu", gelu),         UNARY("gelu_tanh", gelu_tanh),   BINARY("add | relu", add_relu),
-           BINARY("silu | mul", silu_mul)};
+           UNARY("gelu", gelu),         UNARY("gelu_tanh", gelu_tanh),   UNARY("clip(0, 6)", clip_0_6),
+           UNARY("hardswish", hardswish), UNARY("mish", mish),           UNARY("identity", identity),
+           BINARY("add | relu", add_relu), BINARY("silu | mul", silu_mul)};
 
 static transform find(const char *op, gpu_cub_type type)
 {
