@@ -104,7 +104,6 @@ choose() {
     torch) command=(python3 bench/gpu/torch_peer.py --rows "$rows" --results "$results" --seconds "$own") ;;
     *) command=(python3 bench/gpu/drive.py "$1" --programs "$bin" --rows "$rows" --results "$results" --seconds "$own") ;;
     esac
-    if [ "$1" = build ] && [ "$bin" != "$PWD/build-gpu" ]; then command=(echo "using $bin"); fi
 }
 
 child='' current='' failed=0
@@ -157,14 +156,19 @@ python3 bench/gpu/machine.py "$machine" "$bin" >"$work/machine" || exit 1
 record "$(cat "$work/machine")"
 tail -n 1 "$results" >>"$log"
 
+if [ "$bin" != "$PWD/build-gpu" ]; then echo "== the programs of $bin; nothing is built" | tee -a "$log"; fi
 todo=()
 for part in "${parts[@]:-${every[@]}}"; do
     if [ ${#parts[@]} -eq 0 ] && [ "$part" != build ] && python3 bench/gpu/summary.py "$out" complete "$part"; then
         echo "== $part: done before"
-    elif [ "$part" != summary ]; then
+    elif [ "$part" != summary ] && { [ "$part" != build ] || [ "$bin" = "$PWD/build-gpu" ]; }; then
         todo+=("$part")
     fi
 done
+if [ "${todo[0]:-build}" != build ] && [ ! -x "$bin/gpu_peers" ]; then
+    echo "nothing is built in $bin: name the part build too" >&2
+    exit 1
+fi
 
 deadline=$((SECONDS + minutes * 60))
 for i in "${!todo[@]}"; do
@@ -175,7 +179,11 @@ for i in "${!todo[@]}"; do
     if [ "$share" -lt 1 ]; then echo "== $part: no time left; call again"; continue; fi
     run_part "$part" "$share"
     summarise
-    if [ "$part" = build ] && [ $failed -ne 0 ]; then break; fi
+    if [ "$part" = build ] && [ ! -x "$bin/gpu_peers" ]; then
+        echo 'the programs are not built; what this machine cannot build, "scripts/gpu-check.sh pack" makes elsewhere' >&2
+        failed=1
+        break
+    fi
 done
 summarise || failed=1
 sed '/^## Rows/,$d' "$out/summary.md"

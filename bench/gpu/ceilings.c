@@ -1,5 +1,5 @@
-/* The machine's own ceilings: copy, read, write, two reads and one write, three reads and two writes, by plain kernels of several shapes and by cuMemcpyDtoD, as graphs
-   under device events. Warm (one set) where it fits half of the L2 cache, cold (the sets are at least 5 times the L2 cache) from 1 MB on.
+/* The machine's own ceilings: copy, read, write, two reads and one write, three reads and two writes, by plain kernels of several shapes and by
+   cuMemcpyDtoD, as graphs under device events. Warm (one set) where it fits half of the L2 cache, cold (the sets are at least 5 times the L2 cache) from 1 MB on.
 
    gpu_ceilings [--sizes 16K,1M,...] [--rounds N]     bytes of one tensor; JSON Lines on standard output */
 #include "options.h"

@@ -1,5 +1,5 @@
-"""What a run was made on: `python3 machine.py PROBE PROGRAMS` prints the first record of results.jsonl, `python3 machine.py PROBE name` the folder's name.
-PROBE is the line of gpu_probe, PROGRAMS their folder."""
+"""What a run was made on: `python3 machine.py PROBE PROGRAMS` prints the first record of results.jsonl, `python3 machine.py PROBE name` the name of
+its folder. PROBE is the line of gpu_probe, PROGRAMS their folder."""
 import datetime
 import json
 import pathlib

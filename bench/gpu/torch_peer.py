@@ -306,6 +306,7 @@ def run(how):
             well = False
             rows.emit("torch", **{"class": row["layer"], "row": rows.name(row)}, regime="", elements=math.prod(rows.extents(row)), arm="ours",
                       status=str(error))
+        torch.cuda.empty_cache()  # what the next row does not use is others' (cudaMalloc of ours)
     for context in contexts:
         context.close()
     return 0 if well else 1

@@ -169,6 +169,7 @@ compile = compile_
 ops = types.SimpleNamespace(aten=None)
 _dynamo = types.SimpleNamespace(reset=lambda: None)
 cuda = types.SimpleNamespace(
+    empty_cache=lambda: None,
     is_available=lambda: True, synchronize=lambda: call("cuStreamSynchronize", None), Stream=Stream, stream=use,
     current_stream=lambda: current[-1], graph=capture, CUDAGraph=CUDAGraph, Event=Event,
     get_device_properties=lambda device: types.SimpleNamespace(L2_cache_size=4 << 20))
