@@ -92,5 +92,8 @@ class Plan:
         buffers = (Buffer * len(self.ports))(*[Buffer(p, count, DTYPES[dtype]) for p, (_, dtype, count, _) in zip(pointers, self.ports)])
         self.library.must(self.library.c.actune_execute_on(self.handle, buffers, len(self.ports), ctypes.c_void_p(stream), None))
 
+    def prewarm(self, stream):
+        self.library.must(self.library.c.actune_prewarm(self.handle, ctypes.c_void_p(stream)))
+
     def close(self):
         self.library.c.actune_plan_destroy(self.handle)

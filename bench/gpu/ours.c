@@ -124,7 +124,7 @@ static actune_status fill_own(planned *p, int i)
     return status;
 }
 
-static actune_status prepare(planned *p, actune_context *context, const gpu_row *row)
+static actune_status prepare(planned *p, actune_context *context, const gpu_row *row, at_cu_stream stream)
 {
     actune_plan_info info;
     AT_TRY(gpu_ours_plan(context, row, &p->plan));
@@ -134,7 +134,7 @@ static actune_status prepare(planned *p, actune_context *context, const gpu_row 
     for (int i = 0; i < p->ports.count; i++)
         if (p->ports.port[i].tensor < 0)
             AT_TRY(fill_own(p, i));
-    return ACTUNE_OK;
+    return actune_prewarm(p->plan, stream);
 }
 
 actune_status gpu_ours_add(gpu_bench *bench, gpu_race *race, const char *name, actune_context *context, const gpu_row *row,
@@ -144,7 +144,7 @@ actune_status gpu_ours_add(gpu_bench *bench, gpu_race *race, const char *name, a
     if (p == NULL)
         return at_fail(ACTUNE_NO_MEMORY, "no memory for a plan");
     *p = (planned){.device = bench->device, .ports = *ports};
-    actune_status status = prepare(p, context, row);
+    actune_status status = prepare(p, context, row, bench->timer.stream);
     gpu_arm *arm = status == ACTUNE_OK ? gpu_race_add(race, name) : NULL;
     if (arm == NULL) {
         close_plan(p);

@@ -69,13 +69,14 @@ static actune_status make(const gpu_cudnn_api *api, int kind, const setting *set
 static actune_status make_tensor(graph *g, const gpu_row *row, int64_t elements, int64_t id)
 {
     int64_t columns = elements % 4096 == 0 ? 4096 : 1, alignment = 16;
-    const int64_t extents[] = {1, 1, elements / columns, columns}, strides[] = {elements, elements, columns, 1};
+    /* Three extents: with four, cuDNN's engines want the channels innermost, and more than one of them. */
+    const int64_t extents[] = {1, elements / columns, columns}, strides[] = {elements, columns, 1};
     int type = gpu_cudnn_type(row->dtype);
     gpu_cudnn_object *tensor = &g->tensor[id];
     AT_TRY(GPU_CUDNN(g->api, cudnnBackendCreateDescriptor, (TENSOR, tensor)));
     AT_TRY(set_one(g->api, *tensor, TENSOR_TYPE, TYPE_DATA_TYPE, &type));
-    AT_TRY(GPU_CUDNN(g->api, cudnnBackendSetAttribute, (*tensor, TENSOR_DIMENSIONS, TYPE_INT64, 4, extents)));
-    AT_TRY(GPU_CUDNN(g->api, cudnnBackendSetAttribute, (*tensor, TENSOR_STRIDES, TYPE_INT64, 4, strides)));
+    AT_TRY(GPU_CUDNN(g->api, cudnnBackendSetAttribute, (*tensor, TENSOR_DIMENSIONS, TYPE_INT64, 3, extents)));
+    AT_TRY(GPU_CUDNN(g->api, cudnnBackendSetAttribute, (*tensor, TENSOR_STRIDES, TYPE_INT64, 3, strides)));
     AT_TRY(set_one(g->api, *tensor, TENSOR_ID, TYPE_INT64, &id));
     AT_TRY(set_one(g->api, *tensor, TENSOR_ALIGNMENT, TYPE_INT64, &alignment));
     return GPU_CUDNN(g->api, cudnnBackendFinalize, (*tensor));

@@ -83,6 +83,8 @@ static actune_status run_race(gpu_bench *bench, const gpu_ours *ours, const gpu_
         if (ports->port[i].tensor >= 0)
             bytes[ports->port[i].tensor] = ports->port[i].bytes;
     AT_TRY(add_copies(bench, race, ports));
+    if (strcmp(race->regime, "warm") == 0)
+        AT_TRY(gpu_empty_add(bench, race));
     AT_TRY(add_ours(bench, race, ours, row, ports));
     AT_TRY(gpu_sets_make(bench, bytes, ports->tensors, strcmp(race->regime, "cold") == 0, &sets));
     actune_status status = at_cuda_enter(bench->device, &pushed);

@@ -184,6 +184,32 @@ actune_status gpu_plain_add(gpu_bench *bench, gpu_race *race, gpu_move move, int
     return ACTUNE_OK;
 }
 
+static actune_status put_empty(void *self, const gpu_set *set, at_cu_stream stream)
+{
+    plain *p = self;
+    void *to = set->tensor[p->to], *arguments[] = {&to};
+    return AT_CUDA(p->api, cuLaunchKernel, (p->kernel->main, 1, 1, 1, 32, 1, 1, 0, stream, arguments, NULL));
+}
+
+actune_status gpu_empty_add(gpu_bench *bench, gpu_race *race)
+{
+    const at_cuda_request request = {.source = "extern \"C\" __global__ void __launch_bounds__(32) empty(char *to)\n{\n}\n", .symbol = "empty"};
+    plain *p = calloc(1, sizeof *p);
+    if (p == NULL)
+        return at_fail(ACTUNE_NO_MEMORY, "no memory for a kernel");
+    p->api = bench->device->api;
+    actune_status status = at_cuda_kernel_build(bench->device, bench->cache, &request, &p->kernel);
+    gpu_arm *arm = status == ACTUNE_OK ? gpu_race_add(race, "empty kernel") : NULL;
+    if (arm == NULL) {
+        close_plain(p);
+        return status != ACTUNE_OK ? status : at_fail(ACTUNE_INVALID_ARGUMENT, "more arms than %d", GPU_ARMS_MAX);
+    }
+    arm->put = put_empty;
+    arm->close = close_plain;
+    arm->self = p;
+    return ACTUNE_OK;
+}
+
 void gpu_plain_tensors(gpu_arm *arm, int to, int from)
 {
     plain *p = arm->self;

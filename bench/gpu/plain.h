@@ -16,6 +16,8 @@ int gpu_move_count(gpu_move move);        /* tensors moved, each once */
 int gpu_plain_shapes(const gpu_bench *bench);
 /* Adds the plain kernel of shape `shape` for tensors of `bytes` bytes (a multiple of 16) to the race. `to`, `from`: which tensors of a set. */
 actune_status gpu_plain_add(gpu_bench *bench, gpu_race *race, gpu_move move, int shape, int64_t bytes);
+/* A kernel that does nothing: what a node costs by itself. */
+actune_status gpu_empty_add(gpu_bench *bench, gpu_race *race);
 /* Which tensors an arm that was added takes; GPU_TO, GPU_FROM, GPU_OTHER until then. */
 void gpu_plain_tensors(gpu_arm *arm, int to, int from);
 /* cuMemcpyDtoD of `bytes` from tensor `from` to tensor `to`. */

@@ -53,6 +53,11 @@ class Race:
         ours, plain = self.ours(), [a["ns"] for a in self.well(lambda n: n.startswith("plain"))]
         return ours["ns"] / min(plain) if ours and plain else None
 
+    def over_empty(self):
+        """Our time over that of a kernel that does nothing, in a graph."""
+        ours, empty = self.ours(), self.ours("empty kernel")
+        return ours["ns"] / empty["ns"] if ours and empty else None
+
     def peer(self, key, title):
         """The fastest arm of a peer."""
         arms = self.well(lambda n: n.startswith(title) if key == "cuDNN" else n == title)
@@ -165,7 +170,7 @@ def find_rows(races):
         r = out.setdefault(race.name, {"row": race.name, "class": race.group, "regime": race.regime})
         if ours and "gbps" not in r:
             again, untuned = race.ours("ours again"), race.ours("ours untuned")
-            r.update(ns=ours["ns"], gbps=ours["gbps"], of_copy=race.of_copy(), variant=ours.get("detail", ""),
+            r.update(ns=ours["ns"], gbps=ours["gbps"], of_copy=race.of_copy(), over_empty=race.over_empty(), variant=ours.get("detail", ""),
                      null=again and again["over_ours"], untuned=untuned and untuned["over_ours"], throttled=ours.get("throttled", ""))
         elif "gbps" not in r:
             r["status"] = race.arms.get("ours", {}).get("status", "not measured")
@@ -252,10 +257,11 @@ def markdown(s):
                  [[p["peer"], p["rows"], number(p["mean"]), p["behind"], p["worst"]] for p in s["peers"]])
     if s["failures"]:
         out += ["## Failures", ""] + table(["part", "row", "why"], [[f["part"], f["row"], f["status"]] for f in s["failures"]])
-    out += ["## Rows", "", "null: the same kernel twice. untuned and the peers: their time over ours.", ""]
-    out += table(["class", "row", "regime", "GB/s", "of the copy", "null", "untuned"] + [key for key, _ in PEERS],
+    out += ["## Rows", "", "null: the same kernel twice. untuned and the peers: their time over ours. empty: our time over that of a kernel that "
+            "does nothing, where the tensors fit the cache.", ""]
+    out += table(["class", "row", "regime", "GB/s", "of the copy", "empty", "null", "untuned"] + [key for key, _ in PEERS],
                  [[r["class"], r["row"], r["regime"], number(r.get("gbps"), "{:.0f}") or r.get("status", ""), number(r.get("of_copy"), "{:.1%}"),
-                   number(r.get("null")), number(r.get("untuned"))] + [number(r.get(key)) for key, _ in PEERS] for r in s["rows"]])
+                   number(r.get("over_empty")), number(r.get("null")), number(r.get("untuned"))] + [number(r.get(key)) for key, _ in PEERS] for r in s["rows"]])
     out += ["## Ceilings", ""]
     out += table(["what", "bytes of a tensor", "regime", "GB/s", "by"],
                  [[c["what"], size_text(c["bytes"]), c["regime"], f"{c['gbps']:.0f}", c["by"]] for c in s["ceilings"]])

@@ -266,6 +266,8 @@ def race(contexts, row, clocks):
     stream = torch.cuda.Stream()
     work = Work(contexts, row, "cuda", l2_bytes)
     try:
+        for plan in work.plans:
+            plan.prewarm(stream.cuda_stream)
         with torch.cuda.stream(stream):
             arms = [copy_arm(work)] + our_arms(work) + their_arms(work)
             try_once(work, arms)

@@ -93,6 +93,7 @@ assert len(parts) == 6 and not any(parts.values()), parts
 assert s["machine"]["device"] == "Fake GPU 90" and not s["failures"], s
 assert {c["what"] for c in s["ceilings"]} == {"copy", "read", "write", "2 reads 1 write", "3 reads 2 writes"}
 assert len(s["rows"]) == 4 and all(r["gbps"] > 0 and r["null"] and r["untuned"] for r in s["rows"]), s["rows"]
+assert [bool(r["over_empty"]) for r in s["rows"]] == [r["regime"] == "warm" for r in s["rows"]], s["rows"]
 assert any("no-such-library" in m["why"] for m in s["missing"])
 if sys.argv[2] == "0":
     assert s["rows"][0]["eager"] > 0 and s["rows"][0]["compile"] > 0 and "autotune" not in s["rows"][0]
