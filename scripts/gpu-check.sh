@@ -65,9 +65,7 @@ probe() {
     if [ ! -x "$program" ]; then
         program=$work/gpu_probe
         sources=(bench/gpu/probe.c bench/gpu/find.c runtime/base/*.c)
-        for name in cuda_driver cuda_device nvrtc library; do
-            if [ -e "runtime/backend/$name.c" ]; then sources+=("runtime/backend/$name.c"); fi
-        done
+        for name in cuda_driver cuda_device nvrtc library; do sources+=("runtime/backend/$name.c"); done
         "${CC:-cc}" -std=gnu11 -O1 -I. -Iruntime/include "${sources[@]}" -o "$program" -ldl -lpthread -lm || return 1
     fi
     "$program"

@@ -1,99 +1,103 @@
-/* cuDNN's legacy activation functions. */
-#include "cudnn.h"
+/* cuDNN: its legacy activation, and a graph of one pointwise operation with every plan that its heuristics offer, each an arm. They are the ones that
+   the tuner has among its candidates. */
 #include "peers.h"
 
-#include <limits.h>
+#include "runtime/cudnn_variant.h"
+
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-enum { CUDNN_NCHW = 0, CUDNN_PROPAGATE_NAN = 1 };
+static at_cudnn_handle handle; /* on the timer's stream; making one may take a second */
 
-static const struct {
-    const char *spec;
-    int mode;
-    double coefficient;
-    bool from_x; /* x for y gives the same gradient */
-} modes[] = {{"sigmoid", 0, 0, false}, {"relu", 1, 0, true}, {"tanh", 2, 0, false}, {"relu6", 3, 6, true},
-             {"clip(0, 6)", 3, 6, true}, {"elu", 4, 1, false}, {"silu", 6, 1, false}};
-
-typedef struct legacy {
-    const gpu_cudnn_api *api;
-    gpu_cudnn_object activation, shape;
+typedef struct cudnn_arm {
+    at_cudnn_launch *launch;
     gpu_ports ports;
-    bool backward, f64;
-} legacy;
+} cudnn_arm;
 
-static const void *number(const legacy *l, int value)
+void gpu_cudnn_close(gpu_bench *bench)
 {
-    static const float floats[] = {0, 1};
-    static const double doubles[] = {0, 1};
-    return l->f64 ? (const void *)&doubles[value] : (const void *)&floats[value];
+    at_cudnn_close(bench->device, handle);
+    handle = NULL;
 }
 
 static actune_status put(void *self, const gpu_set *set, at_cu_stream stream)
 {
-    const legacy *l = self;
-    const gpu_cudnn_object handle = l->api->handle;
-    const void *x = set->tensor[GPU_FROM_X], *dy = set->tensor[GPU_FROM_DY];
-    AT_TRY(GPU_CUDNN(l->api, cudnnSetStream, (handle, stream)));
-    if (!l->backward)
-        return GPU_CUDNN(l->api, cudnnActivationForward,
-                         (handle, l->activation, number(l, 1), l->shape, x, number(l, 0), l->shape, set->tensor[GPU_TO_Y]));
-    /* y is given as x: one tensor less to read, in cuDNN's favour. */
-    return GPU_CUDNN(l->api, cudnnActivationBackward,
-                     (handle, l->activation, number(l, 1), l->shape, x, l->shape, dy, l->shape, x, number(l, 0), l->shape,
-                      set->tensor[GPU_TO_Y]));
+    const cudnn_arm *a = self;
+    void *port[GPU_TENSORS_MAX];
+    (void)stream; /* the handle's */
+    for (int i = 0; i < a->ports.count; i++)
+        port[i] = set->tensor[a->ports.port[i].tensor];
+    return at_cudnn_launch_run(a->launch, port);
 }
 
-static void close_legacy(void *self)
+static void close_arm(void *self)
 {
-    legacy *l = self;
-    if (l->activation != NULL)
-        l->api->cudnnDestroyActivationDescriptor(l->activation);
-    if (l->shape != NULL)
-        l->api->cudnnDestroyTensorDescriptor(l->shape);
-    free(l);
+    cudnn_arm *a = self;
+    at_cudnn_launch_destroy(a->launch);
+    free(a);
 }
 
-static actune_status prepare(legacy *l, const gpu_row *row, size_t mode)
+static actune_status add_arm(gpu_bench *bench, gpu_race *race, const at_cudnn_variant *variant, const gpu_ports *ports)
 {
-    int64_t columns = l->ports.elements % 4096 == 0 ? 4096 : 1;
-    if (l->ports.elements > INT_MAX)
-        return at_fail(ACTUNE_UNSUPPORTED, "more elements than an int");
-    AT_TRY(gpu_cudnn_get(&l->api));
-    AT_TRY(GPU_CUDNN(l->api, cudnnCreateActivationDescriptor, (&l->activation)));
-    AT_TRY(GPU_CUDNN(l->api, cudnnSetActivationDescriptor, (l->activation, modes[mode].mode, CUDNN_PROPAGATE_NAN, modes[mode].coefficient)));
-    AT_TRY(GPU_CUDNN(l->api, cudnnCreateTensorDescriptor, (&l->shape)));
-    return GPU_CUDNN(l->api, cudnnSetTensor4dDescriptor,
-                     (l->shape, CUDNN_NCHW, gpu_cudnn_type(row->dtype), 1, 1, (int)(l->ports.elements / columns), (int)columns));
+    char name[GPU_NAME_MAX];
+    cudnn_arm *a = calloc(1, sizeof *a);
+    if (a == NULL)
+        return at_fail(ACTUNE_NO_MEMORY, "no memory for an arm");
+    a->ports = *ports;
+    if (variant->function.algorithm == AT_CUDNN_LEGACY)
+        snprintf(name, sizeof name, "cuDNN activation");
+    else
+        snprintf(name, sizeof name, "cuDNN graph, plan %d", variant->function.choice);
+    actune_status status = at_cudnn_launch_create(bench->device, handle, &variant->function, ports->elements, &a->launch);
+    gpu_arm *arm = status == ACTUNE_OK ? gpu_race_add(race, name) : NULL;
+    if (arm == NULL) {
+        close_arm(a);
+        return status != ACTUNE_OK ? status : at_fail(ACTUNE_INVALID_ARGUMENT, "more arms than %d", GPU_ARMS_MAX);
+    }
+    arm->put = put;
+    arm->close = close_arm;
+    arm->self = a;
+    arm->bytes = ports->moved_bytes;
+    arm->computes = true;
+    at_strbuf text = {0};
+    at_variant_print(&variant->variant, &text);
+    snprintf(arm->detail, sizeof arm->detail, "%s", at_strbuf_text(&text));
+    at_strbuf_clear(&text);
+    return ACTUNE_OK;
+}
+
+static actune_status find_variants(const gpu_row *row, at_cudnn_variant *variants, int *count)
+{
+    at_spec spec;
+    at_kernel kernel;
+    const at_kernel_request request = {.direction = row->direction, .dtype_in = row->dtype, .dtype_out = row->dtype};
+    *count = 0;
+    AT_TRY(at_spec_parse(row->spec, &spec));
+    actune_status status = at_kernel_lower(&spec, &request, &kernel);
+    at_spec_clear(&spec);
+    AT_TRY(status);
+    *count = at_cudnn_variants(&kernel, variants);
+    at_kernel_clear(&kernel);
+    return *count > 0 ? ACTUNE_OK : at_fail(ACTUNE_NOT_FOUND, "cuDNN has nothing like it");
+}
+
+static actune_status add_all(gpu_bench *bench, gpu_race *race, const gpu_row *row, const gpu_ports *ports)
+{
+    const at_cudnn_api *api;
+    at_cudnn_variant variants[AT_CUDNN_VARIANTS_MAX];
+    int count, before = race->arms;
+    AT_TRY(at_cudnn_get(&api));
+    AT_TRY(find_variants(row, variants, &count));
+    if (handle == NULL)
+        AT_TRY(at_cudnn_open(bench->device, bench->timer.stream, &handle));
+    actune_status status = ACTUNE_OK;
+    for (int i = 0; i < count; i++)
+        status = add_arm(bench, race, &variants[i], ports);
+    return race->arms > before ? ACTUNE_OK : status; /* fewer plans than were asked for is no trouble */
 }
 
 void gpu_cudnn_add(gpu_bench *bench, gpu_race *race, const gpu_row *row, const gpu_ports *ports, gpu_why *why)
 {
-    size_t mode = 0;
-    (void)bench;
-    while (mode < sizeof modes / sizeof *modes && strcmp(modes[mode].spec, gpu_bare_spec(row->spec)) != 0)
-        mode++;
-    if (mode == sizeof modes / sizeof *modes) {
-        snprintf(why->text, sizeof why->text, "cuDNN has no such activation");
-        return;
-    }
-    legacy *l = calloc(1, sizeof *l);
-    if (l == NULL)
-        return;
-    *l = (legacy){.ports = *ports, .backward = row->direction == ACTUNE_BACKWARD, .f64 = row->dtype == ACTUNE_F64};
-    gpu_arm *arm = prepare(l, row, mode) == ACTUNE_OK ? gpu_race_add(race, "cuDNN activation") : NULL;
-    if (arm == NULL) {
+    if (add_all(bench, race, row, ports) != ACTUNE_OK)
         snprintf(why->text, sizeof why->text, "%s", actune_last_error());
-        close_legacy(l);
-        return;
-    }
-    arm->put = put;
-    arm->close = close_legacy;
-    arm->self = l;
-    arm->bytes = ports->moved_bytes;
-    arm->computes = !l->backward || modes[mode].from_x;
-    snprintf(arm->detail, sizeof arm->detail, "cuDNN %zu%s", l->api->cudnnGetVersion(),
-             arm->computes ? "" : ", given x for y: other numbers by the same work");
 }

@@ -64,7 +64,7 @@ static void add_peers(gpu_bench *bench, gpu_race *race, const gpu_row *row, cons
     static const struct {
         const char *name;
         void (*add)(gpu_bench *, gpu_race *, const gpu_row *, const gpu_ports *, gpu_why *);
-    } peers[] = {{"cuDNN activation", gpu_cudnn_add}, {"cuDNN graph", gpu_cudnn_graph_add}, {"cub::DeviceTransform", gpu_cub_add}};
+    } peers[] = {{"cuDNN", gpu_cudnn_add}, {"cub::DeviceTransform", gpu_cub_add}};
     for (size_t i = 0; i < sizeof peers / sizeof *peers; i++) {
         int before = race->arms;
         gpu_why why = {"no memory"};
@@ -164,6 +164,7 @@ int main(int argc, char **argv)
     actune_status status = gpu_ours_open(&ours);
     bool well = status == ACTUNE_OK && run_lines(&bench, &ours, options.seconds);
     gpu_ours_close(&ours);
+    gpu_cudnn_close(&bench);
     exit_status = gpu_finish(&bench, status);
     return well ? exit_status : EXIT_FAILURE;
 }

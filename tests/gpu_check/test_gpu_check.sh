@@ -5,7 +5,7 @@ build=$3
 . "$(dirname "$0")/../cli/lib.sh"
 command -v clang >/dev/null || { echo 'skipped: the emulation needs clang'; exit 77; }
 check=$source/scripts/gpu-check.sh
-export ACTUNE_LIBCUDA=$build/fake_driver/libcuda.so.1 ACTUNE_NVRTC=$build/fake_driver/libnvrtc.so ACTUNE_CUDNN=$work/no-such-library
+export ACTUNE_LIBCUDA=$build/fake_driver/libcuda.so.1 ACTUNE_NVRTC=$build/fake_driver/libnvrtc.so ACTUNE_CUDNN=$build/fake_driver/libcudnn.so.9
 export ACTUNE_FAKE_CACHE=$work/objects ACTUNE_FAKE_REPORT=$work/report ACTUNE_GPU_CHECK_TINY=1
 export ASAN_OPTIONS=detect_stack_use_after_return=0:handle_segv=0:handle_sigbus=0:handle_sigill=0:handle_sigtrap=0
 mkdir "$work/objects" "$work/bin"
@@ -94,7 +94,7 @@ assert s["machine"]["device"] == "Fake GPU 90" and not s["failures"], s
 assert {c["what"] for c in s["ceilings"]} == {"copy", "read", "write", "2 reads 1 write", "3 reads 2 writes"}
 assert len(s["rows"]) == 4 and all(r["gbps"] > 0 and r["null"] and r["untuned"] for r in s["rows"]), s["rows"]
 assert [bool(r["over_empty"]) for r in s["rows"]] == [r["regime"] == "warm" for r in s["rows"]], s["rows"]
-assert any("no-such-library" in m["why"] for m in s["missing"])
+assert [r.get("cuDNN", 0) > 0 for r in s["rows"]] == [True, True, True, False], s["rows"]
 if sys.argv[2] == "0":
     assert s["rows"][0]["eager"] > 0 and s["rows"][0]["compile"] > 0 and "autotune" not in s["rows"][0]
     assert "eager" not in s["rows"][2], "what computes something else is no peer"
@@ -103,11 +103,13 @@ P
 ok 'the table' grep -q '^| unary | relu forward f16 1x1x4096 | cold' results/summary.md
 
 # --- a row that fails: the others go on, and it is told ---
-ACTUNE_FAKE_FAIL=cuMemAlloc_v2:2:2 "${run[@]}" peers --out "$work/failing" >out 2>err
+ACTUNE_CUDNN=none ACTUNE_FAKE_FAIL=cuMemAlloc_v2:2:2 "${run[@]}" peers --out "$work/failing" >out 2>err
 [ $? -eq 1 ] || { echo 'FAILED: a failed row ended well'; cat out err; failures=$((failures + 1)); }
 ok 'the row and the others' python3 - failing <<'P'
 import json, sys
 rows = json.load(open(sys.argv[1] + "/summary.json"))["rows"]
+s = json.load(open(sys.argv[1] + "/summary.json"))
+assert any("ACTUNE_CUDNN" in m["why"] and m["arm"] == "cuDNN" for m in s["missing"]), s["missing"]
 assert "cuMemAlloc_v2 failed with 2" in rows[0]["status"] and all(r["gbps"] > 0 for r in rows[1:]), rows
 P
 clean 'a row that fails'
