@@ -155,7 +155,7 @@ def sanitizer(how, clock):
         print("compute-sanitizer was not found: it comes with the CUDA toolkit", file=sys.stderr)
         return SKIPPED
     over = rows.done(how.results, "sanitizer")
-    cases = [(tool, *case) for case in SANITIZED[:how.most] for tool in ("memcheck", "racecheck", "synccheck")]
+    cases = [(tool, *case) for case in SANITIZED for tool in ("memcheck", "racecheck", "synccheck")][:how.most]
     for i, (tool, spec, dtype) in enumerate(cases):
         row = f"{tool} {spec} {dtype}"
         if row in over:
