@@ -13,13 +13,14 @@
 #   what a bare machine cannot build, into build-gpu-pack/ to be carried there; needs no GPU
 #
 # Exit status: 0 all well, 1 something failed, 2 wrong usage, 77 this machine has no NVIDIA driver, no GPU or no NVRTC (said first, in a second).
+# shellcheck disable=SC2317 # what traps call
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 
 every=(build conformance sanitizer ceilings overhead tune peers torch summary)
 declare -A weight=([build]=12 [conformance]=12 [sanitizer]=10 [ceilings]=7 [overhead]=3 [tune]=22 [peers]=18 [torch]=14 [summary]=1)
 
-usage() { sed -n '2,/^set /s/^# \{0,1\}//p' "$0"; }
+usage() { sed -n '2,/^# shellcheck /{/shellcheck/d;s/^# \{0,1\}//p}' "$0"; }
 wrong() { echo "$1" >&2; usage >&2; exit 2; }
 whole() { [[ ${2:-} =~ ^[1-9][0-9]{0,4}$ ]] || wrong "$1 takes a whole number"; }
 
@@ -74,7 +75,8 @@ machine=$(probe)
 status=$?
 if [ $status -ne 0 ]; then exit $status; fi
 
-name=$(python3 bench/gpu/machine.py "$machine" name) || exit 1
+name=$(python3 bench/gpu/machine.py "$machine" name) arch=$(python3 bench/gpu/machine.py "$machine" arch) || exit 1
+export ACTUNE_GPU_ARCH=${ACTUNE_GPU_ARCH:-$arch}
 out=${out:-bench/results/$name/$(date -u +%F)}
 mkdir -p "$out/state" || exit 1
 out=$(realpath "$out") || exit 1
@@ -104,7 +106,7 @@ choose() {
     esac
 }
 
-child='' current='' failed=0
+child='' current='' began=0 failed=0
 # The parts run in sessions of their own, so that all that a part started can be ended, whatever it is waiting for.
 stop_child() {
     [ -n "$child" ] || return 0
@@ -118,6 +120,7 @@ stop_child() {
 summarise() { python3 bench/gpu/summary.py "$out" 2>>"$log"; }
 ended() {
     trap '' INT TERM HUP
+    [ -n "$current" ] || exit 1
     stop_child
     record "{\"part\": \"$current\", \"status\": $1, \"seconds\": $((SECONDS - began))}"
     summarise

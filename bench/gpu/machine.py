@@ -1,5 +1,5 @@
 """What a run was made on: `python3 machine.py PROBE PROGRAMS` prints the first record of results.jsonl, `python3 machine.py PROBE name` the name of
-its folder. PROBE is the line of gpu_probe, PROGRAMS their folder."""
+its folder, `... arch` what nvcc calls its architecture. PROBE is the line of gpu_probe, PROGRAMS their folder."""
 import datetime
 import json
 import pathlib
@@ -22,6 +22,9 @@ def main():
     machine = json.loads(sys.argv[1])
     if sys.argv[2:] == ["name"]:
         print(re.sub(r"[^A-Za-z0-9]+", "-", machine["device"]).strip("-") or "gpu")
+        return
+    if sys.argv[2:] == ["arch"]:
+        print(f"sm_{machine['arch']}")
         return
     machine["nvidia-smi"] = said("nvidia-smi", "--query-gpu=" + ASKED, "--format=csv,noheader")
     machine["commit"] = said("git", "describe", "--always", "--dirty")

@@ -214,8 +214,9 @@ def failures(records):
 def summarise(records):
     races = find_races(records, "peers") + find_races(records, "torch")
     peers = find_peers(races)
-    device = next((r for r in records if r.get("machine")), {})
-    return {"machine": device.get("machine", {}), "parts": find_parts(records), "goals": find_goals(races, records, peers), "peers": peers,
+    calls = [r["machine"] for r in records if r.get("machine")]
+    commits = sorted({m.get("programs") or m.get("commit") or "unknown" for m in calls})
+    return {"machine": calls[-1] if calls else {}, "commits": commits, "parts": find_parts(records), "goals": find_goals(races, records, peers), "peers": peers,
             "failures": failures(records), "ceilings": find_ceilings(find_races(records, "ceilings")), "rows": find_rows(races),
             "missing": missing_arms(races)}
 
@@ -247,6 +248,8 @@ def size_text(count):
 def markdown(s):
     m = s["machine"]
     out = [f"# {m.get('device', 'no device')}", "", " · ".join(f"{k} {v}" for k, v in m.items() if k != "device"), ""]
+    if len(s["commits"]) > 1:
+        out += ["**Of several commits**: " + ", ".join(s["commits"]) + ". A row is of the one that was there when it was measured.", ""]
     out += table(["part", "status", "seconds", "rows done", "rows left"], map(part_line, s["parts"]))
     out += ["## Goals", "", "The worst row of each. The copy is the best one of the same rounds, by any kernel or the driver.", ""]
     out += table(["goal", "wanted", "measured", "", "row"],

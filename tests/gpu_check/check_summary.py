@@ -14,7 +14,7 @@ def arm(bench, row, name, ns, **more):
 
 relu, gelu = "relu forward f16 1x1x268435456", "[accuracy=exact] gelu forward f16 1x1x268435456"
 records = [
-    {"machine": {"device": "X"}},
+    {"machine": {"device": "X", "commit": "a"}}, {"machine": {"device": "X", "commit": "b", "programs": "c"}},
     {"part": "peers", "status": None, "seconds": None, "limit": 9},
     arm("peers", relu, "cuMemcpyDtoD", 260e3), arm("peers", relu, "plain 256x4 exact", 248e3), arm("peers", relu, "ours", 250e3),
     arm("peers", relu, "cuDNN activation", 500e3), arm("peers", relu, "cuDNN graph, plan 1", 240e3),
@@ -55,4 +55,5 @@ assert [f["row"] for f in s["failures"]] == [relu], s["failures"]
 assert not summary.complete(records, "peers")
 assert summary.complete(records + [{"part": "peers", "status": None, "seconds": None, "limit": 9}, {"part": "peers", "status": 0, "seconds": 3}], "peers")
 text = summary.markdown(s)
+assert s["commits"] == ["a", "c"] and "**Of several commits**: a, c." in text
 assert "cut short" in text and "| exact | [accuracy=exact] gelu" in text, text

@@ -30,7 +30,7 @@ clean() {
 }
 
 # --- the scripts and the list ---
-if command -v shellcheck >/dev/null; then ok 'shellcheck' shellcheck -e SC2317 "$check" "$source/scripts/gpu-build.sh"; fi
+if command -v shellcheck >/dev/null; then ok 'shellcheck' shellcheck "$check" "$source/scripts/gpu-build.sh"; fi
 ok 'the list is what make_rows.py writes' bash -c 'python3 "$0/make_rows.py" | cmp - "$0/rows.jsonl"' "$source/bench/gpu"
 refused 2 "unknown word 'everything'" "$check" everything
 refused 2 'whole number' "$check" --minutes soon
@@ -104,6 +104,10 @@ if sys.argv[2] == "0":
     assert any("computes something else" in m["why"] for m in s["missing"]) and any(m["why"] == "no Triton" for m in s["missing"])
 P
 ok 'the table' grep -q '^| unary | relu forward f16 1x1x4096 | cold' results/summary.md
+
+# --- time is over: what is left is told ---
+ok 'a limit' "${run[@]}" tune --limit 1 --out "$work/short"
+ok 'the rows that are left' python3 -c 'import json; assert json.load(open("short/summary.json"))["parts"][0]["left"] > 0'
 
 # --- a row that fails: the others go on, and it is told ---
 ACTUNE_CUDNN=none ACTUNE_FAKE_FAIL=cuMemAlloc_v2:2:2 "${run[@]}" peers --out "$work/failing" >out 2>err
