@@ -6,11 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CU_OUT_OF_MEMORY = 2, CU_STUB_LIBRARY = 34 };
+enum { CU_OUT_OF_MEMORY = 2, CU_STUB_LIBRARY = 34, CU_NO_DEVICE = 100 };
 
 static pthread_once_t load_once = PTHREAD_ONCE_INIT;
 static at_cuda_api driver;
-static bool ready;
+static bool ready, missing;
 static char trouble[512]; /* why it is not ready */
 
 static const struct {
@@ -96,6 +96,7 @@ static void load(void)
     const char *path = chosen != NULL && *chosen != '\0' ? chosen : "libcuda.so.1";
     void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (library == NULL) {
+        missing = true;
         if (chosen != NULL && *chosen != '\0')
             snprintf(trouble, sizeof trouble, "ACTUNE_LIBCUDA names %s, which cannot be loaded", chosen);
         else
@@ -110,6 +111,7 @@ static void load(void)
     else if (code != 0)
         snprintf(trouble, sizeof trouble, "cuInit failed with %d (%s): %s", code, name_of(code), advice_for(code));
     ready = code == 0;
+    missing = code == CU_STUB_LIBRARY || code == CU_NO_DEVICE;
 }
 
 actune_status at_cuda_driver(const at_cuda_api **api)
@@ -117,4 +119,10 @@ actune_status at_cuda_driver(const at_cuda_api **api)
     pthread_once(&load_once, load);
     *api = &driver;
     return ready ? ACTUNE_OK : at_fail(ACTUNE_DEVICE, "%s", trouble);
+}
+
+bool at_cuda_missing(void)
+{
+    const at_cuda_api *api;
+    return at_cuda_driver(&api) != ACTUNE_OK && missing;
 }

@@ -4,6 +4,7 @@
 
 #include "../base/status.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 typedef int at_cu_result; /* 0 is success */
@@ -44,6 +45,9 @@ typedef struct at_cuda_api {
 /* Loads libcuda.so.1 (or what ACTUNE_LIBCUDA names) and initialises it, once a process; the answer is kept. Errors: DEVICE, in one line:
    no driver (the toolkit's stub library counts as none), a driver that is too old, or cuInit's reason. Any thread. */
 actune_status at_cuda_driver(const at_cuda_api **api);
+/* After at_cuda_driver failed: true where this machine has no NVIDIA driver (the stub is none) or the driver no device, false where one is
+   there and broken or too old. Any thread. */
+bool at_cuda_missing(void);
 
 /* OK for 0; else DEVICE (NO_MEMORY for out of memory): which call, the code and its name, what to do. */
 actune_status at_cuda_check(const char *call, at_cu_result code);

@@ -1,0 +1,222 @@
+"""Runs the programs of a folder row by row, so that what was found is written when it is found. JSON Lines on standard output.
+
+python3 drive.py conformance|sanitizer|tune|peers --programs FOLDER --rows LIST --results FILE --seconds N
+"""
+import argparse
+import itertools
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+import rows
+
+SKIPPED = 77
+LEAST_SECONDS, MOST_SECONDS = 6, 40  # for one kernel
+
+
+class Time:
+    def __init__(self, seconds):
+        self.end = time.monotonic() + seconds
+
+    def left(self):
+        return self.end - time.monotonic()
+
+
+def run(command, seconds):
+    """Status, standard output, standard error; a command that takes longer is ended (124), which `actune` takes as a wish to stop."""
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+        late = False
+        try:
+            out, err = child.communicate(timeout=max(1, seconds))
+        except subprocess.TimeoutExpired:
+            late = True
+            child.terminate()
+            try:
+                out, err = child.communicate(timeout=3)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                out, err = child.communicate()
+    sys.stderr.write(err)
+    return (124, "", f"no answer within {seconds:.0f} s") if late else (child.returncode, out, err)
+
+
+def last_line(text):
+    return (text.strip().splitlines() or ["no output"])[-1]
+
+
+# --- tune ---
+
+def tune_rows(how, group, seconds):
+    """One kernel at its sizes. True when it went well."""
+    with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as file:
+        file.write("".join(json.dumps(r) + "\n" for r in group))
+        file.flush()
+        command = [how.actune, "tune", "--device", "cuda:0", "--workload", file.name, "--budget", f"{seconds:.1f}", "--json"]
+        status, out, err = run(command, 2 * seconds + 30)
+    try:
+        found = json.loads(out)["results"] if status == 0 else []
+    except ValueError:
+        found = []
+    if len(found) != len(group):
+        for r in group:
+            rows.emit("tune", row=rows.name(r), status=last_line(err) if status else f"{len(found)} results for {len(group)} rows")
+        return False
+    for r, result in zip(group, found):
+        result = {k: v for k, v in result.items() if k not in ("spec", "direction", "dtype", "shape", "layout")}
+        rows.emit("tune", **{"row": rows.name(r), "class": r["layer"], **result, "status": result["status"].replace("OK", "ok")})
+        if result["status"] == "OK":
+            rows.emit("tune", row=rows.name(r), done=1)
+    return all(result["status"] == "OK" for result in found)
+
+
+def tune(how, clock):
+    well = True
+    todo = rows.left(rows.read(how.rows), how.results, "tune")
+    groups = [list(g) for _, g in itertools.groupby(todo, key=lambda r: (r["spec"], r["direction"], r["dtype"]))]
+    for i, group in enumerate(groups):
+        share = min(how.longest, max(how.least, clock.left() / (len(groups) - i)))
+        if clock.left() < how.least:
+            rows.emit("tune", left=sum(map(len, groups[i:])))
+            break
+        well = tune_rows(how, group, min(share, clock.left())) and well
+    return 0 if well else 1
+
+
+# --- conformance ---
+
+def verify_cases(how):
+    """Specs of the list, most telling first, then every other activation; each in the types a GPU has."""
+    specs = list(dict.fromkeys(r["spec"] for r in rows.read(how.rows)))
+    status, out, _ = run([how.actune, "ops", "--json"], 30)
+    if status == 0:
+        specs += [op["name"] for op in json.loads(out) if op["kind"] == "activation" and op["name"] not in specs]
+    return [(spec, dtype) for spec in specs for dtype in ("f16", "f32", "bf16")][:how.most]
+
+
+def knows_device(how):
+    return "--device" in run([how.actune, "verify", "--help"], 30)[1]
+
+
+def verify_command(how, direct, spec, dtype):
+    """`actune verify` on the device; where it is for CPUs only, the verification that comes before a race."""
+    if direct:
+        return [how.actune, "verify", spec, "--device", "cuda:0", "--dtype", dtype, "--direction", "both", "--json"]
+    return [how.actune, "tune", spec, "--device", "cuda:0", "--dtype", dtype, "--direction", "both", "--sizes", "4K", "--force", "--budget",
+            how.budget, "--json", "--db", how.scratch]
+
+
+def judge(direct, status, out, err):
+    """A record's fields."""
+    try:
+        found = json.loads(out)
+    except ValueError:
+        return {"status": last_line(err) if status else "no JSON", "passed": 0, "failed": 1}
+    if direct:
+        found = found if isinstance(found, list) else found["results"]
+        bad = [r["variant"] + ": " + r["detail"] for r in found if not r["passed"]]
+        passed = len(found) - len(bad)
+    else:
+        found = found["results"]
+        bad = [f"{r['failed']} candidates failed {r['message']}" for r in found if r["status"] != "OK" or r["failed"] > 0]
+        passed = sum(r["candidates"] - r["failed"] for r in found)
+    return {"status": bad[0] if bad else "ok" if status == 0 else last_line(err), "passed": passed, "failed": len(bad) or status}
+
+
+def conformance(how, clock):
+    well, direct = True, knows_device(how)
+    cases = verify_cases(how)
+    over = rows.done(how.results, "conformance")
+    cases = [c for c in cases if " ".join(c) not in over]
+    for i, case in enumerate(cases):
+        if clock.left() < how.least:
+            rows.emit("conformance", left=len(cases) - i)
+            break
+        found = run(verify_command(how, direct, *case), clock.left())
+        if found[0] == 124:
+            rows.emit("conformance", left=len(cases) - i)
+            break
+        fields = judge(direct, *found)
+        rows.emit("conformance", row=" ".join(case), by="verify" if direct else "tune", **fields)
+        if fields["failed"] == 0:
+            rows.emit("conformance", row=" ".join(case), done=1)
+        well = well and fields["failed"] == 0
+    return 0 if well else 1
+
+
+# --- sanitizer ---
+
+SANITIZED = [("bias | gelu_tanh | clip(-6, 6)", "f16"), ("add | relu", "f32"), ("prelu(alpha=channel)", "bf16")]
+
+
+def find_sanitizer():
+    places = [os.environ.get("CUDA_HOME", ""), os.environ.get("CUDA_PATH", ""), "/usr/local/cuda"]
+    return shutil.which("compute-sanitizer", path=os.pathsep.join([os.environ["PATH"]] + [p + "/bin" for p in places if p]))
+
+
+def sanitizer(how, clock):
+    program, direct, well = find_sanitizer(), knows_device(how), True
+    if program is None:
+        print("compute-sanitizer was not found: it comes with the CUDA toolkit", file=sys.stderr)
+        return SKIPPED
+    over = rows.done(how.results, "sanitizer")
+    cases = [(tool, *case) for case in SANITIZED for tool in ("memcheck", "racecheck", "synccheck")][:how.most]
+    for i, (tool, spec, dtype) in enumerate(cases):
+        row = f"{tool} {spec} {dtype}"
+        if row in over:
+            continue
+        if clock.left() < how.least:
+            rows.emit("sanitizer", left=len(cases) - i)
+            break
+        command = [program, "--tool", tool, "--error-exitcode", "9"] + verify_command(how, direct, spec, dtype)
+        status, out, err = run(command, clock.left())
+        if status == 124:
+            rows.emit("sanitizer", left=len(cases) - i)
+            break
+        words = {0: "ok", 9: "errors, see the log"}
+        rows.emit("sanitizer", row=row, status=words.get(status, f"status {status}: {last_line(err or out)}"))
+        if status == 0:
+            rows.emit("sanitizer", row=row, done=1)
+        else:
+            sys.stderr.write(out)
+        well = well and status == 0
+    return 0 if well else 1
+
+
+# --- peers ---
+
+def peers(how, clock):
+    """gpu_peers itself writes what it finds."""
+    todo = rows.tuned(rows.left(rows.read(how.rows), how.results, "peers"), how.results)
+    text = "".join(rows.line(r) + "\n" for r in todo)
+    status = subprocess.run([how.programs + "/gpu_peers", "--seconds", f"{clock.left():.0f}"], input=text, text=True, check=False).returncode
+    left = len(rows.left(todo, how.results, "peers"))
+    if left:
+        rows.emit("peers", left=left)
+    return status
+
+
+PARTS = {"conformance": conformance, "sanitizer": sanitizer, "tune": tune, "peers": peers}
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("part", choices=list(PARTS))
+    for option in ("programs", "rows", "results"):
+        parser.add_argument("--" + option, required=True)
+    parser.add_argument("--seconds", type=float, required=True)
+    how = parser.parse_args()
+    tiny = os.environ.get("ACTUNE_GPU_CHECK_TINY", "0") not in ("", "0")
+    how.actune = how.programs + "/actune"
+    how.most = 1 if tiny else None
+    how.least, how.longest, how.budget = (1, 2, "0.4") if tiny else (LEAST_SECONDS, MOST_SECONDS, "2")
+    with tempfile.TemporaryDirectory() as folder:
+        how.scratch = folder + "/actune.db"
+        return PARTS[how.part](how, Time(how.seconds))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
