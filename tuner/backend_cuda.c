@@ -128,7 +128,7 @@ static actune_status drop(at_group *group)
     return ACTUNE_OK;
 }
 
-/* A run whose time was short left codes unbuilt: they are taken up again, so `first` does not matter. */
+/* A run whose time was short left codes unbuilt: they are taken up again, behind those that are new. */
 static bool is_open(const at_code *code)
 {
     return !code->cuda && !code->cudnn && !code->log && !code->absent;
@@ -151,19 +151,18 @@ static void build_cudnn(at_group *group)
 static actune_status build(at_group *group, int first, double until_ns)
 {
     at_session *session = group->session;
-    int at_once = session->threads < WAVE_MAX ? session->threads : WAVE_MAX;
-    (void)first;
+    int at_once = session->threads < WAVE_MAX ? session->threads : WAVE_MAX, count = group->code_count;
     build_cudnn(group);
-    for (int next = 0; next < group->code_count;) {
+    for (int next = 0; next < count;) {
         job wave[WAVE_MAX];
         int made = 0;
         if (at_session_stopped(session))
             return at_fail(ACTUNE_INTERRUPTED, "interrupted while compiling");
         if (next > 0 && at_now_ns() > until_ns)
             break;
-        for (; made < at_once && next < group->code_count; next++)
-            if (is_open(&group->codes[next]))
-                generate(group, next, &wave[made++]);
+        for (; made < at_once && next < count; next++)
+            if (is_open(&group->codes[(first + next) % count]))
+                generate(group, (first + next) % count, &wave[made++]);
         at_pool_run(session->pool, made, compile_piece, wave);
         for (int i = 0; i < made; i++)
             keep(&wave[i]);

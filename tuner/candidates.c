@@ -190,8 +190,8 @@ void at_code_fail(at_code *code, const char *message)
 
 /* --- verifying --- */
 
-/* All that are not verified yet: there may have been no time. The default always is. */
-static actune_status verify(at_group *group, double until_ns)
+/* All that are not verified yet, from `first` on and then those before it: there may have been no time. The default always is. */
+static actune_status verify(at_group *group, int first, double until_ns)
 {
     at_session *session = group->session;
     if (!group->has_reference) {
@@ -199,7 +199,7 @@ static actune_status verify(at_group *group, double until_ns)
         AT_TRY(at_reference_init(&group->reference, group->kernel, group->layout, session->options->seed));
     }
     for (int i = 0; i < group->code_count; i++) {
-        at_code *code = &group->codes[i];
+        at_code *code = &group->codes[(first + i) % group->code_count];
         if (!at_code_is_built(code) || code->log || code->dropped || code->twin >= 0 || code->verified)
             continue;
         if (at_session_stopped(session))
@@ -228,7 +228,7 @@ actune_status at_group_prepare(at_group *group, const int *variants, int count, 
         AT_TRY(add_candidate(group, variants[i]));
     double now = at_now_ns(), half = now + (until_ns - now) / 2; /* the other half is for verifying */
     AT_TRY(group->session->backend->build(group, first_code, half));
-    AT_TRY(verify(group, until_ns));
+    AT_TRY(verify(group, first_code, until_ns));
     return at_record_codes(group);
 }
 

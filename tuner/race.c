@@ -12,8 +12,19 @@ enum {
     CORE_ELEMENTS = 16384,
     SMALL_ELEMENTS = 2048,
     ARMS_MAX = 768,
-    EXTRA_ARMS = 16
+    EXTRA_ARMS = 16,
+    REFINE_SEEDS = 3
 };
+
+/* Shares of a size's time where the search refines: until then the sample is built and verified, raced, the neighbours of its best are built. */
+#define SAMPLE_READY 0.35
+#define SAMPLE_RACED 0.5
+#define REFINED_READY 0.75
+
+/* Indices in the space. */
+typedef struct picked_variants {
+    int variant[ARMS_MAX], count;
+} picked_variants;
 
 /* --- arms --- */
 
@@ -132,7 +143,10 @@ static actune_status add_fixed_arms(at_race *race, const at_group *group, at_ben
 static actune_status run_rounds(at_group *group, at_race *race, at_bench *bench, double until_ns)
 {
     at_session *session = group->session;
-    while (!at_race_is_over(race, until_ns)) {
+    /* A sample only has to tell where to look next. */
+    bool sample = !session->backend->core_stage && strcmp(race->stage, AT_RACE_CORE) == 0;
+    int most = sample ? AT_RACE_ROUNDS_MIN : AT_SAMPLES_MAX;
+    while (!at_race_is_over(race, until_ns) && race->rounds < most) {
         if (at_session_stopped(session)) {
             at_race_estimate(race);
             return at_fail(ACTUNE_INTERRUPTED, "interrupted while measuring; what is stored stays");
@@ -415,6 +429,62 @@ static actune_status race_candidates(at_group *group, at_task *task, at_bench *b
     return status;
 }
 
+/* --- where the search refines: a sample first, which is kept as a first stage of the size --- */
+
+/* The fastest few of ours, and the fastest of another library's. */
+static int take_best(const at_group *group, at_race *race, int *best)
+{
+    int ours = 0, theirs = 0;
+    at_race_estimate(race);
+    for (int arm; ours < REFINE_SEEDS && (arm = at_race_best_candidate(race)) >= 0;) {
+        int variant = race->variant[arm];
+        bool own = variant == 0 || variant > group->offered_count;
+        race->arm[arm].active = false;
+        if (own || theirs == 0)
+            best[ours + theirs] = variant;
+        ours += own;
+        theirs += !own && theirs == 0;
+    }
+    return ours + theirs;
+}
+
+static actune_status race_sample(at_group *group, at_task *task, at_bench *bench, picked_variants *picked, double until)
+{
+    at_race race;
+    actune_status status = init_race(&race, group, picked->count, AT_RACE_CORE, &task->workload);
+    if (status == ACTUNE_OK)
+        status = add_fixed_arms(&race, group, bench, task->workload.in_place);
+    if (status == ACTUNE_OK) {
+        for (int i = 0; i < picked->count && at_now_ns() < until; i++)
+            if (find_arm(&race, picked->variant[i]) < 0)
+                add_candidate_arm(&race, group, bench, picked->variant[i]);
+        status = at_resume_restore(group, &race);
+        if (race.restored == 0)
+            keep_promising(&race, until - at_now_ns());
+        if (status == ACTUNE_OK && !race.stored)
+            status = run_rounds(group, &race, bench, until);
+        actune_status stored = record_core(group, &race, status);
+        status = status == ACTUNE_OK ? stored : status;
+        picked->count = take_best(group, &race, picked->variant);
+    }
+    clear_race(&race);
+    return status;
+}
+
+/* The sample's fastest few take its place, with all that differs from one of them in one knob. */
+static actune_status refine(at_group *group, at_task *task, at_bench *bench, picked_variants *picked)
+{
+    const at_session *session = group->session;
+    double now = at_now_ns(), left = task->until_ns - now;
+    AT_TRY(race_sample(group, task, bench, picked, now + (SAMPLE_RACED - SAMPLE_READY) / (1 - SAMPLE_READY) * left));
+    at_search_stage stage = {
+        .variants = group->space, .count = group->space_count, .seeds = picked->variant, .seed_count = picked->count};
+    picked->count += session->search->refine(&stage, picked->variant + picked->count, ARMS_MAX - picked->count);
+    now = at_now_ns();
+    left = task->until_ns - now;
+    return at_group_prepare(group, picked->variant, picked->count, now + (REFINED_READY - SAMPLE_RACED) / (1 - SAMPLE_RACED) * left);
+}
+
 actune_status at_race_task(at_group *group, at_task *task)
 {
     at_session *session = group->session;
@@ -423,17 +493,18 @@ actune_status at_race_task(at_group *group, at_task *task)
     /* Without a first stage the sizes share their variants, which are compiled once. */
     at_store_workload none = {.layout = task->workload.layout};
     at_random random = random_of(group, "pick", session->backend->core_stage ? &task->workload : &none);
-    int picked[ARMS_MAX], count = 0;
-    for (; count < group->offered_count; count++)
-        picked[count] = 1 + count;
-    count += session->search->pick(&stage, &random, picked + count, ARMS_MAX - 2 - count);
-    picked[count++] = 0;
+    picked_variants picked = {.count = 0};
+    for (; picked.count < group->offered_count; picked.count++)
+        picked.variant[picked.count] = 1 + picked.count;
+    picked.count += session->search->pick(&stage, &random, picked.variant + picked.count, ARMS_MAX - 2 - picked.count);
+    picked.variant[picked.count++] = 0;
     int incumbent = task->incumbent ? at_group_find(group, task->incumbent) : -1;
     if (incumbent >= 0)
-        picked[count++] = incumbent;
-    /* The budget ends compiling where that costs next to nothing; else half of the size's time is for measuring. */
-    double until = session->backend->core_stage ? session->deadline_ns : (at_now_ns() + task->until_ns) / 2;
-    AT_TRY(at_group_prepare(group, picked, count, until));
+        picked.variant[picked.count++] = incumbent;
+    /* The budget ends compiling where that costs next to nothing; else it has a part of the size's time. */
+    bool refines = !session->backend->core_stage && session->search->refine;
+    double now = at_now_ns(), ready = now + (refines ? SAMPLE_READY : 0.5) * (task->until_ns - now);
+    AT_TRY(at_group_prepare(group, picked.variant, picked.count, session->backend->core_stage ? session->deadline_ns : ready));
     at_bench_request request = {.signature = &group->kernel->signature,
                                 .layout = group->layout,
                                 .shape = task->shape,
@@ -444,7 +515,9 @@ actune_status at_race_task(at_group *group, at_task *task)
                                 .seed = session->options->seed};
     at_bench *bench;
     AT_TRY(at_bench_open(&request, &bench));
-    actune_status status = race_candidates(group, task, bench, picked, count, task->until_ns);
+    actune_status status = refines ? refine(group, task, bench, &picked) : ACTUNE_OK;
+    if (status == ACTUNE_OK)
+        status = race_candidates(group, task, bench, picked.variant, picked.count, task->until_ns);
     at_bench_close(bench);
     return status;
 }

@@ -19,10 +19,12 @@ typedef struct at_search {
     /* Writes at most `most` indices of different variants to `picked`; returns how many. The tuner adds default and
      * incumbent itself. */
     int (*pick)(const at_search_stage *stage, at_random *random, int *picked, int most);
+    /* What is asked after a race whose fastest few are the stage's seeds; NULL: nothing, all was asked at once. As pick. */
+    int (*refine)(const at_search_stage *stage, int *picked, int most);
 } at_search;
 
 extern const at_search at_search_exhaustive; /* every variant of the stage */
-extern const at_search at_search_sampled;    /* each knob alone around the default and the seeds, then a random sample */
+extern const at_search at_search_sampled;    /* each knob alone around the default and a random sample; then each knob alone around the fastest */
 extern const at_search at_search_random;     /* a random sample, the first stage over all knobs at once */
 
 /* By name; NULL names the default. NULL when there is none. */

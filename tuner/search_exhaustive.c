@@ -20,4 +20,4 @@ static int pick(const at_search_stage *stage, at_random *random, int *picked, in
     return count;
 }
 
-const at_search at_search_exhaustive = {"exhaustive", pick};
+const at_search at_search_exhaustive = {"exhaustive", pick, NULL};

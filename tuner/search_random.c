@@ -29,4 +29,4 @@ static int pick(const at_search_stage *stage, at_random *random, int *picked, in
     return seen < wanted ? seen : wanted;
 }
 
-const at_search at_search_random = {"random", pick};
+const at_search at_search_random = {"random", pick, NULL};

@@ -45,4 +45,21 @@ static int pick(const at_search_stage *stage, at_random *random, int *picked, in
     return near + rest;
 }
 
-const at_search at_search_sampled = {"sampled", pick};
+/* Each knob of each seed alone; the seeds themselves are the caller's. */
+static int refine(const at_search_stage *stage, int *picked, int most)
+{
+    int count = 0;
+    for (int i = 0; i < stage->count && count < most; i++) {
+        bool near = false, seed = false;
+        for (int s = 0; s < stage->seed_count && !seed; s++) {
+            const at_variant *around = &stage->variants[stage->seeds[s]];
+            seed = stage->seeds[s] == i;
+            near |= strcmp(stage->variants[i].template_name, around->template_name) == 0 && differences(&stage->variants[i], around) == 1;
+        }
+        if (near && !seed)
+            picked[count++] = i;
+    }
+    return count;
+}
+
+const at_search at_search_sampled = {"sampled", pick, refine};

@@ -1,7 +1,9 @@
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/hash.h"
 #include "tuner/measure.h"
 #include "tuner/search.h"
 
@@ -173,4 +175,70 @@ Test(search, bench_on_another_machine)
     at_bench_close(bench);
     cr_expect_eq(own.buffers, 0, "every buffer is given back");
     cr_expect_eq(own.arms, 0, "and every arm");
+}
+
+/* --- around the fastest of a sample --- */
+
+/* A landscape: each value of each knob costs its own, and so does each pair of two knobs' values. */
+static double cost(const at_variant *variant, uint64_t landscape)
+{
+    double sum = 0;
+    for (int i = 0; i < variant->knobs; i++)
+        for (int j = 0; j <= i; j++) {
+            char text[160];
+            snprintf(text, sizeof text, "%llu %s=%s %s=%s", (unsigned long long)landscape, variant->knob[i].name, variant->knob[i].value,
+                     variant->knob[j].name, variant->knob[j].value);
+            at_random random = {at_hash64(text, strlen(text))};
+            sum += (i == j ? 1 : 0.4) * at_random_uniform(&random);
+        }
+    return sum;
+}
+
+static int cheapest(const space *own, const int *picked, int count, uint64_t landscape)
+{
+    int best = 0;
+    for (int i = 1; i < count; i++)
+        if (cost(&own->variant[picked[i]], landscape) < cost(&own->variant[picked[best]], landscape))
+            best = i;
+    return best;
+}
+
+Test(search, refined)
+{
+    enum { MOST = 768, SEEDS = 3, LANDSCAPES = 20 };
+    space own = {0};
+    at_kernel kernel;
+    int gained = 0;
+    cuda_space(&kernel, &own);
+    const at_search *search = at_search_find("sampled");
+    for (uint64_t landscape = 0; landscape < LANDSCAPES; landscape++) {
+        int picked[MOST], around[MOST], seeds[SEEDS];
+        at_search_stage stage = {.variants = own.variant, .count = own.count};
+        at_random random = {landscape};
+        int count = search->pick(&stage, &random, picked, MOST);
+        double sampled = cost(&own.variant[picked[cheapest(&own, picked, count, landscape)]], landscape);
+        for (int s = 0; s < SEEDS; s++) {
+            int best = cheapest(&own, picked, count, landscape);
+            seeds[s] = picked[best];
+            picked[best] = picked[--count];
+        }
+        stage.seeds = seeds;
+        stage.seed_count = SEEDS;
+        int near = search->refine(&stage, around, MOST);
+        cr_assert(near > SEEDS && near < 150, "%d neighbours of three", near);
+        for (int i = 0; i < near; i++) {
+            bool one = false;
+            for (int s = 0; s < SEEDS; s++) {
+                cr_assert_neq(around[i], seeds[s]);
+                one |= differences(&own.variant[around[i]], &own.variant[seeds[s]]) == 1;
+            }
+            cr_assert(one, "variant %d is no neighbour", around[i]);
+            cr_assert(!has(around, i, around[i]), "variant %d stands twice", around[i]);
+        }
+        gained += cost(&own.variant[around[cheapest(&own, around, near, landscape)]], landscape) < sampled;
+        cr_assert_eq(search->refine(&stage, around, 5), 5, "no more than asked for");
+    }
+    cr_expect_gt(gained, LANDSCAPES / 2, "only %d of %d landscapes have faster neighbours of what a sample finds", gained, LANDSCAPES);
+    at_kernel_clear(&kernel);
+    free(own.variant);
 }
