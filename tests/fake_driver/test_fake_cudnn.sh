@@ -55,6 +55,8 @@ clean 'reused'
 says 'gelu is a graph of cuDNN' 'cuDNN 9\.13\.1, graph plan [01]' tune gelu --direction forward --sizes 256
 says 'a gradient' 'cuDNN 9\.13\.1, graph' tune softplus --direction backward --sizes 256
 says 'a gradient from the output' 'cuDNN 9\.13\.1, activation' tune '[from=output] sigmoid' --direction backward --sizes 256
+says 'a pipeline is one graph' 'cuDNN 9\.13\.1, graph' tune 'bias | relu' --direction forward --sizes 1K --channels 32
+says 'in planes' 'cuDNN 9\.13\.1, graph' tune 'bias | relu' --direction forward --shape 2x6x35 --layout nchw
 # The fake's legacy gradient of elu reads y, and is given x.
 says 'what computes something else is out' 'cuDNN 9\.13\.1, graph' tune elu --direction backward --sizes 256
 ok 'dump' "$actune" db dump; cp out dump.json
