@@ -426,6 +426,8 @@ actune_status at_race_task(at_group *group, at_task *task)
     int picked[ARMS_MAX], count = 0;
     for (; count < group->offered_count; count++)
         picked[count] = 1 + count;
+    if (count > 0) /* what needs no compiling comes first, however short the time */
+        AT_TRY(at_group_prepare(group, picked, count, task->until_ns));
     count += session->search->pick(&stage, &random, picked + count, ARMS_MAX - 2 - count);
     picked[count++] = 0;
     int incumbent = task->incumbent ? at_group_find(group, task->incumbent) : -1;

@@ -21,7 +21,7 @@ says() {
     ok "$what" "$@" && { grep -qE -- "$pattern" "$work/out" || { echo "FAILED: $what: no '$pattern'"; cat "$work/out"; failures=$((failures + 1)); }; }
 }
 # Kernels run on the CPU's emulation, and AddressSanitizer makes that several times slower.
-budget=2 small_budget=0.9 times='1 2'
+budget=3 small_budget=1 times='1 2'
 grep -qa __asan_init "$actune" && budget=12 small_budget=6 times=1
 tune() { "$actune" tune "$@" --device cuda:0 --budget $budget --seed 1; }
 forward() { tune tanh --direction forward --sizes 256 "$@"; }
