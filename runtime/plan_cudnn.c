@@ -109,7 +109,7 @@ static actune_status make_ready(const actune_plan *plan, int slot, const at_cuda
     at_plan_cudnn *cudnn = plan->cudnn;
     at_cudnn_handle handle;
     AT_TRY(at_cudnn_handles_get(&plan->context->cudnn, plan->context->cuda, stream, caller, &handle));
-    AT_TRY(at_cudnn_launch_create(plan->context->cuda, handle, &cudnn->function, elements_of(plan), &cudnn->owned[slot]));
+    AT_TRY(at_cudnn_launch_create(plan->context->cuda, handle, &cudnn->function, plan->launch.shape, &cudnn->owned[slot]));
     AT_TRY(run_once(plan, cudnn->owned[slot], stream));
     atomic_store_explicit(&cudnn->launch[slot], cudnn->owned[slot], memory_order_release);
     return ACTUNE_OK;

@@ -54,46 +54,50 @@ void at_cudnn_code_build(at_group *group, int code, const struct at_cudnn_code *
 /* --- verifying --- */
 
 typedef struct trial {
-    const at_signature *signature;
+    const at_code *code;
+    actune_shape shape;
     void *const *port; /* host */
-    size_t bytes;      /* of each */
     void *memory[AT_PORTS_MAX];
 } trial;
 
-static actune_status run_trial(const struct at_cudnn_code *code, int64_t elements, trial *t)
+static size_t bytes_of(const trial *t, int port)
 {
+    const at_port *of = &t->code->group->kernel->signature.port[port];
+    return (size_t)at_port_count(of, t->shape) * (size_t)at_dtype_get(of->dtype)->bytes;
+}
+
+static actune_status run_trial(trial *t)
+{
+    const struct at_cudnn_code *on = t->code->cudnn;
     at_cudnn_launch *launch;
-    int last = t->signature->ports - 1; /* the output */
+    int last = t->code->group->kernel->signature.ports - 1; /* the output */
     for (int p = 0; p <= last; p++) {
-        AT_TRY(at_cuda_allocate(code->device, t->bytes, &t->memory[p]));
-        AT_TRY(at_cuda_upload(code->device, t->memory[p], t->port[p], t->bytes));
+        AT_TRY(at_cuda_allocate(on->device, bytes_of(t, p), &t->memory[p]));
+        AT_TRY(at_cuda_upload(on->device, t->memory[p], t->port[p], bytes_of(t, p)));
     }
-    AT_TRY(at_cudnn_launch_create(code->device, code->handle, &code->function, elements, &launch));
+    AT_TRY(at_cudnn_launch_create(on->device, on->handle, &on->function, t->shape, &launch));
     actune_status status = at_cudnn_launch_run(launch, t->memory);
     if (status == ACTUNE_OK)
-        status = at_cuda_wait(code->device, code->stream);
+        status = at_cuda_wait(on->device, on->stream);
     at_cudnn_launch_destroy(launch);
-    return status == ACTUNE_OK ? at_cuda_download(code->device, t->port[last], t->memory[last], t->bytes) : status;
+    return status == ACTUNE_OK ? at_cuda_download(on->device, t->port[last], t->memory[last], bytes_of(t, last)) : status;
 }
 
 actune_status at_cudnn_code_run(void *user, actune_shape shape, void *const *port)
 {
-    const at_code *code = user;
-    int64_t elements = shape.outer * shape.channels * shape.inner;
-    size_t bytes = (size_t)elements * (size_t)at_dtype_get(code->cudnn->function.dtype)->bytes;
-    trial t = {.signature = &code->group->kernel->signature, .port = port, .bytes = bytes};
-    if (elements == 0)
+    trial t = {.code = user, .shape = shape, .port = port};
+    if (shape.outer * shape.channels * shape.inner == 0)
         return ACTUNE_OK; /* a plan asks cuDNN for nothing empty */
-    actune_status status = run_trial(code->cudnn, elements, &t);
+    actune_status status = run_trial(&t);
     for (int p = 0; p < AT_PORTS_MAX; p++)
-        at_cuda_free(code->cudnn->device, t.memory[p]);
+        at_cuda_free(t.code->cudnn->device, t.memory[p]);
     return status == ACTUNE_OK ? status : ACTUNE_DEVICE; /* whatever it is, it is the end of this candidate alone */
 }
 
 actune_status at_cudnn_code_open(const at_code *code, actune_shape shape, void *const *port, at_cudnn_launch **launch)
 {
     const struct at_cudnn_code *of = code->cudnn;
-    AT_TRY(at_cudnn_launch_create(of->device, of->handle, &of->function, shape.outer * shape.channels * shape.inner, launch));
+    AT_TRY(at_cudnn_launch_create(of->device, of->handle, &of->function, shape, launch));
     AT_TRY(at_cudnn_launch_run(*launch, port));
     return at_cuda_wait(of->device, of->stream);
 }

@@ -496,6 +496,8 @@ actune_status at_race_task(at_group *group, at_task *task)
     picked_variants picked = {.count = 0};
     for (; picked.count < group->offered_count; picked.count++)
         picked.variant[picked.count] = 1 + picked.count;
+    if (picked.count > 0) /* what needs no compiling comes first, however short the time */
+        AT_TRY(at_group_prepare(group, picked.variant, picked.count, task->until_ns));
     picked.count += session->search->pick(&stage, &random, picked.variant + picked.count, ARMS_MAX - 2 - picked.count);
     picked.variant[picked.count++] = 0;
     int incumbent = task->incumbent ? at_group_find(group, task->incumbent) : -1;

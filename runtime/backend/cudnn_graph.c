@@ -32,6 +32,7 @@ enum {
     PLAN_WORKSPACE = 402,
     OPERATION_POINTWISE = 750,
     OPERATION_X = 751,
+    OPERATION_B = 752,
     OPERATION_Y = 753,
     OPERATION_DX = 756,
     OPERATION_DY = 757,
@@ -42,6 +43,7 @@ enum {
     TENSOR_DIMENSIONS = 902,
     TENSOR_STRIDES = 903,
     TENSOR_ID = 906,
+    TENSOR_VIRTUAL = 907,
     PACK_IDS = 1000,
     PACK_POINTERS = 1001,
     PACK_WORKSPACE = 1003
@@ -50,6 +52,7 @@ enum {
 enum {
     TYPE_HANDLE = 0,
     TYPE_DATA_TYPE = 1,
+    TYPE_BOOLEAN = 2,
     TYPE_INT64 = 3,
     TYPE_DOUBLE = 5,
     TYPE_POINTER = 6,
@@ -60,15 +63,16 @@ enum {
 };
 /* cudnnPointwiseMode_t, forward; 100 more is backward */
 enum { RELU = 100, ELU = 103, SOFTPLUS = 105, SWISH = 106, BACKWARD = 100 };
-enum { HEURISTICS_A = 3, TENSORS_MAX = 3, COLUMNS = 4096 };
+enum { HEURISTICS_A = 3, TENSORS_MAX = AT_CUDNN_PORTS_MAX + AT_CUDNN_STEPS_MAX, EXTENTS = 3, COLUMNS = 4096 };
 
 struct at_cudnn_graph {
     const at_cuda_device *device;
     const at_cudnn_api *api;
     at_cudnn_handle handle;
-    int tensors;
-    at_cudnn_descriptor tensor[TENSORS_MAX]; /* in port order */
-    at_cudnn_descriptor pointwise, operation, graph, heuristics, configs[AT_CUDNN_CHOICES_MAX], plan;
+    int ports;
+    at_cudnn_descriptor tensor[TENSORS_MAX]; /* in port order, then what passes from step to step */
+    at_cudnn_descriptor pointwise[AT_CUDNN_STEPS_MAX], operation[AT_CUDNN_STEPS_MAX];
+    at_cudnn_descriptor graph, heuristics, configs[AT_CUDNN_CHOICES_MAX], plan;
     void *workspace;
 };
 
@@ -94,26 +98,61 @@ static actune_status make(const at_cudnn_api *api, int kind, const attribute *at
     return AT_CUDNN(api, cudnnBackendFinalize, (*descriptor));
 }
 
-/* Three extents: of four cuDNN's engines for one pointwise operation want the channels packed innermost, and more than one of them. */
-static actune_status make_tensor(at_cudnn_graph *g, actune_dtype dtype, int64_t elements, int64_t id)
+/* Three extents: of four cuDNN's engines want the channels packed innermost, and more than one of them. */
+typedef struct extents {
+    int64_t of[EXTENTS];
+    int channel; /* which of them the channels are; -1: none */
+} extents;
+
+static extents extents_of(const at_cudnn_function *function, actune_shape shape)
 {
-    int64_t columns = elements % COLUMNS == 0 ? COLUMNS : elements, alignment = AT_CUDNN_ALIGNMENT;
-    const int64_t extents[] = {1, elements / columns, columns}, strides[] = {elements, columns, 1};
-    int type = at_cudnn_type(dtype);
-    const attribute all[] = {{TENSOR_TYPE, TYPE_DATA_TYPE, 1, &type},
-                             {TENSOR_DIMENSIONS, TYPE_INT64, 3, extents},
-                             {TENSOR_STRIDES, TYPE_INT64, 3, strides},
-                             {TENSOR_ID, TYPE_INT64, 1, &id},
-                             {TENSOR_ALIGNMENT, TYPE_INT64, 1, &alignment}};
-    return make(g->api, TENSOR, all, sizeof all / sizeof *all, &g->tensor[id]);
+    int64_t elements = shape.outer * shape.channels * shape.inner, columns = elements % COLUMNS == 0 ? COLUMNS : elements;
+    bool channels = false;
+    for (int i = 0; i < function->ports; i++)
+        channels |= function->port[i].channel;
+    if (!channels || shape.channels == 1)
+        return (extents){{1, elements / columns, columns}, -1};
+    return shape.inner == 1 ? (extents){{1, shape.outer, shape.channels}, 2} : (extents){{shape.outer, shape.channels, shape.inner}, 1};
+}
+
+typedef struct tensor {
+    int64_t id;
+    actune_dtype dtype;
+    bool channel, passing; /* passing: from step to step, in no memory */
+} tensor;
+
+static actune_status make_tensor(at_cudnn_graph *g, const extents *whole, const tensor *t)
+{
+    int64_t extent[EXTENTS], stride[EXTENTS], next = 1, alignment = AT_CUDNN_ALIGNMENT;
+    int type = at_cudnn_type(t->dtype);
+    for (int i = EXTENTS - 1; i >= 0; i--) {
+        extent[i] = t->channel && i != whole->channel ? 1 : whole->of[i];
+        stride[i] = next;
+        next *= extent[i];
+    }
+    const attribute all[] = {{TENSOR_TYPE, TYPE_DATA_TYPE, 1, &type},         {TENSOR_DIMENSIONS, TYPE_INT64, EXTENTS, extent},
+                             {TENSOR_STRIDES, TYPE_INT64, EXTENTS, stride},   {TENSOR_ID, TYPE_INT64, 1, &t->id},
+                             {TENSOR_ALIGNMENT, TYPE_INT64, 1, &alignment},   {TENSOR_VIRTUAL, TYPE_BOOLEAN, 1, &t->passing}};
+    return make(g->api, TENSOR, all, sizeof all / sizeof *all, &g->tensor[t->id]);
+}
+
+/* Between steps values are f32, as in our kernels. */
+static actune_status make_tensors(at_cudnn_graph *g, const at_cudnn_function *function, actune_shape shape)
+{
+    const extents whole = extents_of(function, shape);
+    for (int i = 0; i < function->ports; i++)
+        AT_TRY(make_tensor(g, &whole, &(tensor){.id = i, .dtype = function->port[i].dtype, .channel = function->port[i].channel}));
+    for (int i = 0; i < function->steps - 1; i++)
+        AT_TRY(make_tensor(g, &whole, &(tensor){.id = function->ports + i, .dtype = ACTUNE_F32, .passing = true}));
+    return ACTUNE_OK;
 }
 
 /* 0: the mode has no coefficient. */
-static int coefficient_of(const at_cudnn_function *function)
+static int coefficient_of(const at_cudnn_step *step, bool backward)
 {
-    switch (function->backward ? function->mode - BACKWARD : function->mode) {
+    switch (backward ? step->mode - BACKWARD : step->mode) {
     case RELU:
-        return function->coefficient > 0 ? POINTWISE_CEILING : 0;
+        return step->coefficient > 0 ? POINTWISE_CEILING : 0;
     case ELU:
         return POINTWISE_ELU_ALPHA;
     case SOFTPLUS:
@@ -125,28 +164,44 @@ static int coefficient_of(const at_cudnn_function *function)
     }
 }
 
-static actune_status make_pointwise(at_cudnn_graph *g, const at_cudnn_function *function)
+static actune_status make_pointwise(at_cudnn_graph *g, const at_cudnn_function *function, int i)
 {
-    int math = at_cudnn_type(ACTUNE_F32);
-    int nan = function->propagate_nan ? AT_CUDNN_PROPAGATE_NAN : AT_CUDNN_DROP_NAN, coefficient = coefficient_of(function);
-    const attribute all[] = {{POINTWISE_MODE, TYPE_POINTWISE_MODE, 1, &function->mode},
+    const at_cudnn_step *step = &function->step[i];
+    int math = at_cudnn_type(ACTUNE_F32), coefficient = coefficient_of(step, function->backward);
+    int nan = function->propagate_nan ? AT_CUDNN_PROPAGATE_NAN : AT_CUDNN_DROP_NAN;
+    const attribute all[] = {{POINTWISE_MODE, TYPE_POINTWISE_MODE, 1, &step->mode},
                              {POINTWISE_MATH, TYPE_DATA_TYPE, 1, &math},
                              {POINTWISE_NAN, TYPE_NAN, 1, &nan},
-                             {coefficient, TYPE_DOUBLE, 1, &function->coefficient}};
-    return make(g->api, POINTWISE, all, coefficient != 0 ? 4 : 3, &g->pointwise);
+                             {coefficient, TYPE_DOUBLE, 1, &step->coefficient}};
+    return make(g->api, POINTWISE, all, coefficient != 0 ? 4 : 3, &g->pointwise[i]);
 }
 
-static actune_status make_operation(at_cudnn_graph *g, bool backward)
+static actune_status make_forward(at_cudnn_graph *g, const at_cudnn_function *function, int i)
 {
-    const attribute forward_ones[] = {{OPERATION_POINTWISE, TYPE_DESCRIPTOR, 1, &g->pointwise},
-                                      {OPERATION_X, TYPE_DESCRIPTOR, 1, &g->tensor[0]},
-                                      {OPERATION_Y, TYPE_DESCRIPTOR, 1, &g->tensor[1]}};
-    const attribute backward_ones[] = {{OPERATION_POINTWISE, TYPE_DESCRIPTOR, 1, &g->pointwise},
-                                       {OPERATION_X, TYPE_DESCRIPTOR, 1, &g->tensor[0]},
-                                       {OPERATION_DY, TYPE_DESCRIPTOR, 1, &g->tensor[1]},
-                                       {OPERATION_DX, TYPE_DESCRIPTOR, 1, &g->tensor[2]}};
-    AT_TRY(make(g->api, OPERATION, backward ? backward_ones : forward_ones, backward ? 4 : 3, &g->operation));
-    const attribute whole[] = {{GRAPH_HANDLE, TYPE_HANDLE, 1, &g->handle}, {GRAPH_OPERATIONS, TYPE_DESCRIPTOR, 1, &g->operation}};
+    int operand = function->step[i].operand, first = function->ports; /* of those that pass */
+    const attribute all[] = {{OPERATION_POINTWISE, TYPE_DESCRIPTOR, 1, &g->pointwise[i]},
+                             {OPERATION_X, TYPE_DESCRIPTOR, 1, &g->tensor[i == 0 ? 0 : first + i - 1]},
+                             {OPERATION_Y, TYPE_DESCRIPTOR, 1, &g->tensor[i == function->steps - 1 ? function->ports - 1 : first + i]},
+                             {OPERATION_B, TYPE_DESCRIPTOR, 1, &g->tensor[operand]}};
+    return make(g->api, OPERATION, all, operand != 0 ? 4 : 3, &g->operation[i]);
+}
+
+static actune_status make_backward(at_cudnn_graph *g)
+{
+    const attribute all[] = {{OPERATION_POINTWISE, TYPE_DESCRIPTOR, 1, &g->pointwise[0]},
+                             {OPERATION_X, TYPE_DESCRIPTOR, 1, &g->tensor[0]},
+                             {OPERATION_DY, TYPE_DESCRIPTOR, 1, &g->tensor[1]},
+                             {OPERATION_DX, TYPE_DESCRIPTOR, 1, &g->tensor[2]}};
+    return make(g->api, OPERATION, all, sizeof all / sizeof *all, &g->operation[0]);
+}
+
+static actune_status make_operations(at_cudnn_graph *g, const at_cudnn_function *function)
+{
+    for (int i = 0; i < function->steps; i++) {
+        AT_TRY(make_pointwise(g, function, i));
+        AT_TRY(function->backward ? make_backward(g) : make_forward(g, function, i));
+    }
+    const attribute whole[] = {{GRAPH_HANDLE, TYPE_HANDLE, 1, &g->handle}, {GRAPH_OPERATIONS, TYPE_DESCRIPTOR, function->steps, g->operation}};
     return make(g->api, OPERATION_GRAPH, whole, 2, &g->graph);
 }
 
@@ -167,28 +222,25 @@ static actune_status make_plan(at_cudnn_graph *g, int choice)
     return bytes > 0 ? at_cuda_allocate(g->device, (size_t)bytes, &g->workspace) : ACTUNE_OK;
 }
 
-static actune_status build(at_cudnn_graph *g, const at_cudnn_function *function, int64_t elements)
+static actune_status build(at_cudnn_graph *g, const at_cudnn_function *function, actune_shape shape)
 {
     AT_TRY(at_cudnn_get(&g->api));
     if (function->choice < 0 || function->choice >= AT_CUDNN_CHOICES_MAX)
         return at_fail(ACTUNE_INVALID_ARGUMENT, "engine %d of a cuDNN graph is none of 0 to %d", function->choice, AT_CUDNN_CHOICES_MAX - 1);
-    g->tensors = function->backward ? 3 : 2;
-    for (int i = 0; i < g->tensors; i++)
-        AT_TRY(make_tensor(g, function->dtype, elements, i));
-    AT_TRY(make_pointwise(g, function));
-    AT_TRY(make_operation(g, function->backward));
+    AT_TRY(make_tensors(g, function, shape));
+    AT_TRY(make_operations(g, function));
     return make_plan(g, function->choice);
 }
 
-actune_status at_cudnn_graph_create(const at_cuda_device *device, at_cudnn_handle handle, const at_cudnn_function *function, int64_t elements,
+actune_status at_cudnn_graph_create(const at_cuda_device *device, at_cudnn_handle handle, const at_cudnn_function *function, actune_shape shape,
                                     at_cudnn_graph **graph)
 {
     at_cudnn_graph *made = calloc(1, sizeof *made);
     *graph = NULL;
     if (made == NULL)
         return at_fail(ACTUNE_NO_MEMORY, "no memory for a cuDNN graph");
-    *made = (at_cudnn_graph){.device = device, .handle = handle};
-    actune_status status = build(made, function, elements);
+    *made = (at_cudnn_graph){.device = device, .handle = handle, .ports = function->ports};
+    actune_status status = build(made, function, shape);
     if (status == ACTUNE_OK)
         *graph = made;
     else
@@ -211,9 +263,11 @@ void at_cudnn_graph_destroy(at_cudnn_graph *g)
         destroy(g, g->configs[i]);
     destroy(g, g->heuristics);
     destroy(g, g->graph);
-    destroy(g, g->operation);
-    destroy(g, g->pointwise);
-    for (int i = 0; i < g->tensors; i++)
+    for (int i = 0; i < AT_CUDNN_STEPS_MAX; i++) {
+        destroy(g, g->operation[i]);
+        destroy(g, g->pointwise[i]);
+    }
+    for (int i = 0; i < TENSORS_MAX; i++)
         destroy(g, g->tensor[i]);
     at_cuda_free(g->device, g->workspace);
     free(g);
@@ -222,10 +276,10 @@ void at_cudnn_graph_destroy(at_cudnn_graph *g)
 /* Which memory a plan works on is said in a pack, which cannot be changed once it is finalised: cuDNN makes one for each run, in host memory. */
 actune_status at_cudnn_graph_run(const at_cudnn_graph *g, void *const *ports)
 {
-    static const int64_t ids[TENSORS_MAX] = {0, 1, 2};
+    static const int64_t ids[AT_CUDNN_PORTS_MAX] = {0, 1, 2, 3, 4, 5, 6, 7};
     at_cudnn_descriptor pack = NULL;
-    const attribute all[] = {{PACK_POINTERS, TYPE_POINTER, g->tensors, ports},
-                             {PACK_IDS, TYPE_INT64, g->tensors, ids},
+    const attribute all[] = {{PACK_POINTERS, TYPE_POINTER, g->ports, ports},
+                             {PACK_IDS, TYPE_INT64, g->ports, ids},
                              {PACK_WORKSPACE, TYPE_POINTER, 1, &g->workspace}};
     actune_status status = make(g->api, VARIANT_PACK, all, 3, &pack);
     if (status == ACTUNE_OK)

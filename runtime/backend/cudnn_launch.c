@@ -21,20 +21,21 @@ static const void *number(const at_cudnn_launch *launch, int value)
 {
     static const float floats[] = {0, 1};
     static const double doubles[] = {0, 1};
-    return launch->function.dtype == ACTUNE_F64 ? (const void *)&doubles[value] : (const void *)&floats[value];
+    return launch->function.port[0].dtype == ACTUNE_F64 ? (const void *)&doubles[value] : (const void *)&floats[value];
 }
 
 static actune_status describe_activation(at_cudnn_launch *launch)
 {
     const at_cudnn_function *function = &launch->function;
+    const at_cudnn_step *step = &function->step[0];
     int nan = function->propagate_nan ? AT_CUDNN_PROPAGATE_NAN : AT_CUDNN_DROP_NAN;
     AT_TRY(AT_CUDNN(launch->api, cudnnCreateActivationDescriptor, (&launch->activation)));
-    AT_TRY(AT_CUDNN(launch->api, cudnnSetActivationDescriptor, (launch->activation, function->mode, nan, function->coefficient)));
-    if (function->mode != AT_CUDNN_SWISH)
+    AT_TRY(AT_CUDNN(launch->api, cudnnSetActivationDescriptor, (launch->activation, step->mode, nan, step->coefficient)));
+    if (step->mode != AT_CUDNN_SWISH)
         return ACTUNE_OK;
     if (launch->api->cudnnSetActivationDescriptorSwishBeta == NULL)
         return at_fail(ACTUNE_UNSUPPORTED, "this cuDNN is older than 8.2: it has no swish");
-    return AT_CUDNN(launch->api, cudnnSetActivationDescriptorSwishBeta, (launch->activation, function->coefficient));
+    return AT_CUDNN(launch->api, cudnnSetActivationDescriptorSwishBeta, (launch->activation, step->coefficient));
 }
 
 static actune_status describe(at_cudnn_launch *launch, int64_t elements)
@@ -43,21 +44,22 @@ static actune_status describe(at_cudnn_launch *launch, int64_t elements)
     AT_TRY(describe_activation(launch));
     AT_TRY(AT_CUDNN(launch->api, cudnnCreateTensorDescriptor, (&launch->shape)));
     return AT_CUDNN(launch->api, cudnnSetTensor4dDescriptor,
-                    (launch->shape, AT_CUDNN_NCHW, at_cudnn_type(launch->function.dtype), 1, 1, (int)(elements / columns), columns));
+                    (launch->shape, AT_CUDNN_NCHW, at_cudnn_type(launch->function.port[0].dtype), 1, 1, (int)(elements / columns), columns));
 }
 
 /* The context is current. */
-static actune_status prepare(at_cudnn_launch *launch, int64_t elements)
+static actune_status prepare(at_cudnn_launch *launch, actune_shape shape)
 {
+    int64_t elements = shape.outer * shape.channels * shape.inner;
     if (elements < 1 || elements > INT_MAX)
         return at_fail(ACTUNE_UNSUPPORTED, "cuDNN takes 1 to 2^31 - 1 elements, not %lld", (long long)elements);
     AT_TRY(at_cudnn_get(&launch->api));
     if (launch->function.algorithm == AT_CUDNN_LEGACY)
         return describe(launch, elements);
-    return at_cudnn_graph_create(launch->device, launch->handle, &launch->function, elements, &launch->graph);
+    return at_cudnn_graph_create(launch->device, launch->handle, &launch->function, shape, &launch->graph);
 }
 
-actune_status at_cudnn_launch_create(const at_cuda_device *device, at_cudnn_handle handle, const at_cudnn_function *function, int64_t elements,
+actune_status at_cudnn_launch_create(const at_cuda_device *device, at_cudnn_handle handle, const at_cudnn_function *function, actune_shape shape,
                                      at_cudnn_launch **launch)
 {
     bool pushed;
@@ -68,7 +70,7 @@ actune_status at_cudnn_launch_create(const at_cuda_device *device, at_cudnn_hand
     *made = (at_cudnn_launch){.device = device, .handle = handle, .function = *function};
     actune_status status = at_cuda_enter(device, &pushed);
     if (status == ACTUNE_OK) {
-        status = prepare(made, elements);
+        status = prepare(made, shape);
         at_cuda_leave(device, pushed);
     }
     if (status == ACTUNE_OK)

@@ -23,5 +23,6 @@ owner() { # owner HEADER FILES...: only these may include it
 owner 'sqlite3\.h' 'db/[a-z_]*\.[ch]'
 owner 'clang-c/' 'codegen/parse_clang\.c'
 owner 'jansson\.h' 'cli/[a-z_]*\.[ch]'
+owner 'cudnn(_symbols)?\.' 'runtime/backend/cudnn[a-z_]*\.[ch]'
 owner 'xxhash\.h' 'runtime/base/hash\.c'
 exit $bad

@@ -345,14 +345,17 @@ static int check_shapes(at_cudnn_activation activation, const at_cudnn_tensor *s
     return 0;
 }
 
-static fake_call describe(at_cudnn_activation activation, at_cudnn_tensor shape)
+static dnn_program describe(at_cudnn_activation activation, at_cudnn_tensor shape, int ports)
 {
-    return (fake_call){.mode = activation->mode,
-                       .dtype = shape->type,
-                       .propagate_nan = activation->nan == AT_CUDNN_PROPAGATE_NAN,
-                       .coefficient = activation->mode == AT_CUDNN_SWISH ? activation->beta : activation->coefficient,
-                       .elements = shape->elements,
-                       .bytes = (size_t)shape->elements * dnn_bytes_of(shape->type)};
+    dnn_program program = {.legacy = true, .steps = 1, .ports = ports, .extent = {1, 1, shape->elements}};
+    program.step[0].mode = activation->mode;
+    program.step[0].propagate_nan = activation->nan == AT_CUDNN_PROPAGATE_NAN;
+    program.step[0].coefficient = activation->mode == AT_CUDNN_SWISH ? activation->beta : activation->coefficient;
+    for (int i = 0; i < ports; i++) {
+        program.type[i] = shape->type;
+        program.stride[i][DNN_EXTENTS - 1] = 1;
+    }
+    return program;
 }
 
 int cudnnActivationForward(at_cudnn_handle handle, at_cudnn_activation activation, const void *alpha, at_cudnn_tensor x_shape, const void *x,
@@ -367,10 +370,8 @@ int cudnnActivationForward(at_cudnn_handle handle, at_cudnn_activation activatio
     if (!code && !is_one_and_zero(alpha, beta, x_shape->type))
         code = DNN_BAD_PARAM;
     if (!code) {
-        fake_call call = describe(activation, x_shape);
-        call.pointer[0] = (void *)(uintptr_t)x;
-        call.pointer[1] = y;
-        code = dnn_put(handle, &call);
+        dnn_program program = describe(activation, x_shape, 2);
+        code = dnn_put(handle, &program, (void *[]){(void *)(uintptr_t)x, y});
     }
     return dnn_end(code);
 }
@@ -388,11 +389,9 @@ int cudnnActivationBackward(at_cudnn_handle handle, at_cudnn_activation activati
     if (!code && !is_one_and_zero(alpha, beta, x_shape->type))
         code = DNN_BAD_PARAM;
     if (!code) {
-        fake_call call = describe(activation, x_shape);
-        const void *const pointers[] = {x, y, dy, dx};
-        memcpy(call.pointer, pointers, sizeof call.pointer);
-        call.backward = true;
-        code = dnn_put(handle, &call);
+        dnn_program program = describe(activation, x_shape, 4);
+        program.backward = true;
+        code = dnn_put(handle, &program, (void *[]){(void *)(uintptr_t)x, (void *)(uintptr_t)y, (void *)(uintptr_t)dy, dx});
     }
     return dnn_end(code);
 }

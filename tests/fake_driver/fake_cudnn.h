@@ -75,9 +75,23 @@ void *dnn_driver(const char *name);
 
 /* The handle may be used by this thread in this context. */
 int dnn_use(at_cudnn_handle handle, const char *call);
-/* Modes of both interfaces: legacy ones from 0, forward pointwise ones from 100, backward ones from 200. Pointers: forward x, y; backward x, y, dy,
-   dx (y NULL: graphs read x alone). */
-int dnn_put(at_cudnn_handle handle, const fake_call *call);
+enum { DNN_STEPS_MAX = 8, DNN_EXTENTS = 3 };
+
+/* What is computed. Ports forward: x, operands, y; backward: x, y (graphs: none), dy, dx. A stride of 0: the same value along that extent. */
+typedef struct dnn_program {
+    bool legacy, backward;
+    int steps;
+    struct {
+        int mode, operand; /* operand: a port, 0: none */
+        double coefficient;
+        bool propagate_nan;
+    } step[DNN_STEPS_MAX];
+    int ports, type[FAKE_CALL_POINTERS];
+    int64_t extent[DNN_EXTENTS], stride[FAKE_CALL_POINTERS][DNN_EXTENTS];
+} dnn_program;
+
+/* Puts it on the handle's stream; a pointer for each port. */
+int dnn_put(at_cudnn_handle handle, const dnn_program *program, void *const *pointers);
 size_t dnn_bytes_of(int type); /* 0: no such type */
 
 #endif

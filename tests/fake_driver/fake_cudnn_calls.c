@@ -14,6 +14,17 @@
 static at_cuda_device *device;
 static at_cudnn_handle handle;
 
+static at_cudnn_function legacy_of(int mode, double coefficient, actune_dtype dtype)
+{
+    return (at_cudnn_function){
+        .step = {{mode, coefficient, 0}}, .steps = 1, .port = {{dtype, false}, {dtype, false}}, .ports = 2, .propagate_nan = true};
+}
+
+static actune_shape flat(int64_t elements)
+{
+    return (actune_shape){1, 1, elements};
+}
+
 /* --- finding the library --- */
 
 /* In a process of its own: the answer is kept. Exit status 0: found as `suffix` of its path, and of this version. */
@@ -58,10 +69,9 @@ static void finding(void)
 /* Where the loader finds a cuDNN, it must take our descriptors: they need no GPU. */
 static void describe_to_real(void)
 {
-    static const at_cudnn_function functions[] = {
-        {.mode = AT_CUDNN_SIGMOID, .dtype = ACTUNE_F32},       {.mode = AT_CUDNN_RELU, .dtype = ACTUNE_BF16, .propagate_nan = true},
-        {.mode = AT_CUDNN_TANH, .dtype = ACTUNE_F64},          {.mode = AT_CUDNN_CLIPPED_RELU, .coefficient = 6, .dtype = ACTUNE_F16},
-        {.mode = AT_CUDNN_ELU, .coefficient = 1, .dtype = ACTUNE_F32}, {.mode = AT_CUDNN_SWISH, .coefficient = 2, .dtype = ACTUNE_F32}};
+    const at_cudnn_function functions[] = {legacy_of(AT_CUDNN_SIGMOID, 0, ACTUNE_F32), legacy_of(AT_CUDNN_RELU, 0, ACTUNE_BF16),
+                                           legacy_of(AT_CUDNN_TANH, 0, ACTUNE_F64),    legacy_of(AT_CUDNN_CLIPPED_RELU, 6, ACTUNE_F16),
+                                           legacy_of(AT_CUDNN_ELU, 1, ACTUNE_F32),     legacy_of(AT_CUDNN_SWISH, 2, ACTUNE_F32)};
     static const int64_t sizes[] = {1, 1000003, 1 << 20, INT32_MAX};
     const char *version, *path;
     at_cuda_device *fake;
@@ -75,7 +85,7 @@ static void describe_to_real(void)
     CHECK_OK(at_cuda_open(0, &fake));
     for (size_t i = 0; i < sizeof functions / sizeof *functions; i++)
         for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) {
-            CHECK_OK(at_cudnn_launch_create(fake, NULL, &functions[i], sizes[k], &launch));
+            CHECK_OK(at_cudnn_launch_create(fake, NULL, &functions[i], flat(sizes[k]), &launch));
             at_cudnn_launch_destroy(launch);
         }
     at_cuda_close(fake);
@@ -135,8 +145,10 @@ static void offers(void)
         {"sigmoid", false, 1, 4},   {"sigmoid", true, 0, 4},        {"[from=output] sigmoid", true, 1, 0}, {"relu", true, 1, 4},
         {"elu(alpha=0.5)", false, 1, 4}, {"swish(beta=2)", false, 1, 4}, {"relu | clip(0, 3)", false, 1, 4}, {"clip(0, 3)", true, 1, 4},
         {"gelu", true, 0, 4},       {"softplus", false, 0, 4},      {"clip(-1, 3)", false, 0, 0},          {"relu | clip(1, 3)", false, 0, 0},
-        {"tanh | clip(0, 1)", false, 0, 0}, {"bias | relu", false, 0, 0}, {"swish(beta=learn)", false, 0, 0}, {"mish", false, 0, 0},
-        {"relu | relu", false, 0, 0},
+        {"tanh | clip(0, 1)", false, 0, 4}, {"bias | relu", false, 0, 4}, {"swish(beta=learn)", false, 0, 0}, {"mish", false, 0, 0},
+        {"relu | tanh", true, 0, 0}, {"bias | relu", true, 0, 0},   {"prelu(alpha=learn)", false, 0, 0},   {"add | mish", false, 0, 0},
+        {"scale_shift | add | relu", false, 0, 4}, {"relu | grad_clip(1)", false, 0, 0},
+        {"add | mul | add | mul | add | mul", false, 0, 4}, {"add | mul | add | mul | add | mul | add", false, 0, 0},
     };
     for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
         int legacy, count = count_variants(list[i].spec, list[i].backward, ACTUNE_F32, &legacy);
@@ -154,37 +166,40 @@ typedef struct runner {
     const at_cudnn_function *function;
 } runner;
 
-static actune_status run_ports(const runner *of, int64_t elements, size_t bytes, void *const *port, void **memory)
+static size_t bytes_of(const runner *of, actune_shape shape, int port)
 {
-    const at_signature *signature = &of->kernel->signature;
+    const at_port *p = &of->kernel->signature.port[port];
+    return (size_t)at_port_count(p, shape) * (size_t)at_dtype_get(p->dtype)->bytes;
+}
+
+static actune_status run_ports(const runner *of, actune_shape shape, void *const *port, void **memory)
+{
+    int last = of->kernel->signature.ports - 1;
     at_cudnn_launch *launch;
-    for (int p = 0; p < signature->ports; p++) {
-        AT_TRY(at_cuda_allocate(device, bytes, &memory[p]));
-        AT_TRY(at_cuda_upload(device, memory[p], port[p], bytes));
+    for (int p = 0; p <= last; p++) {
+        AT_TRY(at_cuda_allocate(device, bytes_of(of, shape, p), &memory[p]));
+        AT_TRY(at_cuda_upload(device, memory[p], port[p], bytes_of(of, shape, p)));
     }
-    AT_TRY(at_cudnn_launch_create(device, handle, of->function, elements, &launch));
+    AT_TRY(at_cudnn_launch_create(device, handle, of->function, shape, &launch));
     actune_status status = at_cudnn_launch_run(launch, memory);
     at_cudnn_launch_destroy(launch);
     AT_TRY(status);
-    return at_cuda_download(device, port[signature->ports - 1], memory[signature->ports - 1], bytes);
+    return at_cuda_download(device, port[last], memory[last], bytes_of(of, shape, last));
 }
 
 static actune_status run(void *user, actune_shape shape, void *const *port)
 {
-    const runner *of = user;
-    int64_t elements = shape.outer * shape.channels * shape.inner;
     void *memory[AT_PORTS_MAX] = {NULL};
-    if (elements == 0)
+    if (shape.outer * shape.channels * shape.inner == 0)
         return ACTUNE_OK;
-    size_t bytes = (size_t)elements * (size_t)at_dtype_get(of->function->dtype)->bytes;
-    actune_status status = run_ports(of, elements, bytes, port, memory);
+    actune_status status = run_ports(user, shape, port, memory);
     for (int p = 0; p < AT_PORTS_MAX; p++)
         at_cuda_free(device, memory[p]);
     return status;
 }
 
 /* Every variant that the fake computes as its words say must pass; `wrong`: the legacy gradient of elu reads y, and was given x. */
-static void values_of(const char *text, bool backward, actune_dtype dtype, bool wrong)
+static void values_in(at_layout layout, const char *text, bool backward, actune_dtype dtype, bool wrong)
 {
     at_kernel kernel;
     at_cudnn_variant variants[AT_CUDNN_VARIANTS_MAX];
@@ -193,7 +208,7 @@ static void values_of(const char *text, bool backward, actune_dtype dtype, bool 
         return;
     int count = at_cudnn_variants(&kernel, variants);
     CHECK(count > 0, "%s", text);
-    CHECK_OK(at_reference_init(&reference, &kernel, AT_LAYOUT_FLAT, 1));
+    CHECK_OK(at_reference_init(&reference, &kernel, layout, 1));
     for (int i = 0; i < count; i++) {
         runner of = {&kernel, &variants[i].function};
         at_verify_target target = {.run = run, .run_user = &of, .apart = true};
@@ -210,6 +225,23 @@ static void values_of(const char *text, bool backward, actune_dtype dtype, bool 
     at_kernel_clear(&kernel);
 }
 
+static void values_of(const char *text, bool backward, actune_dtype dtype, bool wrong)
+{
+    values_in(AT_LAYOUT_FLAT, text, backward, dtype, wrong);
+}
+
+/* Chains with operands, per channel in both layouts. */
+static void pipelines(void)
+{
+    static const char *const channels[] = {"bias", "bias | gelu_tanh", "bias | relu | clip(0, 4)", "bias | silu | mul | bias"};
+    static const char *const elements[] = {"add | relu", "silu | mul", "mul | add | elu", "sigmoid | tanh", "clip(0, 3) | clip(0, 5)"};
+    for (size_t i = 0; i < sizeof channels / sizeof *channels; i++)
+        for (at_layout layout = AT_LAYOUT_FLAT; layout <= AT_LAYOUT_CHANNEL_OUTER; layout++)
+            values_in(layout, channels[i], false, layout == AT_LAYOUT_CHANNEL_INNER ? ACTUNE_F16 : ACTUNE_F32, false);
+    for (size_t i = 0; i < sizeof elements / sizeof *elements; i++)
+        values_of(elements[i], false, i % 2 ? ACTUNE_BF16 : ACTUNE_F32, false);
+}
+
 static void values(void)
 {
     static const char *const specs[] = {"sigmoid", "relu", "tanh", "relu6", "elu(alpha=0.5)", "elu", "swish(beta=2)", "silu", "gelu", "gelu_tanh",
@@ -224,6 +256,7 @@ static void values(void)
         }
     for (size_t i = 0; i < sizeof from_output / sizeof *from_output; i++)
         values_of(from_output[i], true, ACTUNE_F32, false);
+    pipelines();
     values_of("tanh", false, ACTUNE_F16, false);
     values_of("silu", false, ACTUNE_BF16, false);
     values_of("relu", true, ACTUNE_F64, false);
@@ -270,7 +303,7 @@ static actune_status once(const at_cudnn_function *function)
     void *ports[] = {memory, memory, memory};
     actune_status status = at_cudnn_open(device, NULL, &own);
     if (status == ACTUNE_OK)
-        status = at_cudnn_launch_create(device, own, function, 1000, &launch);
+        status = at_cudnn_launch_create(device, own, function, flat(1000), &launch);
     if (status == ACTUNE_OK)
         status = at_cudnn_launch_run(launch, ports);
     char message[512];
@@ -293,24 +326,28 @@ static void fail_each(const at_cudnn_function *function, const char *name)
             break;
         bool told = !strstr(name, "Destroy") && !strstr(name, "GetVersion") && !strstr(name, "String");
         actune_status wanted = nth == 1 ? ACTUNE_UNSUPPORTED : nth == 2 ? ACTUNE_NO_MEMORY : ACTUNE_DEVICE;
-        CHECK(!told || (status == wanted && strstr(actune_last_error(), name) && strstr(actune_last_error(), "last words")), "failure %d of %s: %d", nth, name, (int)status);
+        bool said = strstr(actune_last_error(), name) && strstr(actune_last_error(), "last words");
+        CHECK(!told || (status == wanted && said), "failure %d of %s: %d", nth, name, (int)status);
         CHECK(rig_living() == before, "failure %d of %s leaves %d behind", nth, name, rig_living() - before);
     }
 }
 
 static void failures(void)
 {
-    static const at_cudnn_function functions[] = {{.mode = AT_CUDNN_SWISH, .coefficient = 1, .dtype = ACTUNE_F32},
-                                                  {.mode = AT_CUDNN_ELU, .coefficient = 1, .dtype = ACTUNE_F16, .backward = true},
-                                                  {.algorithm = AT_CUDNN_GRAPH, .mode = 203, .coefficient = 1, .backward = true, .choice = 1}};
+    at_cudnn_function functions[] = {legacy_of(AT_CUDNN_SWISH, 1, ACTUNE_F32), legacy_of(AT_CUDNN_ELU, 1, ACTUNE_F16), legacy_of(203, 1, ACTUNE_F32),
+                                     {.algorithm = AT_CUDNN_GRAPH, .step = {{0, 0, 1}, {100, 0, 0}}, .steps = 2, .ports = 3}};
+    functions[1].backward = functions[2].backward = true;
+    functions[2].algorithm = AT_CUDNN_GRAPH;
+    functions[2].choice = 1;
+    functions[1].ports = functions[2].ports = 3;
     at_cudnn_launch *launch;
     for (size_t i = 0; i < sizeof functions / sizeof *functions; i++)
         for (int call = 0; rig_cudnn.call_name(call); call++)
             fail_each(&functions[i], rig_cudnn.call_name(call));
-    CHECK(at_cudnn_launch_create(device, handle, &functions[0], 0, &launch) == ACTUNE_UNSUPPORTED, "no elements");
-    CHECK(at_cudnn_launch_create(device, handle, &functions[0], (int64_t)1 << 31, &launch) == ACTUNE_UNSUPPORTED, "too many");
+    CHECK(at_cudnn_launch_create(device, handle, &functions[0], flat(0), &launch) == ACTUNE_UNSUPPORTED, "no elements");
+    CHECK(at_cudnn_launch_create(device, handle, &functions[0], flat((int64_t)1 << 31), &launch) == ACTUNE_UNSUPPORTED, "too many");
     void *odd[] = {(void *)8, (void *)16, (void *)32};
-    CHECK_OK(at_cudnn_launch_create(device, handle, &functions[2], 10, &launch));
+    CHECK_OK(at_cudnn_launch_create(device, handle, &functions[2], flat(10), &launch));
     CHECK(at_cudnn_launch_run(launch, odd) == ACTUNE_DEVICE && strstr(actune_last_error(), "cudnnBackendExecute"), "the fake minds alignment");
     at_cudnn_launch_destroy(launch);
 }

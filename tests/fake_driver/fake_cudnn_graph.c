@@ -30,6 +30,8 @@ static size_t size_of(int type)
     case 6:  /* pointer */
     case 15: /* descriptor */
         return 8;
+    case 2:  /* bool */
+        return 1;
     case 1:  /* data type */
     case 8:  /* heuristics mode */
     case 10: /* NaN */
@@ -126,15 +128,29 @@ static int check_tensor(const descriptor *d)
     return *alignment > 0 && *alignment % (int64_t)dnn_bytes_of(*type) == 0 ? 0 : DNN_BAD_PARAM;
 }
 
+static bool is_binary(int mode)
+{
+    return mode < 100;
+}
+
 static int check_operation(const descriptor *d)
 {
     const descriptor *pointwise = descriptor_of(d, 750, POINTWISE);
     if (!pointwise || !descriptor_of(d, 751, TENSOR))
         return DNN_BAD_PARAM;
-    bool backward = *(const int *)value_of(pointwise, 0) >= 200;
-    if (!backward)
-        return descriptor_of(d, 753, TENSOR) ? 0 : DNN_BAD_PARAM;
-    return descriptor_of(d, 756, TENSOR) && descriptor_of(d, 757, TENSOR) ? 0 : DNN_BAD_PARAM;
+    int mode = *(const int *)value_of(pointwise, 0);
+    if (mode >= 200)
+        return descriptor_of(d, 756, TENSOR) && descriptor_of(d, 757, TENSOR) ? 0 : DNN_BAD_PARAM;
+    return descriptor_of(d, 753, TENSOR) && (!is_binary(mode) || descriptor_of(d, 752, TENSOR)) ? 0 : DNN_BAD_PARAM;
+}
+
+/* Of a graph; NULL behind the last. */
+static const descriptor *operation_of(const descriptor *graph, int index)
+{
+    if (index >= count_of(graph, 801))
+        return NULL;
+    const descriptor *operation = ((descriptor *const *)value_of(graph, 801))[index];
+    return dnn_is(operation, DNN_DESCRIPTOR, "a graph") && operation->kind == OPERATION && operation->finalised ? operation : NULL;
 }
 
 /* With what each kind must have. */
@@ -148,7 +164,7 @@ static int check(descriptor *d)
     case OPERATION:
         return check_operation(d);
     case GRAPH:
-        return value_of(d, 800) && descriptor_of(d, 801, OPERATION) ? 0 : DNN_BAD_PARAM;
+        return value_of(d, 800) && operation_of(d, 0) ? 0 : DNN_BAD_PARAM;
     case HEURISTICS:
         return value_of(d, 200) && descriptor_of(d, 201, GRAPH) ? 0 : DNN_BAD_PARAM;
     case PLAN:
@@ -174,13 +190,32 @@ int cudnnBackendFinalize(at_cudnn_descriptor object)
     return dnn_end(code);
 }
 
-/* As cuDNN 9.19's heuristics tell for an H200 without one: engines for three packed extents and not for f64. (They have more layouts than this.) */
+static bool is_passing(const descriptor *tensor)
+{
+    const bool *passing = value_of(tensor, 907);
+    return passing && *passing;
+}
+
+/* Three packed extents, no f64: as cuDNN 9.19's heuristics tell for an H200 without one. (They have more layouts than this.) */
+static bool is_taken(const descriptor *tensor)
+{
+    const int64_t *extent = value_of(tensor, 902), *stride = value_of(tensor, 903);
+    return count_of(tensor, 902) == 3 && count_of(tensor, 903) == 3 && stride[2] == 1 && stride[1] == extent[2] &&
+           stride[0] == extent[1] * extent[2] && *(const int *)value_of(tensor, 901) != 1;
+}
+
 static int engines_for(const descriptor *graph)
 {
-    const descriptor *x = descriptor_of(descriptor_of(graph, 801, OPERATION), 751, TENSOR);
-    const int64_t *extent = value_of(x, 902), *stride = value_of(x, 903);
-    bool packed = count_of(x, 902) == 3 && count_of(x, 903) == 3 && stride[2] == 1 && stride[1] == extent[2] && stride[0] == extent[1] * extent[2];
-    return packed && *(const int *)value_of(x, 901) != 1 ? ENGINES : 0;
+    static const int names[] = {751, 752, 753, 756, 757};
+    for (int i = 0; i < count_of(graph, 801); i++) {
+        const descriptor *operation = operation_of(graph, i);
+        for (size_t k = 0; operation && k < sizeof names / sizeof *names; k++)
+            if (value_of(operation, names[k]) && !is_taken(descriptor_of(operation, names[k], TENSOR)))
+                return 0;
+        if (!operation)
+            return 0;
+    }
+    return ENGINES;
 }
 
 /* The caller's engine configurations are filled in and finalised. */
@@ -214,13 +249,11 @@ int cudnnBackendGetAttribute(at_cudnn_descriptor object, int name, int type, int
 /* What the pack has for the tensor. NULL: nothing. */
 static void *memory_of(const descriptor *pack, const descriptor *tensor)
 {
-    const int64_t *ids = value_of(pack, 1000), id = tensor ? *(const int64_t *)value_of(tensor, 906) : -1;
+    const int64_t *ids = value_of(pack, 1000), id = *(const int64_t *)value_of(tensor, 906);
     void *const *pointers = value_of(pack, 1001);
-    for (int i = 0; i < pack->attributes; i++)
-        if (pack->attribute[i].name == 1000)
-            for (int64_t k = 0; k < pack->attribute[i].count; k++)
-                if (ids[k] == id)
-                    return pointers[k];
+    for (int64_t k = 0; k < count_of(pack, 1000); k++)
+        if (ids[k] == id)
+            return pointers[k];
     return NULL;
 }
 
@@ -233,26 +266,74 @@ static double coefficient_of(const descriptor *pointwise)
     return 0;
 }
 
+/* A graph and a pack become a program and its pointers. */
+typedef struct building {
+    const descriptor *pack;
+    dnn_program program;
+    void *pointer[FAKE_CALL_POINTERS];
+    int code;
+} building;
+
+static void fill_port(building *b, int port, const descriptor *tensor)
+{
+    const int64_t *extent = value_of(tensor, 902), *stride = value_of(tensor, 903);
+    b->pointer[port] = memory_of(b->pack, tensor);
+    b->program.type[port] = *(const int *)value_of(tensor, 901);
+    for (int i = 0; i < DNN_EXTENTS; i++) {
+        b->program.stride[port][i] = extent[i] == 1 ? 0 : stride[i];
+        if (extent[i] != 1 && extent[i] != b->program.extent[i])
+            b->code = DNN_SHAPE_MISMATCH;
+    }
+    if (!b->pointer[port] || is_passing(tensor))
+        b->code = DNN_NULL_POINTER;
+    else if ((uintptr_t)b->pointer[port] % (uintptr_t) * (const int64_t *)value_of(tensor, 900))
+        b->code = DNN_MISALIGNED;
+}
+
+static void fill_step(building *b, int index, const descriptor *operation)
+{
+    const descriptor *pointwise = descriptor_of(operation, 750, POINTWISE);
+    const int *nan = value_of(pointwise, 2);
+    b->program.step[index].mode = *(const int *)value_of(pointwise, 0);
+    b->program.step[index].coefficient = coefficient_of(pointwise);
+    b->program.step[index].propagate_nan = nan && *nan;
+    if (!is_binary(b->program.step[index].mode))
+        return;
+    b->program.step[index].operand = b->program.ports;
+    fill_port(b, b->program.ports++, descriptor_of(operation, 752, TENSOR));
+}
+
+static void fill(building *b, const descriptor *graph)
+{
+    const descriptor *operation = operation_of(graph, 0), *x = descriptor_of(operation, 751, TENSOR), *passed = x;
+    memcpy(b->program.extent, value_of(x, 902), sizeof b->program.extent);
+    b->program.ports = 1;
+    fill_port(b, 0, x);
+    for (int i = 0; (operation = operation_of(graph, i)); i++) {
+        if (descriptor_of(operation, 751, TENSOR) != passed || (i > 0 && !is_passing(passed)))
+            b->code = DNN_NOT_SUPPORTED; /* no chain */
+        fill_step(b, i, operation);
+        b->program.steps = i + 1;
+        b->program.backward = b->program.step[i].mode >= 200;
+        passed = b->program.backward ? NULL : descriptor_of(operation, 753, TENSOR);
+    }
+    operation = operation_of(graph, b->program.steps - 1);
+    if (b->program.backward) {
+        b->program.ports = 4;
+        fill_port(b, 2, descriptor_of(operation, 757, TENSOR));
+        fill_port(b, 3, descriptor_of(operation, 756, TENSOR));
+    } else
+        fill_port(b, b->program.ports++, passed);
+}
+
 static int execute(at_cudnn_handle handle, const descriptor *plan, const descriptor *pack)
 {
-    const descriptor *config = descriptor_of(plan, 401, ENGINE_CONFIG), *operation = descriptor_of(config->graph, 801, OPERATION);
-    const descriptor *pointwise = descriptor_of(operation, 750, POINTWISE), *x = descriptor_of(operation, 751, TENSOR);
-    const int64_t *extent = value_of(x, 902);
-    const int *nan = value_of(pointwise, 2);
-    fake_call call = {.mode = *(const int *)value_of(pointwise, 0), .dtype = *(const int *)value_of(x, 901), .propagate_nan = nan && *nan,
-                      .coefficient = coefficient_of(pointwise), .elements = extent[0] * extent[1] * extent[2]};
-    call.backward = call.mode >= 200;
-    call.bytes = (size_t)call.elements * dnn_bytes_of(call.dtype);
-    call.pointer[0] = memory_of(pack, x);
-    call.pointer[call.backward ? 2 : 1] = memory_of(pack, descriptor_of(operation, call.backward ? 757 : 753, TENSOR));
-    if (call.backward)
-        call.pointer[3] = memory_of(pack, descriptor_of(operation, 756, TENSOR));
-    for (int i = 0; i < FAKE_CALL_POINTERS; i++)
-        if ((uintptr_t)call.pointer[i] % (uintptr_t) * (const int64_t *)value_of(x, 900))
-            return DNN_MISALIGNED;
-    if (!call.pointer[0] || !call.pointer[call.backward ? 3 : 1] || (config->engine && !value_of(pack, 1003)))
+    const descriptor *config = descriptor_of(plan, 401, ENGINE_CONFIG);
+    building b = {.pack = pack};
+    fill(&b, config->graph);
+    if (config->engine && !value_of(pack, 1003))
         return DNN_NULL_POINTER;
-    return dnn_put(handle, &call);
+    return b.code ? b.code : dnn_put(handle, &b.program, b.pointer);
 }
 
 int cudnnBackendExecute(at_cudnn_handle handle, at_cudnn_descriptor plan, at_cudnn_descriptor pack)

@@ -55,7 +55,7 @@ static at_cu_result run_kernel(const fake_work *w)
 static at_cu_result run_call(const fake_call *call)
 {
     for (int i = 0; i < FAKE_CALL_POINTERS; i++)
-        if (call->pointer[i] && !fake_is_memory((uintptr_t)call->pointer[i], call->bytes, "a library's kernel"))
+        if (call->pointer[i] && !fake_is_memory((uintptr_t)call->pointer[i], call->bytes[i], "a library's kernel"))
             return FAKE_ADDRESS;
     call->run(call);
     now_ns += call->ns;

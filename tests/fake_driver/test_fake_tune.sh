@@ -81,9 +81,6 @@ clean 'after the kill'
 [ "$(kept)" -eq 0 ] || { echo 'FAILED: the race is over and still kept'; failures=$((failures + 1)); }
 ok 'the database after that' "$actune" db check
 
-ok 'an answer that only a CPU has' bash -c '! "$0" bench relu --device cuda:0 2>&1 | tee "$1" || grep -q "on the CPU only" "$1"' "$actune" "$work/bench"
-clean 'bench'
-
 # --- faults: each call of the run fails, at its first and a later time ---
 # What another call reports or nobody needs for the answer is let through; everything else must end in a sentence that names the call.
 small=("$actune" tune 'relu' --device cuda:0 --direction forward --sizes 256 --budget 0.4 --seed 3 --force)

@@ -173,7 +173,8 @@ ACTUNE_API actune_status actune_execute_on(const actune_plan *plan, const actune
    - cuDNN: making a handle allocates, locks and waits for the device, which execute must not. So a plan whose winner is cuDNN's calls cuDNN
      where this function was called by the same thread for the same stream before (16 pairs at most), on buffers aligned to 16 bytes; for
      everybody else, and when cuDNN fails, it runs the best kernel of ours, which keeps every promise of execute. cuDNN's own calls are asynchronous
-     and may be captured; whether they lock or allocate host memory inside is cuDNN's. That cuDNN cannot be made ready is no error.
+     and may be captured; whether they lock or allocate host memory inside is cuDNN's. Both keep the accuracy class, but their last bits may
+     differ. That cuDNN cannot be made ready is no error.
      ACTUNE_CUDNN=none in the environment keeps cuDNN out of everything.
    May wait for the device. Errors: NO_MEMORY, DEVICE, INVALID_ARGUMENT (no piece is left, or the stream is being captured). Any thread. */
 ACTUNE_API actune_status actune_prewarm(const actune_plan *plan, void *stream);
