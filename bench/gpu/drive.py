@@ -50,40 +50,50 @@ def last_line(text):
 
 # --- tune ---
 
+def tune_results(out, group):
+    """One result a row, in their order; None where the program did not get so far."""
+    try:
+        found = json.loads(out)["results"]
+    except (ValueError, KeyError):
+        return None
+    return found if len(found) == len(group) else None
+
+
 def tune_rows(how, group, seconds):
-    """One kernel at its sizes. True when it went well."""
+    """One kernel at its sizes. How many rows failed, and for how many there was no time."""
     with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as file:
         file.write("".join(json.dumps(r) + "\n" for r in group))
         file.flush()
         command = [how.actune, "tune", "--device", "cuda:0", "--workload", file.name, "--budget", f"{seconds:.1f}", "--json"]
         status, out, err = run(command, 2 * seconds + 30)
-    try:
-        found = json.loads(out)["results"] if status == 0 else []
-    except ValueError:
-        found = []
-    if len(found) != len(group):
-        for r in group:
-            rows.emit("tune", row=rows.name(r), status=last_line(err) if status else f"{len(found)} results for {len(group)} rows")
-        return False
-    for r, result in zip(group, found):
-        result = {k: v for k, v in result.items() if k not in ("spec", "direction", "dtype", "shape", "layout")}
-        rows.emit("tune", **{"row": rows.name(r), "class": r["layer"], **result, "status": result["status"].replace("OK", "ok")})
-        if result["status"] == "OK":
+    found, failed, late = tune_results(out, group), 0, 0
+    for r, result in zip(group, found or [{"status": "FAILED", "message": last_line(err)}] * len(group)):
+        fields = {k: v for k, v in result.items() if k not in ("spec", "direction", "dtype", "shape", "layout", "status", "message")}
+        well, over = result["status"] == "OK", result["status"] == "INTERRUPTED" or status == 124
+        rows.emit("tune", **{"row": rows.name(r), "class": r["layer"], **fields, "late": over, "status": "ok" if well else result["message"]})
+        if well:
             rows.emit("tune", row=rows.name(r), done=1)
-    return all(result["status"] == "OK" for result in found)
+        elif over:
+            late += 1
+        else:
+            failed += 1
+    return failed, late
 
 
 def tune(how, clock):
-    well = True
+    failed = late = 0
     todo = rows.left(rows.read(how.rows), how.results, "tune")
     groups = [list(g) for _, g in itertools.groupby(todo, key=lambda r: (r["spec"], r["direction"], r["dtype"]))]
     for i, group in enumerate(groups):
         share = min(how.longest, max(how.least, clock.left() / (len(groups) - i)))
         if clock.left() < how.least:
-            rows.emit("tune", left=sum(map(len, groups[i:])))
+            late += sum(map(len, groups[i:]))
             break
-        well = tune_rows(how, group, min(share, clock.left())) and well
-    return 0 if well else 1
+        counts = tune_rows(how, group, min(share, clock.left()))
+        failed, late = failed + counts[0], late + counts[1]
+    if late:
+        rows.emit("tune", left=late)
+    return 1 if failed else 0
 
 
 # --- conformance ---
@@ -229,7 +239,7 @@ def main():
     tiny = os.environ.get("ACTUNE_GPU_CHECK_TINY", "0") not in ("", "0")
     how.actune = how.programs + "/actune"
     how.most = 1 if tiny else None
-    how.least, how.longest, how.budget = (1, 2, "0.4") if tiny else (LEAST_SECONDS, MOST_SECONDS, "2")
+    how.least, how.longest, how.budget = (1, 4, "0.4") if tiny else (LEAST_SECONDS, MOST_SECONDS, "2")
     with tempfile.TemporaryDirectory() as folder:
         how.scratch = folder + "/actune.db"
         return PARTS[how.part](how, Time(how.seconds))

@@ -74,6 +74,10 @@ printf '{"bench": "tune", "row": "half a li' >>results/results.jsonl
 
 # --- the same command goes on ---
 ok 'the second call' "${run[@]}"; cp out second
+for _ in 1 2 3; do # a slow machine needs more calls
+    [ "$(grep -c '"done": 1' results/results.jsonl)" -ge $((asan ? 10 : 14)) ] && break
+    ok 'a further call' "${run[@]}"
+done
 ok 'did not do again what was done' grep -q '== ceilings: done before' second
 clean 'the second call'
 [ $asan -eq 1 ] && torch=77 || torch=0
