@@ -8,9 +8,16 @@ case "${1:-}" in '' | pack) ;; *) sed -n '2,4s/^# \{0,1\}//p' "$0"; exit 2 ;; es
 
 cmake -B build-gpu -DACTUNE_GPU_BENCH=ON -DCMAKE_BUILD_TYPE=Release
 cmake --build build-gpu -j "${ACTUNE_BUILD_JOBS:-$(nproc)}" --target actune_cli actune_shared gpu_probe gpu_ceilings gpu_overhead gpu_peers
-if nvcc=$(command -v nvcc || command -v /usr/local/cuda/bin/nvcc); then
-    "$nvcc" -O3 -std=c++17 -arch="${ACTUNE_GPU_ARCH:-sm_90}" -shared -Xcompiler -fPIC bench/gpu/peer_cub.cu -o build-gpu/libpeer_cub.so ||
+arch=${ACTUNE_GPU_ARCH:-sm_90} cub=build-gpu/libpeer_cub.so
+if [ $cub -nt bench/gpu/peer_cub.cu ] && [ "$(cat $cub.arch)" = "$arch" ]; then
+    echo "$cub is there"
+elif nvcc=$(command -v nvcc || command -v /usr/local/cuda/bin/nvcc); then
+    rm -f $cub
+    if "$nvcc" -O3 -std=c++17 -arch="$arch" -shared -Xcompiler -fPIC bench/gpu/peer_cub.cu -o $cub; then
+        echo "$arch" >$cub.arch
+    else
         echo 'cub::DeviceTransform will be missing: nvcc could not compile it' >&2
+    fi
 else
     echo 'cub::DeviceTransform will be missing: there is no nvcc' >&2
 fi
@@ -23,7 +30,7 @@ if [ "${1:-}" = pack ]; then
         ldd build-gpu/$name | awk '/=> \// && /sqlite|jansson/ {print $3}' | xargs -r cp -Lt $to/lib
     done
     cp -L build-gpu/libactune.so $to/
-    if [ -e build-gpu/libpeer_cub.so ]; then cp build-gpu/libpeer_cub.so $to/; fi
+    if [ -e $cub ]; then cp $cub $to/; fi
     git describe --always --dirty >$to/commit 2>/dev/null || echo unknown >$to/commit
     strip $to/actune $to/gpu_* $to/*.so
     du -sh $to

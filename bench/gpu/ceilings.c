@@ -17,6 +17,10 @@ static actune_status race_one(gpu_bench *bench, gpu_move move, int64_t bytes, bo
     gpu_sets sets;
     for (int t = 0; t < gpu_move_tensors(move); t++)
         tensor_bytes[t] = (size_t)bytes;
+    if (!gpu_sets_fit(bench, tensor_bytes, gpu_move_tensors(move), cold)) {
+        gpu_race_miss(bench, &race, "all", actune_last_error());
+        return ACTUNE_OK;
+    }
     AT_TRY(gpu_sets_make(bench, tensor_bytes, gpu_move_tensors(move), cold, &sets));
     actune_status status = move == GPU_COPY ? gpu_memcpy_add(bench, &race, GPU_TO, GPU_FROM, bytes) : ACTUNE_OK;
     for (int s = 0; s < gpu_plain_shapes(bench) && status == ACTUNE_OK; s++) {

@@ -50,40 +50,50 @@ def last_line(text):
 
 # --- tune ---
 
+def tune_results(out, group):
+    """One result a row, in their order; None where the program did not get so far."""
+    try:
+        found = json.loads(out)["results"]
+    except (ValueError, KeyError):
+        return None
+    return found if len(found) == len(group) else None
+
+
 def tune_rows(how, group, seconds):
-    """One kernel at its sizes. True when it went well."""
+    """One kernel at its sizes. How many rows failed, and for how many there was no time."""
     with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as file:
         file.write("".join(json.dumps(r) + "\n" for r in group))
         file.flush()
         command = [how.actune, "tune", "--device", "cuda:0", "--workload", file.name, "--budget", f"{seconds:.1f}", "--json"]
         status, out, err = run(command, 2 * seconds + 30)
-    try:
-        found = json.loads(out)["results"] if status == 0 else []
-    except ValueError:
-        found = []
-    if len(found) != len(group):
-        for r in group:
-            rows.emit("tune", row=rows.name(r), status=last_line(err) if status else f"{len(found)} results for {len(group)} rows")
-        return False
-    for r, result in zip(group, found):
-        result = {k: v for k, v in result.items() if k not in ("spec", "direction", "dtype", "shape", "layout")}
-        rows.emit("tune", **{"row": rows.name(r), "class": r["layer"], **result, "status": result["status"].replace("OK", "ok")})
-        if result["status"] == "OK":
+    found, failed, late = tune_results(out, group), 0, 0
+    for r, result in zip(group, found or [{"status": "FAILED", "message": last_line(err)}] * len(group)):
+        fields = {k: v for k, v in result.items() if k not in ("spec", "direction", "dtype", "shape", "layout", "status", "message")}
+        well, over = result["status"] == "OK", result["status"] == "INTERRUPTED" or status == 124
+        rows.emit("tune", **{"row": rows.name(r), "class": r["layer"], **fields, "late": over, "status": "ok" if well else result["message"]})
+        if well:
             rows.emit("tune", row=rows.name(r), done=1)
-    return all(result["status"] == "OK" for result in found)
+        elif over:
+            late += 1
+        else:
+            failed += 1
+    return failed, late
 
 
 def tune(how, clock):
-    well = True
+    failed = late = 0
     todo = rows.left(rows.read(how.rows), how.results, "tune")
     groups = [list(g) for _, g in itertools.groupby(todo, key=lambda r: (r["spec"], r["direction"], r["dtype"]))]
     for i, group in enumerate(groups):
         share = min(how.longest, max(how.least, clock.left() / (len(groups) - i)))
         if clock.left() < how.least:
-            rows.emit("tune", left=sum(map(len, groups[i:])))
+            late += sum(map(len, groups[i:]))
             break
-        well = tune_rows(how, group, min(share, clock.left())) and well
-    return 0 if well else 1
+        counts = tune_rows(how, group, min(share, clock.left()))
+        failed, late = failed + counts[0], late + counts[1]
+    if late:
+        rows.emit("tune", left=late)
+    return 1 if failed else 0
 
 
 # --- conformance ---
@@ -102,28 +112,45 @@ def knows_device(how):
 
 
 def verify_command(how, direct, spec, dtype):
-    """`actune verify` on the device; where it is for CPUs only, the verification that comes before a race."""
+    """`actune verify` on the device; where it is for CPUs only, the verification that comes before a race, into a database of its own."""
+    kernel = [spec, "--device", "cuda:0", "--dtype", dtype, "--direction", "both", "--json"]
     if direct:
-        return [how.actune, "verify", spec, "--device", "cuda:0", "--dtype", dtype, "--direction", "both", "--json"]
-    return [how.actune, "tune", spec, "--device", "cuda:0", "--dtype", dtype, "--direction", "both", "--sizes", "4K", "--force", "--budget",
-            how.budget, "--json", "--db", how.scratch]
+        return [how.actune, "verify"] + kernel
+    if os.path.exists(how.scratch):
+        os.remove(how.scratch)
+    return [how.actune, "tune"] + kernel + ["--sizes", "4K", "--force", "--budget", how.budget, "--db", how.scratch]
 
 
-def judge(direct, status, out, err):
+def ours(found):
+    """cuDNN is verified too; what it computes is its own affair."""
+    return [r for r in found if not r["variant"].startswith("cudnn/")]
+
+
+def verified(how, direct, out):
+    """How many kernels were right, and what is wrong with the others."""
+    if direct:
+        found = json.loads(out)
+        found = ours(found if isinstance(found, list) else found["results"])
+        builds = []
+    else:
+        dump = json.loads(run([how.actune, "db", "dump", "--db", how.scratch], 30)[1])
+        found, builds = ours(dump["verifications"]), ours(dump["builds"])
+    bad = [r["variant"] + ": " + r["detail"] for r in found if not r["passed"]]
+    bad += [r["variant"] + ": " + r["log"] for r in builds if not r["ok"]]
+    return sum(r["passed"] for r in found), bad
+
+
+def judge(how, direct, status, out, err):
     """A record's fields."""
     try:
-        found = json.loads(out)
-    except ValueError:
-        return {"status": last_line(err) if status else "no JSON", "passed": 0, "failed": 1}
-    if direct:
-        found = found if isinstance(found, list) else found["results"]
-        bad = [r["variant"] + ": " + r["detail"] for r in found if not r["passed"]]
-        passed = len(found) - len(bad)
-    else:
-        found = found["results"]
-        bad = [f"{r['failed']} candidates failed {r['message']}" for r in found if r["status"] != "OK" or r["failed"] > 0]
-        passed = sum(r["candidates"] - r["failed"] for r in found)
-    return {"status": bad[0] if bad else "ok" if status == 0 else last_line(err), "passed": passed, "failed": len(bad) or status}
+        passed, bad = verified(how, direct, out)
+    except (ValueError, KeyError):
+        passed, bad = 0, [last_line(err)]
+    if status != 0 and not bad:
+        bad = [last_line(err)]
+    if not passed and not bad:
+        bad = ["nothing was verified"]
+    return {"status": bad[0] if bad else "ok", "passed": passed, "failed": len(bad)}
 
 
 def conformance(how, clock):
@@ -139,7 +166,7 @@ def conformance(how, clock):
         if found[0] == 124:
             rows.emit("conformance", left=len(cases) - i)
             break
-        fields = judge(direct, *found)
+        fields = judge(how, direct, *found)
         rows.emit("conformance", row=" ".join(case), by="verify" if direct else "tune", **fields)
         if fields["failed"] == 0:
             rows.emit("conformance", row=" ".join(case), done=1)
@@ -212,7 +239,7 @@ def main():
     tiny = os.environ.get("ACTUNE_GPU_CHECK_TINY", "0") not in ("", "0")
     how.actune = how.programs + "/actune"
     how.most = 1 if tiny else None
-    how.least, how.longest, how.budget = (1, 2, "0.4") if tiny else (LEAST_SECONDS, MOST_SECONDS, "2")
+    how.least, how.longest, how.budget = (1, 4, "0.4") if tiny else (LEAST_SECONDS, MOST_SECONDS, "2")
     with tempfile.TemporaryDirectory() as folder:
         how.scratch = folder + "/actune.db"
         return PARTS[how.part](how, Time(how.seconds))

@@ -117,7 +117,7 @@ static actune_status make_tensors(const gpu_bench *bench, const size_t *tensor_b
     return ACTUNE_OK;
 }
 
-actune_status gpu_sets_make(const gpu_bench *bench, const size_t *tensor_bytes, int tensors, bool cold, gpu_sets *sets)
+static void plan_sets(const gpu_bench *bench, const size_t *tensor_bytes, int tensors, bool cold, gpu_sets *sets)
 {
     *sets = (gpu_sets){.count = 1, .tensors = tensors};
     for (int t = 0; t < tensors; t++)
@@ -126,6 +126,23 @@ actune_status gpu_sets_make(const gpu_bench *bench, const size_t *tensor_bytes, 
         sets->count = (int)(((size_t)bench->l2_bytes * COLD_TIMES_L2 + sets->bytes - 1) / sets->bytes);
     if (sets->count > NODES_MAX)
         sets->count = NODES_MAX;
+}
+
+bool gpu_sets_fit(const gpu_bench *bench, const size_t *tensor_bytes, int tensors, bool cold)
+{
+    gpu_sets sets;
+    int64_t free_bytes;
+    plan_sets(bench, tensor_bytes, tensors, cold, &sets);
+    double wanted = (double)sets.bytes * sets.count;
+    if (at_cuda_free_bytes(bench->device, &free_bytes) != ACTUNE_OK || wanted <= 0.9 * (double)free_bytes)
+        return true; /* where the driver does not say, allocating will */
+    at_fail(ACTUNE_NO_MEMORY, "does not fit: %.1f GB of tensors, %.1f GB are free", wanted * 1e-9, (double)free_bytes * 1e-9);
+    return false;
+}
+
+actune_status gpu_sets_make(const gpu_bench *bench, const size_t *tensor_bytes, int tensors, bool cold, gpu_sets *sets)
+{
+    plan_sets(bench, tensor_bytes, tensors, cold, sets);
     sets->set = calloc((size_t)sets->count, sizeof *sets->set);
     if (sets->set == NULL)
         return at_fail(ACTUNE_NO_MEMORY, "no memory for %d sets of buffers", sets->count);

@@ -40,6 +40,8 @@ typedef struct gpu_sets {
     size_t bytes; /* of one set */
 } gpu_sets;
 
+/* Whether the regime's sets fit into nine tenths of what is free; else false, with the numbers as the last error. */
+bool gpu_sets_fit(const gpu_bench *bench, const size_t *tensor_bytes, int tensors, bool cold);
 /* The regime's sets: cold, together at least 5 times the L2 cache; warm, one. The tensors hold random numbers.
    NO_MEMORY leaves nothing behind. */
 actune_status gpu_sets_make(const gpu_bench *bench, const size_t *tensor_bytes, int tensors, bool cold, gpu_sets *sets);

@@ -29,19 +29,6 @@ static bool parse_row(char *line, gpu_row *row)
     return at_dtype_find(field[3], &row->dtype) && row->shape.outer > 0 && row->shape.channels > 0 && row->shape.inner > 0;
 }
 
-/* Why an arm is missing. */
-static void print_missing(const gpu_bench *bench, const gpu_race *race, const char *arm, const char *why)
-{
-    gpu_record(bench);
-    gpu_text("class", race->class);
-    gpu_text("row", race->row);
-    gpu_text("regime", race->regime);
-    gpu_integer("elements", race->elements);
-    gpu_text("arm", arm);
-    gpu_text("status", why);
-    gpu_end();
-}
-
 /* cuMemcpy and plain copies of tensor x to y: what the row's bytes are measured against. */
 static actune_status add_copies(gpu_bench *bench, gpu_race *race, const gpu_ports *ports)
 {
@@ -70,7 +57,7 @@ static void add_peers(gpu_bench *bench, gpu_race *race, const gpu_row *row, cons
         gpu_why why = {"no memory"};
         peers[i].add(bench, race, row, ports, &why);
         if (race->arms == before)
-            print_missing(bench, race, peers[i].name, why.text);
+            gpu_race_miss(bench, race, peers[i].name, why.text);
     }
 }
 
@@ -82,11 +69,16 @@ static actune_status run_race(gpu_bench *bench, const gpu_ours *ours, const gpu_
     for (int i = 0; i < ports->count; i++)
         if (ports->port[i].tensor >= 0)
             bytes[ports->port[i].tensor] = ports->port[i].bytes;
+    bool cold = strcmp(race->regime, "cold") == 0;
+    if (!gpu_sets_fit(bench, bytes, ports->tensors, cold)) {
+        gpu_race_miss(bench, race, "ours", actune_last_error());
+        return ACTUNE_OK; /* no other call would find more memory */
+    }
     AT_TRY(add_copies(bench, race, ports));
-    if (strcmp(race->regime, "warm") == 0)
+    if (!cold)
         AT_TRY(gpu_empty_add(bench, race));
     AT_TRY(add_ours(bench, race, ours, row, ports));
-    AT_TRY(gpu_sets_make(bench, bytes, ports->tensors, strcmp(race->regime, "cold") == 0, &sets));
+    AT_TRY(gpu_sets_make(bench, bytes, ports->tensors, cold, &sets));
     actune_status status = at_cuda_enter(bench->device, &pushed);
     if (status == ACTUNE_OK) {
         add_peers(bench, race, row, ports);
@@ -131,7 +123,7 @@ static bool run_line(gpu_bench *bench, const gpu_ours *ours, char *line)
     }
     const gpu_race none = {.class = row.class, .row = gpu_row_name(&row), .regime = "",
                            .elements = row.shape.outer * row.shape.channels * row.shape.inner};
-    print_missing(bench, &none, "ours", actune_last_error());
+    gpu_race_miss(bench, &none, "ours", actune_last_error());
     return false;
 }
 

@@ -32,6 +32,19 @@ gpu_arm *gpu_race_add(gpu_race *race, const char *name)
     return arm;
 }
 
+void gpu_race_miss(const gpu_bench *bench, const gpu_race *race, const char *arm, const char *why)
+{
+    gpu_record(bench);
+    if (race->class != NULL)
+        gpu_text("class", race->class);
+    gpu_text("row", race->row);
+    gpu_text("regime", race->regime);
+    gpu_integer("elements", race->elements);
+    gpu_text("arm", arm);
+    gpu_text("status", why);
+    gpu_end();
+}
+
 void gpu_race_close(gpu_race *race)
 {
     for (int i = 0; i < race->arms; i++)

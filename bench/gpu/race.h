@@ -31,6 +31,8 @@ gpu_arm *gpu_race_add(gpu_race *race, const char *name);
    the card throttled are done again, at most as many times as there are rounds. Returns what became of the first arm that computes: OK, or why it is
    out of the race. */
 actune_status gpu_race_run(gpu_bench *bench, const gpu_race *race, const gpu_sets *sets);
+/* A record that the arm is not there, with why. */
+void gpu_race_miss(const gpu_bench *bench, const gpu_race *race, const char *arm, const char *why);
 void gpu_race_close(gpu_race *race);
 
 #endif

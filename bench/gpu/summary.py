@@ -207,7 +207,7 @@ def failures(records):
     last = {}
     for r in records:
         if r.get("bench") in ("tune", "conformance", "sanitizer") and r.get("row"):
-            last[(r["bench"], r["row"])] = "ok" if r.get("done") else r["status"]
+            last[(r["bench"], r["row"])] = "ok" if r.get("done") or r.get("late") else r["status"]
     return [{"part": bench, "row": row, "status": status} for (bench, row), status in last.items() if status != "ok"]
 
 

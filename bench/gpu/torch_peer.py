@@ -285,6 +285,17 @@ def race(contexts, row, clocks):
         work.close()
 
 
+def fits(row):
+    """Tensors, a copy of each and what PyTorch's pools hold for three arms; with 10 % to spare."""
+    wanted = 9 * math.prod(rows.extents(row)) * actune_library.BYTES[row["dtype"]]
+    return wanted <= 0.9 * torch.cuda.mem_get_info()[0]
+
+
+def miss(row, why):
+    rows.emit("torch", **{"class": row["layer"], "row": rows.name(row)}, regime="", elements=math.prod(rows.extents(row)), arm="ours",
+              status=why)
+
+
 def open_contexts(device):
     library = actune_library.Library(os.environ.get("ACTUNE_LIBRARY", "build-gpu/libactune.so"))
     return [actune_library.Context(library, device), actune_library.Context(library, device, "")]
@@ -302,12 +313,15 @@ def run(how):
         if time.monotonic() > end:
             rows.emit("torch", left=len(todo) - i)
             break
+        if not fits(row):
+            miss(row, "does not fit into the memory that is free")
+            rows.emit("torch", row=rows.name(row), done=1)
+            continue
         try:
             race(contexts, row, clocks)
         except Exception as error:
             well = False
-            rows.emit("torch", **{"class": row["layer"], "row": rows.name(row)}, regime="", elements=math.prod(rows.extents(row)), arm="ours",
-                      status=str(error))
+            miss(row, str(error))
         torch.cuda.empty_cache()  # what the next row does not use is others' (cudaMalloc of ours)
     for context in contexts:
         context.close()

@@ -24,7 +24,8 @@ records = [
     arm("torch", gelu, "PyTorch eager", 1.0, **{"class": "exact", "status": "no Triton"}),
     {"bench": "overhead", "row": "execute", "overhead_ns": 99.0}, {"bench": "overhead", "row": "build", "spec": "relu", "nvrtc_ms": 61.0, "cache_ms": 1.0},
     {"bench": "peers", "row": relu, "done": 1}, {"bench": "peers", "left": 7},
-    {"bench": "tune", "row": relu, "status": "it broke"}, {"bench": "tune", "row": gelu, "status": "it broke"}, {"bench": "tune", "row": gelu, "done": 1},
+    {"bench": "tune", "row": relu, "status": "it broke"}, {"bench": "tune", "row": gelu, "status": "it broke"},
+    {"bench": "tune", "row": "late", "status": "no time", "late": True}, {"bench": "tune", "row": gelu, "done": 1},
 ]
 s = summary.summarise(records)
 goals = {g["goal"]: g for g in s["goals"]}

@@ -59,11 +59,12 @@ def memory(size):
 
 class Tensor:
     def __init__(self, count, dtype):
-        self.count, self.dtype, self.size = count, dtype, count * struct.calcsize(dtype)
+        self.count, self.dtype, self.size, self.pointer = count, dtype, count * struct.calcsize(dtype), None
         self.pointer = memory(self.size)
 
     def __del__(self):
-        pool[self.size].append(self.pointer)
+        if self.pointer is not None:
+            pool[self.size].append(self.pointer)
 
     def data_ptr(self):
         return self.pointer
@@ -169,7 +170,7 @@ compile = compile_
 ops = types.SimpleNamespace(aten=None)
 _dynamo = types.SimpleNamespace(reset=lambda: None)
 cuda = types.SimpleNamespace(
-    empty_cache=lambda: None,
+    empty_cache=lambda: None, mem_get_info=lambda: (1 << 30, 1 << 30),
     is_available=lambda: True, synchronize=lambda: call("cuStreamSynchronize", None), Stream=Stream, stream=use,
     current_stream=lambda: current[-1], graph=capture, CUDAGraph=CUDAGraph, Event=Event,
     get_device_properties=lambda device: types.SimpleNamespace(L2_cache_size=4 << 20))
