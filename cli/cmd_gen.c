@@ -54,6 +54,10 @@ static error_t parse(int key, char *text, struct argp_state *state)
             argp_error(state, "--arch takes an architecture as sm_90, not '%s'", text);
         return 0;
     case ARGP_KEY_END:
+        if (options->request.json && (options->graph || options->list_knobs || strcmp(options->emit, "source")))
+            argp_error(state, "--json prints generated source; it does not go with --graph, --list-knobs or --emit");
+        if (options->request.gradients && !options->request.backward)
+            argp_error(state, "--grad-of needs --backward");
         if (strcmp(options->emit, "source") && !options->target.cuda)
             argp_error(state, "--emit %s needs --target cuda", options->emit);
         if (!options->request.spec)
@@ -106,7 +110,19 @@ static actune_status compile(const gen_options *options, const char *source)
     return ACTUNE_OK;
 }
 
-static actune_status generate(const gen_options *options, const at_kernel *kernel)
+/* What --json prints: the text and what it was made of. */
+static void add_json(json_t *all, const at_kernel *kernel, const at_variant *variant, const char *source)
+{
+    at_strbuf text = {0};
+    at_variant_print(variant, &text);
+    json_array_append_new(all, json_pack("{s:s, s:s, s:s, s:s, s:s}", "spec", kernel->spec, "direction",
+                                         kernel->signature.direction == ACTUNE_BACKWARD ? "backward" : "forward", "kernel", kernel->hash.hex,
+                                         "variant", at_strbuf_text(&text), "source", source));
+    at_strbuf_clear(&text);
+}
+
+/* all: of --json, else NULL. */
+static actune_status generate(const gen_options *options, const at_kernel *kernel, json_t *all)
 {
     actune_shape shape = {1, 2, 2};
     if (options->request.layout != CLI_LAYOUT_NCHW)
@@ -122,6 +138,8 @@ static actune_status generate(const gen_options *options, const at_kernel *kerne
     actune_status status = at_generate(kernel, layout, &options->target, &variant, &how, &source);
     if (!status && strcmp(options->emit, "source"))
         status = compile(options, at_strbuf_text(&source));
+    else if (!status && all)
+        add_json(all, kernel, &variant, at_strbuf_text(&source));
     else if (!status)
         fputs(at_strbuf_text(&source), stdout);
     at_strbuf_clear(&source);
@@ -147,6 +165,24 @@ static const char doc[] =
     "  actune gen 'bias | silu' --target cuda --emit cubin --arch sm_90 >kernel.cubin\n"
     "  actune gen gelu --list-knobs\n";
 
+static actune_status print_direction(const gen_options *options, actune_direction direction, json_t *all)
+{
+    at_kernel *kernel = calloc(1, sizeof *kernel);
+    if (!kernel)
+        return at_fail(ACTUNE_NO_MEMORY, "out of memory");
+    actune_status status = cli_lower(&options->request, direction, kernel);
+    if (!status && options->graph) {
+        at_strbuf text = {0};
+        at_graph_print(&kernel->graph, &text);
+        fputs(at_strbuf_text(&text), stdout);
+        at_strbuf_clear(&text);
+    } else if (!status)
+        status = generate(options, kernel, all);
+    at_kernel_clear(kernel);
+    free(kernel);
+    return status;
+}
+
 int cli_gen(int argc, char **argv)
 {
     static const struct argp_child children[] = {
@@ -155,19 +191,16 @@ int cli_gen(int argc, char **argv)
     gen_options options = {.emit = "source", .target = {.isa = at_isa_host(), .cuda_arch = 90}};
     cli_request_init(&options.request);
     argp_parse(&argp, argc, argv, 0, 0, &options);
-    at_kernel *kernel = calloc(1, sizeof *kernel);
-    if (!kernel)
-        return cli_complain(CLI_FAILED, "out of memory");
-    actune_status status =
-        cli_lower(&options.request, options.request.backward ? ACTUNE_BACKWARD : ACTUNE_FORWARD, kernel);
-    if (!status && options.graph) {
-        at_strbuf text = {0};
-        at_graph_print(&kernel->graph, &text);
-        fputs(at_strbuf_text(&text), stdout);
-        at_strbuf_clear(&text);
-    } else if (!status)
-        status = generate(&options, kernel);
-    at_kernel_clear(kernel);
-    free(kernel);
-    return status ? cli_report(status) : CLI_OK;
+    json_t *all = options.request.json ? json_array() : NULL;
+    actune_status status = ACTUNE_OK;
+    /* Forward unless backward is asked for; --direction both asks for both. */
+    if (options.request.forward || !options.request.backward)
+        status = print_direction(&options, ACTUNE_FORWARD, all);
+    if (!status && options.request.backward)
+        status = print_direction(&options, ACTUNE_BACKWARD, all);
+    if (status) {
+        json_decref(all);
+        return cli_report(status);
+    }
+    return all ? cli_print_json(all) : CLI_OK;
 }

@@ -150,6 +150,8 @@ static actune_status plan_workload(const tune_options *options, tune_plan *plan)
     AT_TRY(workload_read(options->workload, &plan->work));
     workload_keep(&plan->work, options->request.dtype_given ? &options->request.dtype_in : NULL, options->request.layout,
                   options->request.forward, options->request.backward, options->batch);
+    if (plan->work.rows == 0)
+        return at_fail(ACTUNE_NOT_FOUND, "%s has no row for these --batch, --dtype, --layout and --direction; `grep` shows what it has", options->workload);
     int next = 0;
     for (int i = 0; i < plan->work.rows; i++)
         if (plan->work.row[i].item == next) {

@@ -142,7 +142,7 @@ static void print_passes(const pass_total *totals, int passes)
             cli_table_row(table, "%s\t%lld\t%s\t%s\t%s\t%lld\t%s\t%s\t%s\t%s%s", t->first->model, (long long)t->first->dim[0],
                           t->first->dtype, t->first->layout, t->first->direction, (long long)t->layers, cli_duration(t->ns[2]),
                           cli_duration(t->ns[0]), cli_duration(t->ns[1]), cli_duration(t->ns[3]),
-                          t->missing ? " (failed layers left out)" : "");
+                          t->missing ? " (layers without a winner left out)" : "");
     }
     printf("\nActivations of one pass (every layer as often as the network runs it):\n");
     cli_table_print(table, stdout);
@@ -202,26 +202,30 @@ static int print_json(const at_tune_item *items, const at_tune_result *results, 
 
 int tune_report(const at_tune_item *items, const at_tune_result *results, int count, const workload *work, bool json)
 {
-    int failed = 0, reused = 0;
+    int failed = 0, reused = 0, open = 0;
     pass_total *totals = calloc((size_t)work->rows + 1, sizeof *totals);
     if (!totals)
         return cli_complain(CLI_FAILED, "out of memory");
     int passes = results ? sum_passes(work, results, totals) : 0;
     for (int i = 0; i < count; i++) {
-        failed += results[i].status != ACTUNE_OK;
+        open += results[i].status == ACTUNE_INTERRUPTED;
+        failed += results[i].status != ACTUNE_OK && results[i].status != ACTUNE_INTERRUPTED;
         reused += results[i].reused;
     }
     if (json) {
         int status = print_json(items, results, count, work, totals, passes);
         free(totals);
-        return status ? status : failed ? CLI_FAILED : CLI_OK;
+        return status ? status : failed + open ? CLI_FAILED : CLI_OK;
     }
     print_winners(items, results, count);
     if (work->rows) {
         print_passes(totals, passes);
         print_skipped(work);
     }
-    printf("%d tuned, %d already in the database, %d failed\n", count - reused - failed, reused, failed);
+    printf("%d tuned, %d already in the database, %d failed", count - reused - failed - open, reused, failed);
+    if (open)
+        printf(", %d not reached: the same command goes on from here", open);
+    putchar('\n');
     free(totals);
-    return failed ? CLI_FAILED : CLI_OK;
+    return failed + open ? CLI_FAILED : CLI_OK;
 }

@@ -190,6 +190,14 @@ static void describe(binding *b, const at_stage_form *form, const at_activation 
     }
 }
 
+/* hardtanh(2, 1); `learn` is no number to compare. */
+static const char *check_bounds(const at_stage *stage)
+{
+    const at_activation *a = stage->activation;
+    bool bounds = a && a->parameters == 2 && !strcmp(a->parameter[0].name, "min_val") && !strcmp(a->parameter[1].name, "max_val");
+    return bounds && !stage->argument[0].learn && !stage->argument[1].learn && stage->argument[0].value > stage->argument[1].value ? "min_val is greater than max_val" : NULL;
+}
+
 actune_status at_spec_parse_arguments(at_scan *scan, size_t at, const char *name, const at_stage_form *form,
                                       at_stage *stage)
 {
@@ -203,6 +211,6 @@ actune_status at_spec_parse_arguments(at_scan *scan, size_t at, const char *name
                             form->planned_argument);
     AT_TRY(bind(&b, raw, count, stage));
     AT_TRY(fill(&b, stage));
-    const char *wrong = form && form->check ? form->check(stage->argument, &bad) : NULL;
+    const char *wrong = form && form->check ? form->check(stage->argument, &bad) : check_bounds(stage);
     return wrong ? at_scan_fail(scan, b.bound_at[bad], ACTUNE_SYNTAX, "%s", wrong) : ACTUNE_OK;
 }

@@ -48,7 +48,7 @@ static actune_status add_arm(gpu_bench *bench, gpu_race *race, const at_cudnn_va
         snprintf(name, sizeof name, "cuDNN activation");
     else
         snprintf(name, sizeof name, "cuDNN graph, plan %d", variant->function.choice);
-    actune_status status = at_cudnn_launch_create(bench->device, handle, &variant->function, ports->elements, &a->launch);
+    actune_status status = at_cudnn_launch_create(bench->device, handle, &variant->function, (actune_shape){1, 1, ports->elements}, &a->launch);
     gpu_arm *arm = status == ACTUNE_OK ? gpu_race_add(race, name) : NULL;
     if (arm == NULL) {
         close_arm(a);

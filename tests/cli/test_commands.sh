@@ -67,4 +67,15 @@ ok 'a foreign file is untouched' cmp text.db text.copy
 # A compiler that is missing: the interpreter serves.
 env PATH=/nonexistent "$actune" doctor --json >"$work/json" 2>"$work/err"
 ok 'without a compiler' python3 -c "import json; j={c['check']: c for c in json.load(open('$work/json'))}; assert j['compiler']['verdict'] == 'limited' and j['run']['verdict'] in ('ok', 'limited'), j"
+# gen says what it was asked for: both directions, JSON, and no gradient of nothing.
+ok 'gen, both directions' "$actune" gen silu --direction both --json; cp out both.json
+ok 'they are there' python3 -c '
+import json
+rows = json.load(open("both.json"))
+assert [r["direction"] for r in rows] == ["forward", "backward"], rows
+assert all(r["source"].count("actune_") and r["variant"].startswith("cpu/") for r in rows)'
+refused 2 'grad-of needs --backward' "$actune" gen silu --grad-of bias
+refused 2 'does not go with --graph' "$actune" gen silu --json --graph
+printf '{"model": "m", "spec": "relu", "dtype": "f16", "shape": [4, 8]}\n' >one.jsonl
+refused 1 'one.jsonl has no row for these' "$actune" tune --workload one.jsonl --dtype f32
 finish

@@ -130,6 +130,7 @@ Test(spec, errors)
         {"(relu)", ACTUNE_SYNTAX, "spec:1:1: expected a stage here, not '('"},
         {"6", ACTUNE_SYNTAX, "spec:1:1: expected a stage here, not '6'"},
         {"clip(6, -6)", ACTUNE_SYNTAX, "spec:1:6: clip's lo is greater than its hi\n  clip(6, -6)\n       ^"},
+        {"hardtanh(2, 1)", ACTUNE_SYNTAX, "spec:1:10: min_val is greater than max_val\n  hardtanh(2, 1)\n           ^"},
         {"clip(hi=-1, lo=inf)", ACTUNE_SYNTAX, "spec:1:16: clip's lo is greater than its hi"},
         {"clip(nan, 1)", ACTUNE_SYNTAX, "spec:1:6: 'lo' of clip cannot be NaN"},
         {"clip(0, -NaN)", ACTUNE_SYNTAX, "spec:1:9: 'hi' of clip cannot be NaN"},
