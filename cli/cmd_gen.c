@@ -170,7 +170,11 @@ static actune_status print_direction(const gen_options *options, actune_directio
     at_kernel *kernel = calloc(1, sizeof *kernel);
     if (!kernel)
         return at_fail(ACTUNE_NO_MEMORY, "out of memory");
-    actune_status status = cli_lower(&options->request, direction, kernel);
+    actune_shape shape;
+    const cli_request *request = &options->request;
+    actune_status status = cli_lower(request, direction, kernel);
+    if (!status && request->rank > 0) /* only looked at: the text is for all shapes of a layout */
+        status = cli_shape(request->dim, request->rank, request->layout, kernel->signature.has_channel, &shape);
     if (!status && options->graph) {
         at_strbuf text = {0};
         at_graph_print(&kernel->graph, &text);

@@ -265,7 +265,7 @@ static error_t parse_why(int key, char *text, struct argp_state *state)
 
 static const char why_doc[] =
     "Says which kernel runs for a spec and a shape, how it was found, and what it was measured against."
-    "\vTiers: exact (measured at this size), nearest size, other layout (channels of another magnitude), default (nothing "
+    "\vTiers: exact (measured at the nearest power of two), nearest size, other layout (channels of another magnitude), default (nothing "
     "measured), interpreter (nothing compiles).\n\nExample:\n  actune why 'bias | gelu' --dtype bf16 --shape 512x4096\n";
 
 int cli_why(int argc, char **argv)

@@ -248,7 +248,7 @@ static const struct argp_option own_options[] = {
 
 static const char doc[] =
     "Finds the fastest kernel for each size on this machine, checks it against the reference, and stores it."
-    "\vWhat is stored already is not measured again; after Ctrl-C or a kill the same command goes on where it stopped.\n\n"
+    "\vForward and backward, unless --direction or --backward says which. What is stored already is not measured again; after Ctrl-C or a kill the same command goes on where it stopped.\n\n"
     "Examples:\n"
     "  actune tune 'gelu_tanh | clip(-6, 6)' --dtype f32\n"
     "  actune tune 'bias | gelu' --dtype bf16 --shape 512x4096\n"

@@ -11,8 +11,8 @@
     "SELECT c.device, c.kernel, " WORKLOAD_COLUMNS ", c.variant, c.session, v.description, v.source_hash, c.median_ns, "           \
     "c.ratio_to_copy, c.gain_over_default, c.pct_roof, c.tie_set, c.origin, " MARGIN ", o.description, o.source_hash FROM choice c "      \
     "CROSS JOIN workload w ON w.id = c.workload CROSS JOIN variant v ON v.id = c.variant LEFT JOIN variant o ON o.id = " OURS " "
-#define ALL_CHOICES "WHERE ?1 IS NULL AND (?2 IS NULL OR c.kernel = ?2) ORDER BY c.device, c.kernel, c.workload"
-#define DEVICE_CHOICES "WHERE c.device = ?1 AND (?2 IS NULL OR c.kernel = ?2) ORDER BY c.device, c.kernel, c.workload"
+#define ALL_CHOICES "WHERE ?1 IS NULL AND (?2 IS NULL OR c.kernel = ?2) ORDER BY c.device, c.kernel, " WORKLOAD_COLUMNS
+#define DEVICE_CHOICES "WHERE c.device = ?1 AND (?2 IS NULL OR c.kernel = ?2) ORDER BY c.device, c.kernel, " WORKLOAD_COLUMNS
 #define BUILD_COLUMNS(REGISTERS, SPILLS)                                                                                           \
     "SELECT v.description, b.variant, b.toolchain, b.arch, b.ok, b.compile_ms, b.code_bytes, coalesce(" REGISTERS ", -1), "       \
     "coalesce(" SPILLS ", -1), b.log FROM build b CROSS JOIN variant v ON v.id = b.variant WHERE ?1 IS NULL OR v.kernel = ?1 ORDER BY b.id"

@@ -105,10 +105,11 @@ void at_race_result(const at_group *group, at_task *task, const at_race *race)
     snprintf(result->variant, sizeof result->variant, "%s", at_strbuf_text(&text));
     at_strbuf_clear(&text);
     result->winner_ns = arm_median(race, race->winner);
-    result->default_ns = arm_median(race, race->first_default);
-    result->copy_ns = at_median(race->anchor_ns, race->rounds);
     result->autovec_ns = arm_median(race, race->plain);
     at_interval gain = at_race_log_ratio(race, race->first_default, race->winner);
+    /* By pairs, as the database keeps them: another call of the command shows the same. */
+    result->default_ns = result->winner_ns * exp(gain.median);
+    result->copy_ns = result->winner_ns / exp(race->log_ratio[race->winner].median);
     result->gain_low = exp(gain.low);
     result->gain_high = exp(gain.high);
     if (race->null_arm >= 0) {

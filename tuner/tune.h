@@ -35,7 +35,8 @@ typedef struct at_tune_options {
 typedef struct at_tune_result {
     at_store_workload workload;
     char variant[512];
-    double winner_ns, default_ns, copy_ns, autovec_ns; /* medians in the same rounds; autovec 0 when not measured */
+    double winner_ns, autovec_ns;   /* medians of the same rounds; autovec 0 when not measured */
+    double default_ns, copy_ns;     /* the winner's times the median ratio of pairs */
     double gain_low, gain_high;                        /* 95 % interval of default/winner */
     bool reused;                                       /* the database had it already */
     int candidates, failed, identical;
