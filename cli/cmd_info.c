@@ -99,6 +99,8 @@ static void append_parameters(at_strbuf *text, const at_activation *a)
 {
     for (int p = 0; p < a->parameters; p++) {
         at_strbuf_printf(text, "%s%s", p ? ", " : "", a->parameter[p].name);
+        if (*a->parameter[p].aliases)
+            at_strbuf_printf(text, " (%s)", a->parameter[p].aliases);
         if (a->parameter[p].has_default) {
             at_strbuf_char(text, '=');
             at_strbuf_double(text, a->parameter[p].default_value);

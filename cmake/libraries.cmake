@@ -21,7 +21,7 @@ endfunction()
 # Built-in activations: C definitions -> graphs, by libclang, at build time.
 file(GLOB BUILTIN_SOURCES CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/templates/activations/*.c)
 set(ACTUNE_BUILTINS ${CMAKE_CURRENT_BINARY_DIR}/builtins.c)
-add_executable(actune_make_builtins tools/make_builtins.c codegen/parse_clang.c codegen/graph.c ${RUNTIME_SOURCES})
+add_executable(actune_make_builtins tools/make_builtins.c codegen/parse_clang.c codegen/graph.c codegen/requirement.c ${RUNTIME_SOURCES})
 file(GLOB BUILTIN_TOOL_EXTRA CONFIGURE_DEPENDS codegen/clang_*.c codegen/graph_*.c)
 target_sources(actune_make_builtins PRIVATE ${BUILTIN_TOOL_EXTRA})
 actune_compile(actune_make_builtins)

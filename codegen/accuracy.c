@@ -8,6 +8,7 @@ enum { LOG_FROM = -20, LOG_TO = 8, PER_OCTAVE = 16, FAR_EXPONENT = 20 };
 /* What the values of a function look like. */
 typedef struct shape {
     bool through_zero; /* f(0) == 0 */
+    bool flat;         /* and f'(0) == 0: its values there are small against x */
     bool crosses;      /* changes sign on one side of 0 */
     bool fades;        /* goes to 0 at an end */
     bool grows;
@@ -66,7 +67,10 @@ static at_tolerance value_tolerance(const shape *found, at_accuracy accuracy)
 {
     at_tolerance tolerance = {.x_limit = found->grows ? INFINITY : 1, .slope = fmax(1, found->slope)};
     bool exact = accuracy == AT_ACCURACY_EXACT;
-    if (found->crosses) {
+    if (found->flat) {
+        tolerance.ulp_y = exact ? 6 : 2;
+        tolerance.ulp_x = exact ? 0x1p-20 : 2;
+    } else if (found->crosses) {
         tolerance.ulp_y = exact ? 6 : 4;
         tolerance.ulp_x = exact ? 0 : 1.5;
         tolerance.absolute = exact ? 2e-7 : 0;
@@ -87,7 +91,9 @@ at_tolerance at_tolerance_of(const at_graph *function, at_accuracy accuracy, boo
     long double *values = calloc((size_t)function->count + 1, sizeof *values);
     if (!values)
         return none; /* nothing is allowed: the caller refuses */
+    double near = ldexp(1, LOG_FROM);
     shape found = {.through_zero = value_at(function, 0, values) == 0};
+    found.flat = found.through_zero && fabs(value_at(function, near, values)) < 1e-3 * near && fabs(value_at(function, -near, values)) < 1e-3 * near;
     look_at_side(function, 1, values, &found);
     look_at_side(function, -1, values, &found);
     free(values);

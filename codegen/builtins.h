@@ -4,7 +4,8 @@
 
 typedef struct at_builtin {
     const char *name, *formula, *aliases;
-    const char *parameters; /* "min_val=-1 max_val=1"; a name alone has no default */
+    const char *parameters; /* "min_val=-1 max_val=1", other names behind '|'; a name alone has no default */
+    const char *requirements; /* "min_val <= max_val"; "" where there is none */
     const char *graph;      /* as at_graph_print writes it */
     const char *gradient;   /* the same of the gradient from the output; "" where there is none */
 } at_builtin;

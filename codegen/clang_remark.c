@@ -1,6 +1,7 @@
 #include "clang_remark.h"
 
 #include "../runtime/base/number.h"
+#include "requirement.h"
 #include <string.h>
 
 /* The rest of a remark that is being read. */
@@ -77,6 +78,40 @@ static actune_status take_default(reading *r)
     return ACTUNE_OK;
 }
 
+/* "negative_slope of alpha": another name of a parameter. False: the remark has another form. */
+static bool take_parameter_alias(reading *r, actune_status *status)
+{
+    const char *start = r->at;
+    size_t length = strcspn(r->at, " \t\r");
+    const char *of = r->at + length + strspn(r->at + length, " \t\r");
+    if (strncmp(of, "of", 2) || !of[2] || !strchr(" \t", of[2]))
+        return false;
+    r->at = of + 2;
+    skip_space(r);
+    size_t name_length = strcspn(r->at, " \t\r");
+    at_parameter *parameter = find_parameter(r, r->at, name_length);
+    if (!parameter || r->at[name_length + strspn(r->at + name_length, " \t\r")]) {
+        *status = at_source_fail(r->source, ACTUNE_SYNTAX, offset(r), "'%.*s' is no parameter of %s", (int)name_length, r->at, r->activation->name);
+        return true;
+    }
+    parameter->aliases = at_arena_printf(r->arena, "%s%s%.*s", parameter->aliases, *parameter->aliases ? " " : "", (int)length, start);
+    *status = parameter->aliases ? ACTUNE_OK : at_fail(ACTUNE_NO_MEMORY, "out of memory while reading %s", r->source->path);
+    return true;
+}
+
+/* "lambd >= 0", behind "require"; several remarks add up. */
+static actune_status take_requirement(reading *r)
+{
+    uint32_t at = offset(r);
+    const char *text;
+    at_activation *a = r->activation;
+    AT_TRY(take_rest(r, &text));
+    if (!*text || at_requirements_check(a, text))
+        return at_source_fail(r->source, ACTUNE_SYNTAX, at, "expected 'require PARAMETER <= VALUE' (or <, >=, >), VALUE a number or a parameter");
+    a->requirements = at_arena_printf(r->arena, "%s%s%s", a->requirements, *a->requirements ? "; " : "", text);
+    return a->requirements ? ACTUNE_OK : at_fail(ACTUNE_NO_MEMORY, "out of memory while reading %s", r->source->path);
+}
+
 /* "relu from its output", behind "gradient of" */
 static actune_status take_gradient(reading *r)
 {
@@ -101,8 +136,11 @@ static actune_status apply(reading *r)
     }
     r->at += strlen("actune:");
     skip_space(r);
+    actune_status status;
     if (skip_word(r, "alias"))
-        return take_rest(r, &a->aliases);
+        return take_parameter_alias(r, &status) ? status : take_rest(r, &a->aliases);
+    if (skip_word(r, "require"))
+        return take_requirement(r);
     if (skip_word(r, "name"))
         return take_rest(r, &a->name);
     if (skip_word(r, "gradient") && skip_word(r, "of"))

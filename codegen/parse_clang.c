@@ -191,7 +191,7 @@ static actune_status read_parameters(const parsed *p, at_cx_cursor function, at_
         if (!*name)
             return at_ast_refuse(&l, parameter, "this parameter needs a name");
         if (i)
-            a->parameter[a->parameters++].name = name;
+            a->parameter[a->parameters++] = (at_parameter){.name = name, .aliases = ""};
     }
     return ACTUNE_OK;
 }
@@ -200,7 +200,7 @@ static actune_status read_parameters(const parsed *p, at_cx_cursor function, at_
 static actune_status make_activation(const parsed *p, int index, at_arena *arena, at_activation *activation)
 {
     at_lowering l = looker(p);
-    at_activation a = {.formula = "", .aliases = ""};
+    at_activation a = {.formula = "", .aliases = "", .requirements = ""};
     at_cx_cursor function = p->function[index];
     AT_TRY(read_name(p, function, arena, &a.name));
     AT_TRY(read_parameters(p, function, arena, &a));
@@ -248,7 +248,7 @@ actune_status at_parse_c(const char *path, const char *source, const char *funct
                          at_activation *activation)
 {
     parsed p;
-    *activation = (at_activation){.name = "", .formula = "", .aliases = ""};
+    *activation = (at_activation){.name = "", .formula = "", .aliases = "", .requirements = ""};
     pthread_mutex_lock(&lock);
     actune_status status = open_parsed(path, source, &p);
     if (status == ACTUNE_OK)

@@ -1,5 +1,6 @@
 #include "spec_parse.h"
 
+#include "requirement.h"
 #include "../runtime/base/number.h"
 #include <math.h>
 #include <string.h>
@@ -15,7 +16,7 @@ typedef struct raw_argument {
 
 /* A parameter that arguments are bound to, of an activation or of a stage form. */
 typedef struct parameter {
-    const char *name;
+    const char *name, *aliases;
     bool has_default, infinite, learnable;
     double default_value;
 } parameter;
@@ -101,6 +102,10 @@ static int find_parameter(const binding *b, at_slice name)
     for (int i = 0; i < b->parameters; i++)
         if (at_slice_is_any(name, b->parameter[i].name))
             return i;
+    char lower[64];
+    for (int i = 0; at_slice_lower(name, lower, sizeof lower) && i < b->parameters; i++)
+        if (b->parameter[i].aliases && at_has_word(b->parameter[i].aliases, lower, strlen(lower)))
+            return i;
     return -1;
 }
 
@@ -184,18 +189,26 @@ static void describe(binding *b, const at_stage_form *form, const at_activation 
             b->parameter[i] = (parameter){.name = form->parameter[i].name, .infinite = form->parameter[i].infinite};
         else
             b->parameter[i] = (parameter){.name = activation->parameter[i].name,
+                                          .aliases = activation->parameter[i].aliases,
                                           .has_default = activation->parameter[i].has_default,
                                           .default_value = activation->parameter[i].default_value,
                                           .learnable = true};
     }
 }
 
-/* hardtanh(2, 1); `learn` is no number to compare. */
-static const char *check_bounds(const at_stage *stage)
+/* What a stage form or an activation's own requirements say against the arguments: hardtanh(2, 1). */
+static actune_status check_values(const binding *b, const at_stage_form *form, const at_stage *stage)
 {
-    const at_activation *a = stage->activation;
-    bool bounds = a && a->parameters == 2 && !strcmp(a->parameter[0].name, "min_val") && !strcmp(a->parameter[1].name, "max_val");
-    return bounds && !stage->argument[0].learn && !stage->argument[1].learn && stage->argument[0].value > stage->argument[1].value ? "min_val is greater than max_val" : NULL;
+    int bad = 0;
+    at_strbuf text = {0};
+    const char *wrong = form && form->check ? form->check(stage->argument, &bad) : NULL;
+    if (wrong)
+        at_strbuf_append(&text, wrong);
+    actune_status status = ACTUNE_OK;
+    if (wrong || (!form && at_requirements_broken(stage, &bad, &text)))
+        status = at_scan_fail(b->scan, b->bound[bad] ? b->bound_at[bad] : b->at, ACTUNE_SYNTAX, "%s", at_strbuf_text(&text));
+    at_strbuf_clear(&text);
+    return status;
 }
 
 actune_status at_spec_parse_arguments(at_scan *scan, size_t at, const char *name, const at_stage_form *form,
@@ -203,7 +216,7 @@ actune_status at_spec_parse_arguments(at_scan *scan, size_t at, const char *name
 {
     raw_argument raw[RAW_MAX];
     binding b = {.scan = scan, .at = at, .stage_name = name};
-    int count, bad = 0;
+    int count;
     describe(&b, form, stage->activation);
     AT_TRY(parse_list(scan, name, raw, &count));
     if (count && form && form->planned_argument && at_slice_is_any(raw[0].value, form->planned_argument))
@@ -211,6 +224,5 @@ actune_status at_spec_parse_arguments(at_scan *scan, size_t at, const char *name
                             form->planned_argument);
     AT_TRY(bind(&b, raw, count, stage));
     AT_TRY(fill(&b, stage));
-    const char *wrong = form && form->check ? form->check(stage->argument, &bad) : check_bounds(stage);
-    return wrong ? at_scan_fail(scan, b.bound_at[bad], ACTUNE_SYNTAX, "%s", wrong) : ACTUNE_OK;
+    return check_values(&b, form, stage);
 }

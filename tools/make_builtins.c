@@ -37,7 +37,10 @@ static char *parameters_text(const at_activation *a, at_arena *arena)
         char number[AT_NUMBER_BYTES] = "";
         if (a->parameter[i].has_default)
             at_number_print(a->parameter[i].default_value, number);
-        text = at_arena_printf(arena, "%s%s%s%s%s", text, i ? " " : "", a->parameter[i].name,
+        char *aliases = at_arena_printf(arena, "%s%s", *a->parameter[i].aliases ? "|" : "", a->parameter[i].aliases);
+        for (char *at = aliases; at && (at = strchr(at, ' ')) != NULL;)
+            *at = '|';
+        text = at_arena_printf(arena, "%s%s%s%s%s%s", text, i ? " " : "", a->parameter[i].name, aliases ? aliases : "",
                                a->parameter[i].has_default ? "=" : "", number);
     }
     return text;
@@ -51,7 +54,7 @@ static at_builtin *row_of_gradient(rows *r, const at_activation *a)
         return NULL;
     const char *at = row->parameters;
     for (int i = 1; i < a->parameters; i++) {
-        size_t length = strcspn(at, "= ");
+        size_t length = strcspn(at, "|= ");
         if (strlen(a->parameter[i].name) != length || strncmp(at, a->parameter[i].name, length))
             return NULL;
         at += strcspn(at, " ");
@@ -79,7 +82,7 @@ static actune_status add_row(void *user, const at_activation *a)
     if (r->count == ROWS_MAX)
         return at_fail(ACTUNE_UNSUPPORTED, "more than %d built-in activations", ROWS_MAX);
     r->row[r->count++] =
-        (at_builtin){a->name, a->formula, a->aliases, parameters_text(a, &r->arena), graph, ""};
+        (at_builtin){a->name, a->formula, a->aliases, parameters_text(a, &r->arena), a->requirements, graph, ""};
     return ACTUNE_OK;
 }
 
@@ -113,7 +116,7 @@ static char *value_of(char *line, const char *key)
     return line + length + 1 + (line[length + 1] == ' ');
 }
 
-/* As print_golden writes it: four keys, then the graph, and behind a line "gradient:" that one's. */
+/* As print_golden writes it: five keys, then the graph, and behind a line "gradient:" that one's. */
 static actune_status from_golden(const char *path, rows *r)
 {
     char *text = read_file(path, &r->arena), *rest, *value;
@@ -127,7 +130,7 @@ static actune_status from_golden(const char *path, rows *r)
             *rest++ = 0;
         if ((value = value_of(line, "name")) && r->count < ROWS_MAX) {
             row = &r->row[r->count++];
-            *row = (at_builtin){value, "", "", "", "", ""};
+            *row = (at_builtin){value, "", "", "", "", "", ""};
             gradient = false;
         } else if (row && (value = value_of(line, "formula"))) {
             row->formula = value;
@@ -135,6 +138,8 @@ static actune_status from_golden(const char *path, rows *r)
             row->aliases = value;
         } else if (row && (value = value_of(line, "parameters"))) {
             row->parameters = value;
+        } else if (row && (value = value_of(line, "requires"))) {
+            row->requirements = value;
         } else if (row && value_of(line, "gradient")) {
             gradient = true;
         } else if (row && *line) {
@@ -149,8 +154,8 @@ static void print_golden(const rows *r, FILE *out)
 {
     for (int i = 0; i < r->count; i++) {
         const at_builtin *b = &r->row[i];
-        fprintf(out, "%sname: %s\nformula: %s\naliases: %s\nparameters: %s\n%s%s%s", i ? "\n" : "", b->name,
-                b->formula, b->aliases, b->parameters, b->graph, *b->gradient ? "gradient:\n" : "", b->gradient);
+        fprintf(out, "%sname: %s\nformula: %s\naliases: %s\nparameters: %s\nrequires: %s\n%s%s%s", i ? "\n" : "", b->name,
+                b->formula, b->aliases, b->parameters, b->requirements, b->graph, *b->gradient ? "gradient:\n" : "", b->gradient);
     }
 }
 
@@ -179,8 +184,8 @@ static int print_table(const rows *r, const char *path)
           out);
     for (int i = 0; i < r->count; i++) {
         const char *const text[] = {r->row[i].name, r->row[i].formula, r->row[i].aliases, r->row[i].parameters,
-                                    r->row[i].graph, r->row[i].gradient};
-        for (int k = 0; k < 6; k++) {
+                                    r->row[i].requirements, r->row[i].graph, r->row[i].gradient};
+        for (int k = 0; k < 7; k++) {
             fputs(k ? ",\n     " : "    {", out);
             print_string(text[k], out);
         }

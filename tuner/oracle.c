@@ -340,8 +340,15 @@ static void eval_round(at_oracle *oracle, at_node_id id, const state *arg, state
     own->high = own->value + own->error;
 }
 
+/* Finite, but an infinity in a kernel: what is computed from it may be anything. */
+static bool overflows(const state *of, actune_dtype compute)
+{
+    return isfinite(of->value) && fabsl(of->value) > (long double)at_dtype_max(compute);
+}
+
 static void eval_op(at_oracle *oracle, at_node_id id, state *own)
 {
+    actune_dtype compute = oracle->kernel->signature.compute;
     static const state none = {0};
     const at_node *node = &oracle->kernel->graph.nodes[id];
     const trait *known = &oracle->trait[id];
@@ -356,7 +363,7 @@ static void eval_op(at_oracle *oracle, at_node_id id, state *own)
     own->low = moved ? at_op_eval(node->op, a->low, b->low, c->low) : own->value;
     own->high = moved ? at_op_eval(node->op, a->high, b->high, c->high) : own->value;
     long double shift = fmaxl(fabsl(own->low - own->value), fabsl(own->high - own->value));
-    operands of = {a, b, c, own->value, at_ulp(oracle->kernel->signature.compute, own->value)};
+    operands of = {a, b, c, own->value, at_ulp(compute, own->value)};
     if (known->exact)
         own->error = 0;
     else if (is_stretch(oracle, id))
@@ -368,6 +375,8 @@ static void eval_op(at_oracle *oracle, at_node_id id, state *own)
             at_op_get(node->op)->transcendental ? class_error(oracle, &any_function, own->value, a->value) + shift : 0;
     if (!isfinite(own->value))
         own->error = 0;
+    else if (is_rounded(node->op) && !is_stretch(oracle, id) && (overflows(a, compute) || overflows(b, compute) || overflows(c, compute)))
+        own->error = INFINITY;
     if (!unary) {
         own->low = own->value - own->error;
         own->high = own->value + own->error;

@@ -1,6 +1,7 @@
 #include <float.h>
 
 /* 0.5 (1 + tanh(u)) is sigmoid(2u), which does not cancel in the negative tail. */
+/* actune: alias gelu_new gelu_pytorch_tanh */
 /* formula: 0.5 * x * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x^3))) */
 float gelu_tanh(float x)
 {

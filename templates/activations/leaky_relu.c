@@ -1,7 +1,9 @@
 #include <math.h>
 
 /* formula: x > 0 ? x : alpha * x */
+/* actune: alias leakyrelu lrelu */
 /* actune: alpha = 0.01 */
+/* actune: alias negative_slope of alpha */
 float leaky_relu(float x, float alpha)
 {
     return x > 0 ? x : alpha * x;

@@ -148,6 +148,15 @@ static void check_kernel(const char *text, at_kernel_request request, at_layout 
     at_spec_clear(&spec);
 }
 
+/* Whether the accuracy class changes its kernels. */
+static bool has_classes(const at_activation *activation)
+{
+    for (int32_t i = 0; i < activation->graph.count; i++)
+        if (at_op_get(activation->graph.nodes[i].op)->transcendental)
+            return true;
+    return false;
+}
+
 static void check_activations(const char *only, bool all)
 {
     for (int i = 0; i < at_activation_count(); i++) {
@@ -157,7 +166,7 @@ static void check_activations(const char *only, bool all)
         for (int class = AT_ACCURACY_EXACT; class <= AT_ACCURACY_FAST; class++)
             for (int d = 0; d < AT_DTYPE_COUNT; d++)
                 for (actune_direction direction = ACTUNE_FORWARD; direction <= ACTUNE_BACKWARD; direction++) {
-                    bool usual = class == AT_ACCURACY_STANDARD || (class != AT_ACCURACY_STANDARD && d == ACTUNE_F32);
+                    bool usual = class == AT_ACCURACY_STANDARD || (has_classes(at_activation_get(i)) && d == ACTUNE_F32);
                     if (!all && !usual)
                         continue;
                     char text[128];

@@ -45,10 +45,10 @@ static long double value(const char *name, double x, double first)
 
 Test(activation, table)
 {
-    static const char *const names[] = {"celu",     "elu",      "gelu",       "gelu_tanh", "hardsigmoid", "hardswish",
-                                        "hardtanh", "identity", "leaky_relu", "mish",      "prelu",       "quick_gelu",
-                                        "relu",     "relu6",    "selu",       "sigmoid",   "silu",        "softplus",
-                                        "softsign", "swish",    "tanh"};
+    static const char *const names[] = {
+        "celu",       "elu",         "gelu",     "gelu_tanh", "hardshrink", "hardsigmoid", "hardswish",  "hardtanh",         "identity",   "leaky_relu",
+        "log_sigmoid", "mish",       "prelu",    "quick_gelu", "relu",      "relu6",       "relu_squared", "selu",           "shrink",     "sigmoid",
+        "silu",       "softplus",    "softshrink", "softsign", "swish",     "tanh",        "tanhshrink", "threshold",        "thresholded_relu"};
     for (size_t i = 0; i < COUNT(names); i++) {
         const at_activation *a = at_activation_find(names[i]);
         cr_assert_not_null(a, "%s", names[i]);
@@ -75,7 +75,11 @@ Test(activation, parameters)
     cr_assert_eq(a->parameters, 2);
     cr_expect(!strcmp(a->parameter[0].name, "min_val") && a->parameter[0].default_value == -1);
     cr_expect(!strcmp(a->parameter[1].name, "max_val") && a->parameter[1].default_value == 1);
+    cr_expect_str_eq(a->requirements, "min_val <= max_val");
     a = at_activation_find("leaky_relu");
+    cr_expect_str_eq(a->parameter[0].aliases, "negative_slope");
+    cr_expect_str_eq(at_activation_find("prelu")->parameter[0].aliases, "weight init");
+    cr_expect_str_eq(at_activation_find("relu")->requirements, "");
     cr_expect(a->parameters == 1 && a->parameter[0].default_value == 0.01);
 }
 
@@ -157,10 +161,43 @@ static long double identity(long double x)
     return x;
 }
 
+static long double hardshrink(long double x)
+{
+    return x > 0.5 || x < -0.5 ? x : 0;
+}
+static long double softshrink(long double x)
+{
+    return x - clamp(x, -0.5, 0.5);
+}
+static long double log_sigmoid(long double x)
+{
+    return x < 0 ? x - log1pl(expl(x)) : -log1pl(expl(-x));
+}
+static long double tanhshrink(long double x)
+{
+    return x - tanhl(x);
+}
+static long double relu_squared(long double x)
+{
+    return x > 0 ? x * x : 0;
+}
+static long double above_one(long double x)
+{
+    return x > 1 ? x : 0;
+}
+
 static const struct {
     const char *name;
     long double (*function)(long double);
 } formulas[] = {
+    {"hardshrink", hardshrink},
+    {"softshrink", softshrink},
+    {"shrink", hardshrink},
+    {"threshold", relu},
+    {"thresholded_relu", above_one},
+    {"log_sigmoid", log_sigmoid},
+    {"tanhshrink", tanhshrink},
+    {"relu_squared", relu_squared},
     {"relu", relu},
     {"leaky_relu", leaky},
     {"prelu", prelu},
@@ -225,6 +262,13 @@ Test(activation, special_values)
         {"relu", -INFINITY, 0},
         {"relu6", INFINITY, 6},
         {"tanh", -INFINITY, -1},
+        {"log_sigmoid", -INFINITY, -INFINITY},
+        {"log_sigmoid", INFINITY, 0},
+        {"softshrink", -INFINITY, -INFINITY},
+        {"hardshrink", INFINITY, INFINITY},
+        {"relu_squared", -INFINITY, 0},
+        {"threshold", INFINITY, INFINITY},
+        {"tanhshrink", INFINITY, INFINITY},
     };
     for (size_t i = 0; i < COUNT(rows); i++)
         cr_expect_eq(value(rows[i].name, rows[i].at, NAN), rows[i].expected, "%s(%g) = %Lg", rows[i].name, rows[i].at,

@@ -11,13 +11,19 @@ enum { INPUTS_MAX = AT_PARAMETERS_MAX + 2 };
 static long double slope(const char *name, double x) {
   const at_activation *a = at_activation_find(name);
   cr_assert_not_null(a, "%s", name);
-  long double inputs[INPUTS_MAX] = {x};
-  for (int i = 0; i < a->parameters; i++)
-    inputs[1 + i] = a->parameter[i].default_value;
-  at_graph graph;
-  at_node_id gradient;
+  long double inputs[1] = {x};
+  at_graph graph = {0};
+  at_node_id gradient, nodes[INPUTS_MAX] = {at_graph_input(&graph, 0)};
   int32_t wanted = 0;
-  cr_assert_eq(at_graph_copy(&a->graph, &graph), ACTUNE_OK);
+  for (int i = 0; i < a->parameters; i++)
+    nodes[1 + i] =
+        at_graph_constant(&graph, a->parameter[i].default_value);
+  cr_assert_eq(at_graph_inline(&graph, &a->graph, nodes, 1 + a->parameters,
+                               graph.output),
+               ACTUNE_OK);
+  graph.outputs = 1;
+  /* As kernels do: bounds such as -beta / alpha are constants of the type. */
+  cr_assert_eq(at_pass_fold(&graph), ACTUNE_OK);
   at_node_id seed = at_graph_constant(&graph, 1);
   cr_assert_eq(at_pass_differentiate(&graph, graph.output[0], seed, &wanted, 1,
                                      &gradient),
@@ -55,6 +61,15 @@ Test(activation_kinks, pytorch) {
       {"hardswish", -3.001, 0},
       {"softplus", 20.001, 1},
       {"identity", 0, 1},
+      {"hardshrink", 0.5, 0},
+      {"hardshrink", -0.5, 0},
+      {"softshrink", 0.5, 0},
+      {"softshrink", -0.5, 0},
+      {"softshrink", -0.75, 1},
+      {"threshold", 0, 0},
+      {"thresholded_relu", 1, 0},
+      {"relu_squared", 0, 0},
+      {"relu_squared", 3, 6},
   };
   for (size_t i = 0; i < COUNT(rows); i++)
     cr_expect(fabsl(slope(rows[i].name, rows[i].at) - rows[i].expected) <
