@@ -69,7 +69,7 @@ static at_tolerance value_tolerance(const shape *found, at_accuracy accuracy)
     bool exact = accuracy == AT_ACCURACY_EXACT;
     if (found->flat) {
         tolerance.ulp_y = exact ? 6 : 2;
-        tolerance.ulp_x = exact ? 0x1p-20 : 2;
+        tolerance.ulp_x = exact ? 0x1p-20 : 1.5;
     } else if (found->crosses) {
         tolerance.ulp_y = exact ? 6 : 4;
         tolerance.ulp_x = exact ? 0 : 1.5;

@@ -22,7 +22,7 @@ typedef struct at_tolerance {
      f(0) == 0, no other zero, settling at 0
        nowhere                                  tanh, elu: 2 ULP
      the same, settling at 0 at an end          gelu, silu, mish: 1.5 ulp(x) (exact: 6 ULP)
-     f(0) == 0 and f'(0) == 0                   tanhshrink: 2 ULP or 2 ulp(x) (exact: 6 ULP or a millionth of ulp(x))
+     f(0) == 0 and f'(0) == 0                   tanhshrink: 2 ULP or 1.5 ulp(x) (exact: 6 ULP or a millionth of ulp(x))
      zeros elsewhere                            4 ULP or 1.5 ulp(x), x counted up to 1 when bounded (exact: 6 ULP or 2e-7)
      fast                                       2e-4, times max(1, |x|) when it grows
    Deterministic; about a millisecond. */

@@ -14,7 +14,7 @@ typedef enum oracle_kind {
     ORACLE_SIGMOID,   /* exact 2, standard 4 ULP: sigmoid, softplus */
     ORACLE_EXPM1,     /* 2 ULP: tanh, elu and their kind */
     ORACLE_GATE,      /* exact 6 ULP, standard 1.5 ulp(x): gelu, silu, mish */
-    ORACLE_FLAT       /* exact 6 ULP or a millionth of ulp(x), standard 2 ulp(x): tanhshrink, whose slope at 0 is 0 */
+    ORACLE_FLAT       /* exact 6 ULP or a millionth of ulp(x), standard 1.5 ulp(x): tanhshrink, whose slope at 0 is 0 */
 } oracle_kind;
 
 typedef struct oracle_op {

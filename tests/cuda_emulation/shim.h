@@ -2,7 +2,7 @@
    that templates/cuda/ptx.cu.in leaves out under ACTUNE_EMULATED. What they do together is in emulator.c. */
 #include <math.h>
 /* glibc's tanhf is off by up to 2.2 ULP, CUDA's by 1 (Programming Guide, mathematical functions): what is verified here must not fail for that. */
-#define tanhf(x) ((float)tanh(x))
+#define tanhf(x) ((float)tanh((double)(x))) /* of a float, C++ takes the float overload */
 
 #define ACTUNE_EMULATED 1
 #define __device__
