@@ -51,41 +51,67 @@ static void list_sizes(int64_t *size)
         size[count++] = 1000;
 }
 
-/* --- the floors: the same bytes in one piece, by as many threads --- */
+/* --- the floors: plain loops over the same memory, by as many threads --- */
 
 typedef struct floor_work {
-    char *memory;
-    size_t bytes, step;
+    const actune_buffer *buffer;
+    size_t element_bytes, all_bytes;
+    int threads;
     _Atomic uint64_t seen; /* so that the reading is not left out */
 } floor_work;
 
-typedef uint64_t u64x8 __attribute__((vector_size(64)));
+typedef uint64_t u64x8 __attribute__((vector_size(64), aligned(1)));
+
+static uint64_t read_span(const char *memory, size_t bytes)
+{
+    u64x8 a = {0}, b = {0};
+    for (size_t i = 0; i + 128 <= bytes; i += 128) {
+        a ^= *(const u64x8 *)(memory + i);
+        b ^= *(const u64x8 *)(memory + i + 64);
+    }
+    a ^= b;
+    return a[0] ^ a[3] ^ a[7];
+}
+
+/* Changes the lowest bits, and back the next time. */
+static uint64_t flip_span(char *memory, size_t bytes)
+{
+    for (size_t i = 0; i + 64 <= bytes; i += 64)
+        *(u64x8 *)(memory + i) ^= 1;
+    return 0;
+}
+
+/* Thread `piece`'s share of all bytes, tensor after tensor. */
+static void each_span(floor_work *work, int piece, bool write)
+{
+    size_t begin = work->all_bytes / (size_t)work->threads * (size_t)piece, place = 0;
+    size_t end = piece + 1 == work->threads ? work->all_bytes : begin + work->all_bytes / (size_t)work->threads;
+    for (int i = 0; i < TENSORS; i++) {
+        size_t bytes = (size_t)work->buffer[i].count * work->element_bytes;
+        size_t from = begin > place ? begin - place : 0, to = end > place ? end - place : 0;
+        to = to < bytes ? to : bytes;
+        if (from < to) {
+            char *memory = (char *)work->buffer[i].data + from;
+            work->seen ^= write ? flip_span(memory, to - from) : read_span(memory, to - from);
+        }
+        place += bytes;
+    }
+}
 
 static void read_piece(void *user, int piece)
 {
-    floor_work *work = user;
-    size_t begin = (size_t)piece * work->step, end = begin + work->step < work->bytes ? begin + work->step : work->bytes;
-    u64x8 a = {0}, b = {0};
-    for (size_t i = begin; i + 128 <= end; i += 128) {
-        a ^= *(const u64x8 *)(work->memory + i);
-        b ^= *(const u64x8 *)(work->memory + i + 64);
-    }
-    a ^= b;
-    work->seen ^= a[0] ^ a[3] ^ a[7];
+    each_span(user, piece, false);
 }
 
 static void flip_piece(void *user, int piece)
 {
-    floor_work *work = user;
-    size_t begin = (size_t)piece * work->step, end = begin + work->step < work->bytes ? begin + work->step : work->bytes;
-    for (size_t i = begin; i + 64 <= end; i += 64)
-        *(u64x8 *)(work->memory + i) ^= 1;
+    each_span(user, piece, true);
 }
 
 static double time_floor(at_pool *pool, floor_work *work, void (*piece)(void *, int))
 {
     double start = now_ns();
-    at_pool_run(pool, at_pool_threads(pool), piece, work);
+    at_pool_run(pool, work->threads, piece, work);
     return now_ns() - start;
 }
 
@@ -95,13 +121,14 @@ typedef struct list_work {
     actune_context *context;
     actune_tensor_list *list;
     actune_tensor_list_info info;
+    actune_buffer buffer[TENSORS];
     size_t bytes;
 } list_work;
 
 static void make_list(list_work *work, actune_dtype dtype)
 {
     int64_t size[TENSORS];
-    actune_buffer buffer[TENSORS];
+    actune_buffer *buffer = work->buffer;
     actune_context_options options = {.database = ""};
     list_sizes(size);
     for (int i = 0; i < TENSORS; i++) {
@@ -148,11 +175,10 @@ static void print_row(const char *what, double ns, double floor, size_t bytes)
 static void race(const list_work *work, int rounds)
 {
     static double unclipped[ROUNDS_MAX], clipped[ROUNDS_MAX], floor_read[ROUNDS_MAX], floor_all[ROUNDS_MAX], share[2][ROUNDS_MAX];
-    floor_work bare = {.memory = aligned_alloc(64, (work->bytes + 127) / 128 * 128), .bytes = work->bytes};
+    floor_work bare = {.buffer = work->buffer, .element_bytes = (size_t)at_dtype_get(work->info.dtype)->bytes, .all_bytes = work->bytes,
+                       .threads = work->info.threads};
     at_pool *pool;
     must(at_pool_create(work->info.threads, &pool));
-    bare.step = (work->bytes / (size_t)work->info.threads + 127) / 128 * 128;
-    memset(bare.memory, 1, bare.bytes);
     for (int r = -1; r < rounds; r++) { /* the first one warms */
         int k = r < 0 ? 0 : r;
         floor_read[k] = time_floor(pool, &bare, read_piece);
@@ -166,12 +192,11 @@ static void race(const list_work *work, int rounds)
     print_row("clipped", at_median(clipped, rounds), at_median(floor_all, rounds), 3 * work->bytes);
     printf("medians of the rounds' own ratios: %.2f and %.2f\n", at_median(share[0], rounds), at_median(share[1], rounds));
     at_pool_destroy(pool);
-    free(bare.memory);
 }
 
 int main(int argc, char **argv)
 {
-    list_work work = {0};
+    static list_work work;
     actune_dtype dtype = ACTUNE_F32;
     int rounds = argc > 1 && argv[1][0] != '-' ? atoi(argv[1]) : 21;
     if (rounds < 1 || rounds > ROUNDS_MAX || (argc > 2 && !at_dtype_find(argv[2], &dtype)))
