@@ -24,4 +24,12 @@ typedef struct at_list_chunk {
 actune_status at_generate_list(actune_dtype dtype, const at_target *target, const char *norm_variant, const char *scale_variant,
                                at_strbuf *source);
 
+/* Threads of a block of the CUDA kernels. */
+enum { AT_LIST_BLOCK = 256 };
+
+/* The same for CUDA, a unit for each kernel, whose name is AT_LIST_SYMBOL. `variant`: "cuda/list_norm" (chunks, their count, actune_norm,
+   partial), "cuda/list_scale" (chunks, count, norm, partial, bits of max_norm, flags, actune_clip_result) or "cuda/list_clip" (chunks, count,
+   bits of the limit), with knobs or without. */
+actune_status at_generate_list_cuda(actune_dtype dtype, const at_target *target, const char *variant, at_strbuf *source);
+
 #endif
