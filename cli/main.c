@@ -10,6 +10,7 @@ const cli_command cli_commands[] = {
     {"show", "list the winners in the database", cli_show},
     {"why", "explain which kernel is used for a shape, and what it was measured against", cli_why},
     {"apply", "run a kernel on tensors in files", cli_apply},
+    {"clip-grads", "clip gradients in files, by their common norm or by value", cli_clip_grads},
     {"verify", "check kernels against the reference and report their error", cli_verify},
     {"bench", "measure a kernel beside its default, a plain loop and copies of the same bytes", cli_bench},
     {"db", "check or dump the tuning database", cli_db},
@@ -23,7 +24,7 @@ static void print_help(FILE *out)
           "Generates, tunes and runs activation kernels for this machine.\n\nCommands:\n",
           out);
     for (int i = 0; i < cli_command_count; i++)
-        fprintf(out, "  %-9s %s\n", cli_commands[i].name, cli_commands[i].summary);
+        fprintf(out, "  %-10s %s\n", cli_commands[i].name, cli_commands[i].summary);
     fputs("\n`actune COMMAND --help` explains a command.\n\n"
           "Exit status: 0 all well, 1 failed, 2 wrong usage.\n\n"
           "Environment: ACTUNE_DB database file, ACTUNE_CC compiler for generated code, ACTUNE_ISA lowers the\n"

@@ -6,7 +6,7 @@
 #include <pthread.h>
 #include <string.h>
 
-enum { TEMPLATES_MAX = 16 };
+enum { TEMPLATES_MAX = 24 };
 
 typedef struct knob_table {
     const char *template_name; /* "cpu/elementwise" */

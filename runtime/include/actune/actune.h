@@ -51,7 +51,8 @@ typedef enum actune_status {
     ACTUNE_VERIFY = 11,
     ACTUNE_BUSY = 12,
     ACTUNE_INTERRUPTED = 13,
-    ACTUNE_INTERNAL = 14
+    ACTUNE_INTERNAL = 14,
+    ACTUNE_NOT_FINITE = 15
 } actune_status;
 
 /* "INVALID_ARGUMENT"; "UNKNOWN" for a number that is none. Static text, any thread. */
@@ -178,6 +179,71 @@ ACTUNE_API actune_status actune_execute_on(const actune_plan *plan, const actune
      ACTUNE_CUDNN=none in the environment keeps cuDNN out of everything.
    May wait for the device. Errors: NO_MEMORY, DEVICE, INVALID_ARGUMENT (no piece is left, or the stream is being captured). Any thread. */
 ACTUNE_API actune_status actune_prewarm(const actune_plan *plan, void *stream);
+
+/* --- Gradient clipping over a list of tensors --- */
+
+/* The tensors of one list, cut into pieces and with their kernels ready: made once, used every step. */
+typedef struct actune_tensor_list actune_tensor_list;
+
+/* `tensors`: `count` (at least 1) contiguous tensors of one element type, at least one element's alignment; copied, the memory they point to
+   is the caller's and must live as long as the list is used. A tensor of no elements is fine and may be NULL. Compiles or loads the kernels
+   (the only step that may take milliseconds); where nothing compiles on a CPU, plain loops with the same results.
+   Errors, each naming the tensor: INVALID_ARGUMENT (no tensors, NULL, a negative count, mixed types, misaligned, two that overlap),
+   NO_MEMORY, DEVICE. Any thread. */
+ACTUNE_API actune_status actune_tensor_list_create(actune_context *context, const actune_buffer *tensors, int count,
+                                                   actune_tensor_list **list);
+/* The tensors stay. NULL is a no-op. On a CUDA device: when its streams have passed. */
+ACTUNE_API void actune_tensor_list_destroy(actune_tensor_list *list);
+
+typedef struct actune_tensor_list_info {
+    int tensors;
+    int64_t elements;
+    actune_dtype dtype;
+    int threads;            /* the most a call uses */
+    const char *kernels;    /* the loaded file; on CUDA what compiled it; "plain loops"; owned by the list */
+    const char *note;       /* why plain loops, else ""; owned by the list */
+    size_t workspace_bytes; /* of one actune_clip_norm */
+} actune_tensor_list_info;
+ACTUNE_API void actune_tensor_list_describe(const actune_tensor_list *list, actune_tensor_list_info *info);
+
+/* Limits every element to [-limit, limit], in place, in one pass; NaN stays (torch.nn.utils.clip_grad_value_). `stream`: as in
+   actune_execute_on; NULL on a CPU. Errors: INVALID_ARGUMENT (limit < 0 or NaN), DEVICE. Any thread, but one at a time on the same tensors. */
+ACTUNE_API actune_status actune_clip_value(const actune_tensor_list *list, double limit, void *stream);
+
+/* The norm of all elements of all tensors together: the root of the sum of squares, the largest magnitude, the sum of magnitudes. */
+typedef enum actune_norm { ACTUNE_NORM_2 = 0, ACTUNE_NORM_INF = 1, ACTUNE_NORM_1 = 2 } actune_norm;
+
+#define ACTUNE_MAX_NORM_DEFAULT 1.0
+
+/* Zeroed: the 2-norm, and torch's default of writing whatever the norm is. */
+typedef struct actune_clip_norm_options {
+    actune_norm norm;
+    bool error_if_nonfinite; /* write nothing and return NOT_FINITE where the norm is infinite or NaN */
+    bool compute_only;       /* norm and coefficient alone; the tensors stay as they are */
+    void *stream;            /* CUDA, as in actune_execute_on */
+    void *workspace;         /* CUDA: workspace_bytes of device memory, 256-byte aligned, for this call; NULL: the list's own */
+    void *device_result;     /* CUDA: an actune_clip_result in device memory, e.g. for an optimizer to read; NULL: none */
+} actune_clip_norm_options;
+
+typedef struct actune_clip_result {
+    double norm;
+    double coefficient;      /* min(1, max_norm / (norm + 1e-6)), rounded to the type that kernels of the list compute in */
+    float coefficient_f32;   /* the same, for an optimizer that applies it */
+    int32_t not_finite;      /* the norm is infinite or NaN */
+    int32_t scaled;          /* the tensors were multiplied with the coefficient */
+    int32_t reserved;
+} actune_clip_result;
+
+/* Multiplies all tensors with min(1, max_norm / (norm + 1e-6)) (torch.nn.utils.clip_grad_norm_). Where that is 1 nothing is written. Where the
+   norm is not finite, the tensors are multiplied as in torch: with 0 (infinite norm) or NaN; never left as they are, unless error_if_nonfinite.
+   Squares and sums are f64 in an order that the shapes alone decide: the same bits for any number of threads. `max_norm`: >= 0, infinity does
+   not clip; `options` NULL: all zero; `result` may be NULL.
+   On a CUDA device the call puts two kernels on the stream and returns, may be captured (with the caller's workspace), and leaves the
+   results in device_result; but with `result` or error_if_nonfinite it waits for the stream, which a capture forbids.
+   Errors: INVALID_ARGUMENT (max_norm < 0 or NaN, an unknown norm), NOT_FINITE (`result` is set), NO_MEMORY, DEVICE.
+   Any thread; calls that write go one at a time on the same tensors. */
+ACTUNE_API actune_status actune_clip_norm(const actune_tensor_list *list, double max_norm, const actune_clip_norm_options *options,
+                                          actune_clip_result *result);
 
 #ifdef __cplusplus
 }
