@@ -101,8 +101,8 @@ static void note(verify_run *run, const char *variant, const at_verify_report *r
     const char *in = at_dtype_get(k->signature.dtype_in)->name, *out = at_dtype_get(k->signature.dtype_out)->name;
     r->passed ? run->passed++ : run->failed++;
     if (run->json)
-        json_array_append_new(run->json, json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:f, s:f, s:f, s:I, s:s, s:s, s:s}", "spec",
-                                                   k->spec, "direction", direction, "dtype_in", in, "dtype_out", out, "accuracy",
+        json_array_append_new(run->json, json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:f, s:f, s:f, s:I, s:s, s:s, s:s}", "spec",
+                                                   k->spec, "device", run->device.id, "model", run->device.model, "capability", run->device.capability, "direction", direction, "dtype_in", in, "dtype_out", out, "accuracy",
                                                    at_accuracy_name(k->accuracy), "layout", at_layout_name(run->layout), "variant",
                                                    variant, "passed", r->passed, "max_error_ulp", r->max_error_ulp,
                                                    "max_error_absolute", r->max_error_absolute, "share_of_bound", r->max_share,
@@ -282,7 +282,29 @@ static actune_status verify_request(verify_run *run, const cli_request *request)
     return ACTUNE_OK;
 }
 
-/* Every built-in activation; all element types unless one is asked for. */
+/* Whether the accuracy class changes its kernels. */
+static bool has_classes(const at_activation *activation, actune_dtype dtype)
+{
+    for (int32_t i = 0; i < activation->graph.count && dtype != ACTUNE_F64; i++)
+        if (at_op_get(activation->graph.nodes[i].op)->transcendental)
+            return true;
+    return false;
+}
+
+static actune_status verify_classes(verify_run *run, const at_activation *activation, cli_request *request)
+{
+    for (at_accuracy class = AT_ACCURACY_EXACT; class <= AT_ACCURACY_FAST; class++) {
+        char spec[96];
+        snprintf(spec, sizeof spec, "[accuracy=%s] %s", at_accuracy_name(class), activation->name);
+        if (class != AT_ACCURACY_STANDARD && !has_classes(activation, request->dtype_in))
+            continue;
+        request->spec = spec;
+        AT_TRY(verify_request(run, request));
+    }
+    return ACTUNE_OK;
+}
+
+/* Every built-in activation in every class; all element types unless one is asked for. */
 static actune_status verify_all(verify_run *run)
 {
     for (int i = 0; i < at_activation_count(); i++)
@@ -294,14 +316,13 @@ static actune_status verify_all(verify_run *run)
                 request.dtype_in = request.dtype_out = (actune_dtype)d;
             if (run->options->exhaustive && request.dtype_in == ACTUNE_F64)
                 continue;
-            request.spec = at_activation_get(i)->name;
-            AT_TRY(verify_request(run, &request));
+            AT_TRY(verify_classes(run, at_activation_get(i), &request));
         }
     return ACTUNE_OK;
 }
 
 static const struct argp_option own_options[] = {
-    {"all", KEY_ALL, 0, 0, "Every built-in activation, in every element type", 3},
+    {"all", KEY_ALL, 0, 0, "Every built-in activation, in every element type and accuracy class", 3},
     {"variants", KEY_VARIANTS, 0, 0, "Every variant of the search space, not the default alone", 3},
     {"most", KEY_MOST, "N", 0, "With --variants: at most N of a kernel, the default and each knob alone first, then a random rest (on a GPU, whose "
      "spaces have tens of thousands: 48)", 3},

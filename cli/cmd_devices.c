@@ -1,0 +1,84 @@
+/* actune devices: what kernels can run on. */
+#include "request.h"
+
+#include "runtime/backend/cuda_device.h"
+#include "runtime/device.h"
+#include <string.h>
+
+static error_t parse_no_arguments(int key, char *text, struct argp_state *state)
+{
+    (void)text;
+    if (key == ARGP_KEY_INIT) {
+        state->child_inputs[0] = state->input;
+        return 0;
+    }
+    return ARGP_ERR_UNKNOWN; /* argp itself refuses arguments */
+}
+
+static const struct argp_child common_child[] = {{&cli_common_argp, 0, 0, 0}, {0}};
+
+static json_t *cpu_json(const at_device *d)
+{
+    return json_pack("{s:s, s:s, s:s, s:s, s:i, s:I, s:I, s:I}", "name", "cpu", "id", d->id, "model", d->model, "capability", d->capability,
+                     "processors", d->processors, "l1d_bytes", (json_int_t)d->l1d_bytes, "l2_bytes", (json_int_t)d->l2_bytes, "l3_bytes",
+                     (json_int_t)d->l3_bytes);
+}
+
+static json_t *cuda_json(const char *name, const at_device *d)
+{
+    return json_pack("{s:s, s:s, s:s, s:s, s:i, s:I, s:I, s:f, s:i}", "name", name, "id", d->id, "model", d->model, "capability", d->capability,
+                     "processors", d->processors, "l2_bytes", (json_int_t)d->l2_bytes, "memory_bytes", (json_int_t)d->memory_bytes,
+                     "bandwidth_gbps", d->bandwidth_gbps, "driver", d->driver);
+}
+
+static void print_cuda(const char *name, const at_device *d)
+{
+    printf("%s  %s\n  id           %s\n  code for     %s\n  processors   %d multiprocessors\n  memory       %sB", name, d->model, d->id,
+           d->capability, d->processors, cli_count(d->memory_bytes));
+    if (d->bandwidth_gbps > 0)
+        printf(", %.0f GB/s by its clock and bus", d->bandwidth_gbps);
+    printf(", L2 %sB\n  driver       knows CUDA %d.%d\n", cli_count(d->l2_bytes), d->driver / 1000, d->driver % 1000 / 10);
+}
+
+/* Without a driver one line says so: most machines have none. */
+static void list_cuda(json_t *json)
+{
+    int count = 0;
+    if (at_cuda_count(&count) && !json)
+        printf("cuda  none: %s\n", actune_last_error());
+    for (int i = 0; i < count; i++) {
+        char name[24];
+        at_device d;
+        snprintf(name, sizeof name, "cuda:%d", i);
+        if (at_device_get(name, &d)) {
+            if (json)
+                json_array_append_new(json, json_pack("{s:s, s:s}", "name", name, "error", actune_last_error()));
+            else
+                printf("%s  cannot be used: %s\n", name, actune_last_error());
+        } else if (json)
+            json_array_append_new(json, cuda_json(name, &d));
+        else
+            print_cuda(name, &d);
+    }
+}
+
+int cli_devices(int argc, char **argv)
+{
+    static const struct argp argp = {0, parse_no_arguments, 0,
+                                     "Lists the devices that kernels can be tuned for, as the database knows them."
+                                     "\vThe names are what --device takes. `actune doctor` says what is missing.\n",
+                                     common_child, 0, 0};
+    cli_request request;
+    cli_request_init(&request);
+    argp_parse(&argp, argc, argv, 0, 0, &request);
+    at_device d;
+    actune_status status = at_device_get("cpu", &d);
+    if (status)
+        return cli_report(status);
+    json_t *json = request.json ? json_pack("[o]", cpu_json(&d)) : NULL;
+    if (!json)
+        printf("cpu  %s\n  id           %s\n  code for     %s\n  processors   %d\n  caches       L1d %sB, L2 %sB, L3 %sB\n", d.model, d.id,
+               d.capability, d.processors, cli_count(d.l1d_bytes), cli_count(d.l2_bytes), cli_count(d.l3_bytes));
+    list_cuda(json);
+    return json ? cli_print_json(json) : CLI_OK;
+}
