@@ -10,6 +10,7 @@ const cli_command cli_commands[] = {
     {"show", "list the winners in the database", cli_show},
     {"why", "explain which kernel is used for a shape, and what it was measured against", cli_why},
     {"apply", "run a kernel on tensors in files", cli_apply},
+    {"init", "write initial weights (He, Xavier) for a layer", cli_init},
     {"verify", "check kernels against the reference and report their error", cli_verify},
     {"bench", "measure a kernel beside its default, a plain loop and copies of the same bytes", cli_bench},
     {"db", "check or dump the tuning database", cli_db},
