@@ -1,6 +1,7 @@
 /* Initial weights: the generator against its published vectors, gains and fans against torch's numbers, draws against long double, their
    statistics, the same bits whatever computes them, and what is refused. */
 #include "cpu_fixture.h"
+#include "runtime/backend/nvrtc.h"
 #include "runtime/context.h"
 
 #include <criterion/criterion.h>
@@ -263,6 +264,25 @@ Test(init, without_a_compiler, .init = setup, .fini = remove_root)
 {
     setenv("ACTUNE_CC", "/nonexistent/cc", 1);
     every_type("without a compiler", 2);
+}
+
+/* Where NVRTC is, it takes the CUDA text; what it computes is compared on the fake driver (tests/fake_driver/fake_init.c). */
+Test(init, nvrtc)
+{
+    int major, minor;
+    const char *path;
+    if (at_nvrtc_version(&major, &minor, &path) != ACTUNE_OK)
+        return;
+    for (int dtype = 0; dtype < AT_DTYPE_COUNT; dtype++) {
+        const at_target target = {.cuda = true, .cuda_arch = 90};
+        at_strbuf source = {0};
+        at_nvrtc_output output;
+        cr_assert_eq(at_emit_init((actune_dtype)dtype, &target, &source), ACTUNE_OK);
+        cr_assert_eq(at_nvrtc_compile(at_strbuf_text(&source), "init.cu", 90, true, &output), ACTUNE_OK, "%s", actune_last_error());
+        cr_expect_eq(output.spill_bytes, 0);
+        at_nvrtc_output_clear(&output);
+        at_strbuf_clear(&source);
+    }
 }
 
 /* A slice that begins in the middle has the bits of the whole. */
