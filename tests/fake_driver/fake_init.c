@@ -64,7 +64,7 @@ static actune_status init_once(const actune_buffer *weight)
 /* A failure is told, and the next call is right. */
 static void failures(void)
 {
-    static const char *const calls[] = {"cuModuleLoadData", "cuLaunchKernel"};
+    static const char *const calls[] = {"cuModuleGetFunction", "cuLaunchKernel"};
     actune_buffer weight = {NULL, N, ACTUNE_F32};
     CHECK_OK(at_cuda_allocate(device, ROOM, &weight.data));
     for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
