@@ -27,9 +27,9 @@ actune_status at_generate_list(actune_dtype dtype, const at_target *target, cons
 /* Threads of a block of the CUDA kernels. */
 enum { AT_LIST_BLOCK = 256 };
 
-/* The same for CUDA, a unit for each kernel, whose name is AT_LIST_SYMBOL. `variant`: "cuda/list_norm" (chunks, their count, actune_norm,
-   partial), "cuda/list_scale" (chunks, count, norm, partial, bits of max_norm, flags, actune_clip_result) or "cuda/list_clip" (chunks, count,
-   bits of the limit), with knobs or without. */
+/* The same for CUDA, a unit for each template. `variant`, with knobs or without: "cuda/list_norm": AT_LIST_SYMBOL (chunks, their count, actune_norm,
+   partial) and then AT_LIST_SYMBOL "_finish" (chunks, count, norm, partial, bits of max_norm, flags, actune_clip_result), which scales too;
+   "cuda/list_clip": AT_LIST_SYMBOL (chunks, count, bits of the limit). */
 actune_status at_generate_list_cuda(actune_dtype dtype, const at_target *target, const char *variant, at_strbuf *source);
 
 #endif

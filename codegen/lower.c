@@ -39,8 +39,14 @@ static actune_status add_operand(at_lowering *l, const char *kind, at_access acc
         name = at_arena_printf(&l->kernel->arena, "%s%d", kind, number);
     if (!name)
         return at_fail(ACTUNE_NO_MEMORY, "out of memory while lowering a spec");
-    l->operand[l->operands++] = (at_operand){name, access};
+    l->operand[l->operands++] = (at_operand){.name = name, .access = access};
     return ACTUNE_OK;
+}
+
+/* A grad_norm is nothing forward. */
+static int form_operands(const at_stage_form *form, actune_direction direction)
+{
+    return !form || (form->kind == AT_STAGE_GRAD_NORM && direction == ACTUNE_FORWARD) ? 0 : form->operands;
 }
 
 static actune_status collect_operands(at_lowering *l)
@@ -48,8 +54,10 @@ static actune_status collect_operands(at_lowering *l)
     for (int s = 0; s < l->spec->stages; s++) {
         const at_stage *stage = &l->spec->stage[s];
         const at_stage_form *form = at_stage_form_of(stage->kind);
-        for (int i = 0; form && i < form->operands; i++)
+        for (int i = 0; i < form_operands(form, l->request->direction); i++) {
             AT_TRY(add_operand(l, form->operand[i].name, form->operand[i].access));
+            l->operand[l->operands - 1].is_norm = stage->kind == AT_STAGE_GRAD_NORM;
+        }
         for (int i = 0; !form && i < stage->arguments; i++)
             if (stage->argument[i].learn != AT_LEARN_NO)
                 AT_TRY(
@@ -117,11 +125,11 @@ static actune_status build_activation(const at_stage_input *in, at_node_id *y)
     return at_graph_inline(in->graph, &stage->activation->graph, inputs, 1 + stage->arguments, y);
 }
 
-static int operands_of(const at_stage *stage, const at_stage_form *form)
+static int operands_of(const at_stage *stage, const at_stage_form *form, actune_direction direction)
 {
-    int count = 0;
+    int count = form_operands(form, direction);
     if (form)
-        return form->operands;
+        return count;
     for (int i = 0; i < stage->arguments; i++)
         count += stage->argument[i].learn != AT_LEARN_NO;
     return count;
@@ -137,7 +145,7 @@ actune_status at_lower_until(const at_lowering *l, int end, const at_node_id *op
     for (int s = 0; s < end; s++) {
         const at_stage *stage = &l->spec->stage[s];
         const at_stage_form *form = at_stage_form_of(stage->kind);
-        bool has_value = stage->kind != AT_STAGE_GRAD_CLIP;
+        bool has_value = stage->kind != AT_STAGE_GRAD_CLIP && stage->kind != AT_STAGE_GRAD_NORM;
         if (has_value && !rounded) {
             x = at_graph_1(graph, AT_OP_ROUND, x);
             rounded = true;
@@ -154,7 +162,7 @@ actune_status at_lower_until(const at_lowering *l, int end, const at_node_id *op
             AT_TRY(build_activation(&in, &x));
         if (has_value && x != in.x)
             rounded = false;
-        operand += operands_of(stage, form);
+        operand += operands_of(stage, form, l->request->direction);
     }
     *value = x;
     return at_graph_status(graph);
@@ -174,7 +182,7 @@ actune_status at_lower_stages(at_lowering *l)
     at_node_id operand[AT_PORTS_MAX];
     at_node_id x = at_graph_input(graph, 0);
     for (int i = 0; i < l->operands; i++)
-        operand[i] = at_graph_input(graph, l->first_operand + i);
+        operand[i] = l->operand[i].is_dropped ? at_graph_constant(graph, -0.0) : at_graph_input(graph, l->first_operand + i);
     AT_TRY(at_lower_until(l, l->spec->stages, operand, &x));
     graph->output[0] = x;
     graph->outputs = 1;

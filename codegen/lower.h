@@ -7,6 +7,8 @@
 typedef struct at_operand {
     const char *name; /* "bias2": unique among all ports, with a 'd' in front too */
     at_access access;
+    bool is_norm; /* of grad_norm, backward alone: no port, always 0; what is asked for is the sum of its gradient's squares */
+    bool is_dropped; /* a norm that nobody asked for: as if the stage were not there */
 } at_operand;
 
 typedef struct at_lowering {

@@ -42,6 +42,17 @@ static actune_status find_gradients(const at_lowering *l, bool wanted[AT_PORTS_M
     return ACTUNE_OK;
 }
 
+/* The operands of grad_norm are 0 everywhere; -0, which is nothing to add even to -0. */
+static void drop_norms(const at_lowering *l)
+{
+    at_graph *graph = &l->kernel->graph;
+    for (at_node_id i = 0; i < graph->count; i++) {
+        at_node *node = &graph->nodes[i];
+        if (node->op == AT_OP_INPUT && node->index >= FIRST_OPERAND && l->operand[node->index - FIRST_OPERAND].is_norm)
+            *node = (at_node){.op = AT_OP_CONSTANT, .arg = {AT_NO_NODE, AT_NO_NODE, AT_NO_NODE}, .value = -0.0};
+    }
+}
+
 /* Turns the graph of y into the graph of dx and the wanted gradients. */
 static actune_status differentiate(const at_lowering *l, const bool *wanted)
 {
@@ -55,6 +66,10 @@ static actune_status differentiate(const at_lowering *l, const bool *wanted)
     AT_TRY(at_pass_differentiate(graph, graph->output[0], dy, input, count, gradient));
     memcpy(graph->output, gradient, (size_t)count * sizeof *gradient);
     graph->outputs = count;
+    for (int k = 1; k < count; k++)
+        if (l->operand[input[k] - FIRST_OPERAND].is_norm)
+            graph->output[k] = at_graph_2(graph, AT_OP_MUL, graph->output[k], graph->output[k]);
+    drop_norms(l);
     AT_TRY(at_graph_status(graph));
     return at_lower_simplify(graph);
 }
@@ -107,6 +122,8 @@ actune_status at_lower_backward(at_lowering *l)
     bool wanted[AT_PORTS_MAX] = {0}, used[AT_PORTS_MAX] = {0};
     AT_TRY(find_gradients(l, wanted));
     l->first_operand = FIRST_OPERAND;
+    for (int i = 0; i < l->operands; i++)
+        l->operand[i].is_dropped = l->operand[i].is_norm && !wanted[i];
     if (l->spec->from_output) {
         AT_TRY(at_lower_from_output(l, wanted));
     } else {

@@ -81,9 +81,16 @@ static actune_status check_activation(const at_scan *scan, const at_stage *stage
                                  "with this parameter has one output for several inputs, with other gradients");
 }
 
+static actune_status fail_norm(const at_scan *scan, const at_stage *stage)
+{
+    return at_scan_fail(scan, stage->at, ACTUNE_SYNTAX, "from=output and grad_norm do not go together: leave from=output out");
+}
+
 /* Before the activation: what goes through to x times a factor that needs no x. */
 static actune_status check_before(const at_scan *scan, const at_stage *stage)
 {
+    if (stage->kind == AT_STAGE_GRAD_NORM)
+        return fail_norm(scan, stage);
     if (stage->kind != AT_STAGE_ACTIVATION && stage->kind != AT_STAGE_CLIP)
         return ACTUNE_OK;
     return at_scan_fail(scan, stage->at, ACTUNE_SYNTAX,
@@ -98,6 +105,8 @@ static actune_status check_behind(const at_scan *scan, const at_spec *spec, cons
 {
     if (stage->kind == AT_STAGE_GRAD_CLIP)
         return ACTUNE_OK;
+    if (stage->kind == AT_STAGE_GRAD_NORM)
+        return fail_norm(scan, stage);
     if (stage->kind != AT_STAGE_CLIP)
         return at_scan_fail(scan, stage->at, ACTUNE_SYNTAX,
                             "from=output: behind %s the output no longer tells what the activation gave",

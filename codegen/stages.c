@@ -60,6 +60,13 @@ static at_node_id build_grad_clip(const at_stage_input *in)
     return at_graph_2(in->graph, AT_OP_GRAD_CLIP, in->x, at_graph_constant(in->graph, in->stage->argument[0].value));
 }
 
+/* Backward, x plus an operand that is 0: its gradient is the one that flows back here, and lower_backward.c has its squares added up.
+   Forward it leaves no trace. */
+static at_node_id build_grad_norm(const at_stage_input *in)
+{
+    return in->direction == ACTUNE_FORWARD ? in->x : build_add(in);
+}
+
 static const at_stage_form forms[] = {
     {.name = "bias",
      .kind = AT_STAGE_BIAS,
@@ -95,13 +102,17 @@ static const at_stage_form forms[] = {
      .parameters = 1,
      .check = check_grad_clip,
      .build = build_grad_clip},
+    {.name = "grad_norm",
+     .kind = AT_STAGE_GRAD_NORM,
+     .operand = {{"grad_norm", AT_ACCESS_SCALAR}},
+     .operands = 1,
+     .build = build_grad_norm},
 };
 enum { FORMS = sizeof forms / sizeof *forms };
 
 /* Named by the design, not in this version: a network's rows that use them are skipped, not wrong. */
 static const char *const planned[] = {
-    "halves",      "quantize",   "dequantize", "cast",         "dropout", "stats",       "grad_norm",   "topk",
-    "standardize", "glu",        "reglu",      "geglu",        "swiglu",  "rrelu",       "softmax",   "log_softmax",
+    "halves", "quantize", "dequantize", "cast", "dropout", "stats", "topk", "standardize", "glu", "reglu", "geglu", "swiglu", "rrelu", "softmax", "log_softmax",
 };
 
 int at_stage_form_count(void)

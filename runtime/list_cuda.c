@@ -8,14 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef enum list_kernel { LIST_NORM, LIST_SCALE, LIST_CLIP, LIST_KERNELS } list_kernel;
+typedef enum list_unit { LIST_NORM, LIST_CLIP, LIST_UNITS } list_unit;
 
 struct at_list_cuda {
     const at_cuda_device *device;
     int64_t chunks;
     void *table; /* the chunks, on the device */
-    at_cuda_kernel *kernel[LIST_KERNELS];
-    unsigned grid[LIST_KERNELS];
+    at_cuda_kernel *unit[LIST_UNITS];
+    unsigned norm_grid, finish_grid, clip_grid;
     at_cuda_workspaces workspaces; /* a double a chunk, then an actune_clip_result */
 };
 
@@ -26,32 +26,32 @@ static size_t result_offset(const at_list_cuda *list)
     return (size_t)list->chunks * sizeof(double);
 }
 
-static actune_status build(at_list_cuda *list, const actune_context *context, actune_dtype dtype, list_kernel which)
+static actune_status build(at_list_cuda *list, const actune_context *context, actune_dtype dtype, list_unit which)
 {
-    static const char *const names[] = {[LIST_NORM] = "cuda/list_norm", [LIST_SCALE] = "cuda/list_scale", [LIST_CLIP] = "cuda/list_clip"};
+    static const char *const names[] = {[LIST_NORM] = "cuda/list_norm", [LIST_CLIP] = "cuda/list_clip"};
     const at_target target = at_context_target(context);
     at_strbuf source = {0};
     actune_status status = at_generate_list_cuda(dtype, &target, names[which], &source);
-    const at_cuda_request request = {.source = at_strbuf_text(&source), .symbol = AT_LIST_SYMBOL, .no_compile = context->no_compile};
+    const at_cuda_request request = {.source = at_strbuf_text(&source), .symbol = AT_LIST_SYMBOL, .finish = which == LIST_NORM, .no_compile = context->no_compile};
     if (status == ACTUNE_OK)
-        status = at_cuda_kernel_build(list->device, context->cache, &request, &list->kernel[which]);
+        status = at_cuda_kernel_build(list->device, context->cache, &request, &list->unit[which]);
     at_strbuf_clear(&source);
     return status;
 }
 
 /* As many blocks as are resident at once, no more than there are chunks. */
-static actune_status size_grid(at_list_cuda *list, list_kernel which)
+static actune_status size_grid(const at_list_cuda *list, at_cu_function function, unsigned *grid)
 {
     bool pushed;
     int resident = 0;
     AT_TRY(at_cuda_enter(list->device, &pushed));
-    actune_status status = AT_CUDA(list->device->api, cuOccupancyMaxActiveBlocksPerMultiprocessor,
-                                   (&resident, list->kernel[which]->main, AT_LIST_BLOCK, 0));
+    actune_status status =
+        AT_CUDA(list->device->api, cuOccupancyMaxActiveBlocksPerMultiprocessor, (&resident, function, AT_LIST_BLOCK, 0));
     at_cuda_leave(list->device, pushed);
     int64_t blocks = (int64_t)list->device->info.sms * (resident > 0 ? resident : 1);
     if (blocks > list->chunks)
         blocks = list->chunks;
-    list->grid[which] = blocks < 1 ? 1 : (unsigned)blocks;
+    *grid = blocks < 1 ? 1 : (unsigned)blocks;
     return status;
 }
 
@@ -60,10 +60,11 @@ static actune_status open_list(at_list_cuda *list, const actune_context *context
     size_t bytes = (size_t)list->chunks * sizeof *chunk;
     if (context->cache == NULL)
         return at_fail(ACTUNE_IO, "CUDA kernels need a folder to be kept in: %s", context->cache_note);
-    for (int i = 0; i < LIST_KERNELS; i++) {
-        AT_TRY(build(list, context, dtype, (list_kernel)i));
-        AT_TRY(size_grid(list, (list_kernel)i));
-    }
+    for (int i = 0; i < LIST_UNITS; i++)
+        AT_TRY(build(list, context, dtype, (list_unit)i));
+    AT_TRY(size_grid(list, list->unit[LIST_NORM]->main, &list->norm_grid));
+    AT_TRY(size_grid(list, list->unit[LIST_NORM]->finish, &list->finish_grid));
+    AT_TRY(size_grid(list, list->unit[LIST_CLIP]->main, &list->clip_grid));
     AT_TRY(at_cuda_allocate(list->device, bytes, &list->table));
     AT_TRY(at_cuda_upload(list->device, list->table, chunk, bytes));
     return at_cuda_workspaces_init(&list->workspaces, list->device, at_list_cuda_workspace(list));
@@ -91,14 +92,14 @@ void at_list_cuda_close(at_list_cuda *list)
         return;
     at_cuda_workspaces_clear(&list->workspaces);
     at_cuda_free(list->device, list->table);
-    for (int i = 0; i < LIST_KERNELS; i++)
-        at_cuda_kernel_destroy(list->kernel[i]);
+    for (int i = 0; i < LIST_UNITS; i++)
+        at_cuda_kernel_destroy(list->unit[i]);
     free(list);
 }
 
 const char *at_list_cuda_origin(const at_list_cuda *list)
 {
-    return list->kernel[LIST_NORM]->origin;
+    return list->unit[LIST_NORM]->origin;
 }
 
 size_t at_list_cuda_workspace(const at_list_cuda *list)
@@ -107,10 +108,10 @@ size_t at_list_cuda_workspace(const at_list_cuda *list)
 }
 
 /* The context is current. `arguments`: the address of each. */
-static actune_status launch(const at_list_cuda *list, list_kernel which, unsigned grid, void **arguments, void *stream)
+static actune_status launch(const at_list_cuda *list, at_cu_function function, unsigned grid, void **arguments, void *stream)
 {
     return AT_CUDA(list->device->api, cuLaunchKernel,
-                   (list->kernel[which]->main, grid, 1, 1, AT_LIST_BLOCK, 1, 1, 0, (at_cu_stream)stream, arguments, NULL));
+                   (function, grid, 1, 1, AT_LIST_BLOCK, 1, 1, 0, (at_cu_stream)stream, arguments, NULL));
 }
 
 static long long bits_of(double value)
@@ -128,7 +129,7 @@ actune_status at_list_cuda_clip(const at_list_cuda *list, double limit, void *st
     if (count == 0)
         return ACTUNE_OK;
     AT_TRY(at_cuda_enter(list->device, &pushed));
-    actune_status status = launch(list, LIST_CLIP, list->grid[LIST_CLIP], arguments, stream);
+    actune_status status = launch(list, list->unit[LIST_CLIP]->main, list->clip_grid, arguments, stream);
     at_cuda_leave(list->device, pushed);
     return status;
 }
@@ -143,8 +144,8 @@ static actune_status launch_norm(const at_list_cuda *list, double max_norm, cons
     void *first[] = {&table, &count, &kind, &partial};
     void *second[] = {&table, &count, &kind, &partial, &bound, &flags, &result};
     if (count > 0)
-        AT_TRY(launch(list, LIST_NORM, list->grid[LIST_NORM], first, options->stream));
-    return launch(list, LIST_SCALE, options->compute_only ? 1 : list->grid[LIST_SCALE], second, options->stream);
+        AT_TRY(launch(list, list->unit[LIST_NORM]->main, list->norm_grid, first, options->stream));
+    return launch(list, list->unit[LIST_NORM]->finish, options->compute_only ? 1 : list->finish_grid, second, options->stream);
 }
 
 /* Waiting is not allowed in a capture, and must be refused before anything is put into it. */

@@ -53,6 +53,11 @@ refused 2 'belong to clipping by norm' "$actune" clip-grads a.npy --value 1 --ma
 [ "$(originals)" = "$before" ] || { echo 'FAILED: an original was changed'; failures=$((failures + 1)); }
 [ -e to7/a.npy ] && { echo 'FAILED: something was written'; failures=$((failures + 1)); }
 
+# the norm of a gradient where it is made: y = relu(x + b), the sum of squares of the gradient behind the bias
+ok 'more gradients' python3 -c 'import npy; npy.write("x.npy", [(i * 7 % 13 - 6) / 2 for i in range(60)], (20, 3)); npy.write("dy.npy", [i % 5 - 1.5 for i in range(60)], (20, 3)); npy.write("bias.npy", [0.25, -0.5, 1])'
+ok 'grad_norm' "$actune" apply 'bias | grad_norm | relu' --backward --input x.npy --grad dy.npy --operand bias=bias.npy --output dx.npy --grad-of grad_norm=n.npy --grad-of bias=db.npy
+holds 'the sum of squares of dx' 0 'npy.read("n.npy")[0] == [sum(v * v for v in npy.read("dx.npy")[0])] and npy.read("n.npy")[0][0] > 10 and npy.read("db.npy")[1] == (3,)'
+
 clip 'in place' a.npy b.npy --max-norm 5 --in-place
 holds 'halved' 0 'abs(npy.read("a.npy")[0][0] - 1.5) < 1e-6 and abs(npy.read("b.npy")[0][3] + 2) < 1e-6 and npy.read("a.npy")[1] == (6, 9)'
 finish

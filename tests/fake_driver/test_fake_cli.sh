@@ -96,6 +96,11 @@ both 'nothing' 0 relu --input empty.npy
 run 'the other device' "$actune" apply relu --input x.npy --output y.npy --device cuda:1 --explain
 ok 'its kernel' grep -q 'cuda/elementwise' shown.err
 cp y.npy kept.npy
+ok 'clip-grads, CPU' "$actune" clip-grads x.npy dy.npy empty.npy --max-norm 2 --output-dir clipped-cpu
+run 'clip-grads, GPU' "$actune" clip-grads x.npy dy.npy empty.npy --max-norm 2 --output-dir clipped-gpu --device cuda:0 --json
+ok 'they agree' python3 same.py clipped-cpu/x.npy clipped-gpu/x.npy 1e-6
+run 'by value, GPU' "$actune" clip-grads x.npy --value 0.5 --output-dir clipped-gpu --device cuda:0
+clean 'clip-grads'
 refused 1 'cuda:5' "$actune" apply relu --input x.npy --output y.npy --device cuda:5
 refused 1 'b3.npy has 3 elements' "$actune" apply 'bias | silu' --input x4.npy --operand bias=b3.npy --layout nhwc --output y.npy --device cuda:0
 ok 'the old file is whole' cmp kept.npy y.npy

@@ -1,6 +1,7 @@
 /* The space of the CUDA templates: what it holds, what it leaves out, and that NVRTC takes its corners. */
 #include "cuda_text.h"
 
+#include "codegen/list_kernel.h"
 #include "runtime/base/cuda_sm.h"
 #include "runtime/base/dtype.h"
 
@@ -186,4 +187,27 @@ Test(cuda_space, forward_corners_compile, .timeout = 600)
 Test(cuda_space, sum_corners_compile, .timeout = 600)
 {
     compile_corners(4, sizeof corners / sizeof *corners);
+}
+
+/* Kernels over lists of tensors, at both ends of their knobs. */
+Test(cuda_space, nvrtc_takes_the_kernels_over_lists)
+{
+    static const char *const variants[] = {"cuda/list_norm", "cuda/list_norm vectors=8", "cuda/list_norm vectors=4 min_blocks=4", "cuda/list_clip vectors=1"};
+    static const int archs[] = {75, 90, 120};
+    if (!have_nvrtc())
+        return;
+    for (int dtype = 0; dtype < AT_DTYPE_COUNT; dtype++)
+        for (int v = 0; v < 4; v++) {
+            at_target target = {.cuda = true, .cuda_arch = archs[(dtype + v) % 3]};
+            at_strbuf source = {0};
+            at_nvrtc_output output;
+            cr_assert_eq(at_generate_list_cuda((actune_dtype)dtype, &target, variants[v], &source), ACTUNE_OK, "%s", actune_last_error());
+            actune_status status = at_nvrtc_compile(at_strbuf_text(&source), "list.cu", target.cuda_arch, true, &output);
+            if (status != ACTUNE_UNSUPPORTED) { /* an NVRTC that is older than the architecture */
+                cr_assert_eq(status, ACTUNE_OK, "%s: %s", variants[v], actune_last_error());
+                cr_assert_leq(output.spill_bytes, 0, "%s, type %d: %d bytes of spills", variants[v], dtype, output.spill_bytes);
+                at_nvrtc_output_clear(&output);
+            }
+            at_strbuf_clear(&source);
+        }
 }

@@ -423,6 +423,44 @@ static bool same_kernel(const char *a, const char *b)
                    hash_of(b, ACTUNE_FORWARD, "", ACTUNE_F32, ACTUNE_F32).hex);
 }
 
+/* One term of the sum of squares, of the gradient where the stage stands; nothing where it is not asked for. */
+Test(lower, grad_norm)
+{
+    static const struct {
+        const char *spec;
+        long double dx, term;
+    } cases[] = {
+        {"grad_norm", 2, 4},
+        {"mul | grad_norm", 6, 4},
+        {"grad_norm | mul", 6, 36},
+        {"grad_clip(0.5) | grad_norm | mul", 0.5L, 36},
+        {"grad_norm | grad_clip(0.5) | mul", 0.5L, 0.25L},
+        {"relu | grad_norm | mul", 6, 36},
+        {"relu | grad_norm | clip(-1, 1)", 0, 0},
+        {"grad_norm | silu | mul", 0, 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        at_kernel kernel = lower(cases[i].spec, ACTUNE_BACKWARD, "grad_norm");
+        const value values[] = {{"x", 1.5L}, {"dy", 2}, {"mul", 3}, {0}};
+        long double dx = cases[i].dx, term = cases[i].term;
+        if (strstr(cases[i].spec, "silu")) {
+            long double s = 1 / (1 + expl(-1.5L));
+            dx = 6 * (s + 1.5L * s * (1 - s)), term = dx * dx;
+        }
+        cr_assert(fabsl(evaluate(&kernel, values, 0) - dx) <= 1e-15L && fabsl(evaluate(&kernel, values, 1) - term) <= 1e-14L, "%s: %Lg and %Lg",
+                  cases[i].spec, evaluate(&kernel, values, 0), evaluate(&kernel, values, 1));
+        at_kernel_clear(&kernel);
+    }
+    at_kernel kernel = lower_typed("bias | grad_norm | gelu | grad_norm", ACTUNE_BACKWARD, "bias grad_norm grad_norm2", ACTUNE_F16, ACTUNE_F16);
+    check_ports(&kernel, "x:element:f16 dy:element:f16 bias:channel:f32 | dx:element:f16 dbias:channel:f32:sum dgrad_norm:scalar:f32:sum "
+                         "dgrad_norm2:scalar:f32:sum");
+    at_kernel_clear(&kernel);
+    cr_assert(same_kernel("bias | grad_norm | gelu", "bias | gelu"));
+    at_hash with = hash_of("bias | gelu | grad_norm | tanh", ACTUNE_BACKWARD, "bias", ACTUNE_F32, ACTUNE_F32);
+    at_hash without = hash_of("bias | gelu | tanh", ACTUNE_BACKWARD, "bias", ACTUNE_F32, ACTUNE_F32);
+    cr_assert_str_eq(with.hex, without.hex);
+}
+
 Test(lower, identity)
 {
     static const char *const equal[][2] = {
