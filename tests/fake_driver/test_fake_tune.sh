@@ -9,13 +9,17 @@ export ACTUNE_FAKE_CACHE=$work/objects ACTUNE_FAKE_REPORT=$work/report
 export ASAN_OPTIONS=detect_stack_use_after_return=0:handle_segv=0:handle_sigbus=0:handle_sigill=0:handle_sigtrap=0
 mkdir "$work/objects"
 
+# Under sanitizers everything takes three times as long: small budgets, and of a failing call the first alone.
+brief=no first_budget=10 long_budget=16
+grep -q 'CMAKE_C_FLAGS.*fsanitize' "$build/CMakeCache.txt" && brief=yes first_budget=5 long_budget=8
+
 # clean WHAT: no mistake of the program and nothing left behind.
 clean() {
     [ ! -s "$work/report" ] && return
     echo "FAILED: $1:"; cat "$work/report"; failures=$((failures + 1)); rm -f "$work/report"
 }
 
-tune=("$actune" tune 'bias | relu' --device cuda:0 --direction both --sizes 256,1K --channels 32 --budget 10 --seed 1)
+tune=("$actune" tune 'bias | relu' --device cuda:0 --direction both --sizes 256,1K --channels 32 --budget $first_budget --seed 1)
 ok 'tune' "${tune[@]}" --json; cp out result.json
 clean 'tune'
 ok 'its results' python3 - result.json <<'P'
@@ -57,7 +61,7 @@ clean 'why'
 
 # --- interrupted and killed runs ---
 # Several sizes: what the first stage measured is kept until the last of them has its winner.
-run=("$actune" tune 'hardswish' --device cuda:0 --direction forward --sizes 512,1K,2K,4K --seed 2 --budget 16)
+run=("$actune" tune 'hardswish' --device cuda:0 --direction forward --sizes 512,1K,2K,4K --seed 2 --budget $long_budget)
 # How many arms the database keeps of races that are under way.
 kept() { python3 -c 'import os, sqlite3; print(sqlite3.connect(os.environ["XDG_DATA_HOME"] + "/actune/actune.db").execute("select count(*) from progress").fetchone()[0])'; }
 "${run[@]}" >out 2>err &
@@ -87,9 +91,6 @@ small=("$actune" tune 'relu' --device cuda:0 --direction forward --sizes 256 --b
 ACTUNE_FAKE_TRACE=$work/trace "${small[@]}" >"$work/out" 2>"$work/err" || { echo 'FAILED: the run without faults'; cat "$work/err"; failures=$((failures + 1)); }
 clean 'without faults'
 faults=0 survived=0
-# Under sanitizers everything takes three times as long: the first call alone.
-brief=no
-grep -q 'CMAKE_C_FLAGS.*fsanitize' "$build/CMakeCache.txt" && brief=yes
 for name in $(sort -u "$work/trace"); do
     count=$(grep -cx "$name" "$work/trace")
     case $name in

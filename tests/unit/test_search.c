@@ -17,7 +17,9 @@ typedef struct space {
 static actune_status keep(void *user, const at_variant *variant)
 {
     space *own = user;
-    own->variant = realloc(own->variant, (size_t)(own->count + 1) * sizeof *own->variant);
+    if ((own->count & (own->count - 1)) == 0) /* room for twice as many */
+        own->variant = realloc(own->variant, (size_t)(own->count ? 2 * own->count : 1) * sizeof *own->variant);
+    cr_assert(own->variant);
     own->variant[own->count++] = *variant;
     return ACTUNE_OK;
 }
