@@ -133,10 +133,10 @@ static void check_norms(actune_context *context, tensors *t)
         actune_clip_result result, again;
         long double wanted = oracle_norm(t, (actune_norm)norm), max_norm = wanted / 3;
         cr_assert_eq(actune_clip_norm(list, (double)max_norm, &options, &result), ACTUNE_OK, "%s", actune_last_error());
-        cr_assert(fabsl((long double)result.norm - wanted) <= 1e-13L * wanted, "norm %d of %s: %.17g, not %.17Lg", norm, at_dtype_get(t->dtype)->name,
+        cr_assert(fabsl((long double)result.norm - wanted) <= (t->dtype == ACTUNE_F64 ? 1e-13L : 3e-7L) * wanted, "norm %d of %s: %.17g, not %.17Lg", norm, at_dtype_get(t->dtype)->name,
                   result.norm, wanted);
         double exact = (double)(max_norm / (wanted + 1e-6L));
-        cr_assert(fabs(result.coefficient - exact) <= (t->dtype == ACTUNE_F64 ? 1e-12 : 6e-8) * exact && result.scaled && !result.not_finite);
+        cr_assert(fabs(result.coefficient - exact) <= (t->dtype == ACTUNE_F64 ? 1e-12 : 4e-7) * exact && result.scaled && !result.not_finite);
         check_scaled(t, result.coefficient);
         restore(t);
         options.compute_only = true;
@@ -162,15 +162,15 @@ Test(list, norms_and_scaling_in_every_type)
 Test(list, squares_beyond_f32)
 {
     actune_context *context = open_context(0);
-    const double scales[] = {1e30, 1e-30};
-    for (int i = 0; i < 2; i++) {
+    const double scales[] = {1e30, 1e-30, 1e18};
+    for (int i = 0; i < 3; i++) {
         tensors t;
         fill(&t, ACTUNE_F32, scales[i]);
         actune_tensor_list *list = make_list(context, &t);
         actune_clip_result result;
         cr_assert_eq(actune_clip_norm(list, ACTUNE_MAX_NORM_DEFAULT, NULL, &result), ACTUNE_OK);
         long double wanted = oracle_norm(&t, ACTUNE_NORM_2);
-        cr_assert(fabsl((long double)result.norm - wanted) <= 1e-13L * wanted && !result.not_finite && result.scaled == (i == 0));
+        cr_assert(fabsl((long double)result.norm - wanted) <= 3e-7L * wanted && !result.not_finite && result.scaled == (i != 1));
         actune_tensor_list_destroy(list);
         drop(&t);
     }
