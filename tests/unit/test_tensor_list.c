@@ -6,6 +6,7 @@
 
 #include <criterion/criterion.h>
 #include <math.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -262,6 +263,40 @@ Test(list, every_variant)
     }
     cr_assert_geq(made, 3);
     free(scaled);
+    drop(&t);
+    actune_context_close(context);
+}
+
+enum { THREADS = 4, ROUNDS = 50 };
+
+static void *measure_along(void *user)
+{
+    const actune_tensor_list *list = user;
+    actune_clip_norm_options options = {.compute_only = true};
+    actune_clip_result first, again;
+    bool good = actune_clip_norm(list, 1, &options, &first) == ACTUNE_OK;
+    for (int i = 0; i < ROUNDS && good; i++)
+        good = actune_clip_norm(list, 1, &options, &again) == ACTUNE_OK && memcmp(&first, &again, sizeof first) == 0;
+    return good ? user : NULL;
+}
+
+/* Several threads measure one list at once. */
+Test(list, threads_share_a_list)
+{
+    actune_context *context = open_context(0);
+    pthread_t thread[THREADS];
+    tensors t;
+    fill(&t, ACTUNE_F32, 3);
+    actune_tensor_list *list = make_list(context, &t);
+    for (int i = 0; i < THREADS; i++)
+        cr_assert_eq(pthread_create(&thread[i], NULL, measure_along, list), 0);
+    for (int i = 0; i < THREADS; i++) {
+        void *good;
+        cr_assert_eq(pthread_join(thread[i], &good), 0);
+        cr_assert_not_null(good);
+    }
+    cr_assert(untouched(&t));
+    actune_tensor_list_destroy(list);
     drop(&t);
     actune_context_close(context);
 }
