@@ -109,29 +109,54 @@ static char *target_of(const clip_options *options, int i)
     return at_strbuf_take(&path);
 }
 
-static bool same_file(const char *a, const char *b)
+/* Which file a path leads to; the same is one file. Zeroed where there is none. */
+typedef struct file_identity {
+    dev_t device;
+    ino_t number;
+} file_identity;
+
+static file_identity identity_of(const char *path)
 {
-    struct stat x, y;
-    return !stat(a, &x) && !stat(b, &y) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+    struct stat info;
+    return stat(path, &info) == 0 ? (file_identity){info.st_dev, info.st_ino} : (file_identity){0};
+}
+
+static bool same_file(file_identity a, file_identity b)
+{
+    return a.number != 0 && a.number == b.number && a.device == b.device;
 }
 
 /* Two files must not become one, and an output must not replace an original unless that was asked for. */
+static actune_status check_file(const clip_options *options, char *const *target, const file_identity *original, int i)
+{
+    file_identity there = identity_of(target[i]);
+    for (int k = 0; k < options->files; k++) {
+        if (k < i && same_file(original[i], original[k]))
+            return at_fail(ACTUNE_INVALID_ARGUMENT, "%s and %s are one file", options->file[k], options->file[i]);
+        if (k < i && !strcmp(target[i], target[k]))
+            return at_fail(ACTUNE_INVALID_ARGUMENT, "%s and %s would both become %s; clip them in place or rename one", options->file[k],
+                           options->file[i], target[i]);
+        if (!options->in_place && same_file(there, original[k]))
+            return at_fail(ACTUNE_INVALID_ARGUMENT, "%s would replace the original %s; give another --output-dir, or --in-place", target[i],
+                           options->file[k]);
+    }
+    return ACTUNE_OK;
+}
+
 static actune_status check_targets(const clip_options *options, char *const *target)
 {
     if (!options->in_place && mkdir(options->output_dir, 0777) && errno != EEXIST)
         return at_fail(ACTUNE_IO, "--output-dir %s: %s", options->output_dir, strerror(errno));
+    file_identity *original = calloc((size_t)options->files, sizeof *original);
+    if (!original)
+        return at_fail(ACTUNE_NO_MEMORY, "out of memory");
     for (int i = 0; i < options->files; i++)
-        for (int k = 0; k < options->files; k++) {
-            if (k < i && same_file(options->file[i], options->file[k]))
-                return at_fail(ACTUNE_INVALID_ARGUMENT, "%s and %s are one file", options->file[k], options->file[i]);
-            if (k < i && !strcmp(target[i], target[k]))
-                return at_fail(ACTUNE_INVALID_ARGUMENT, "%s and %s would both become %s; clip them in place or rename one", options->file[k],
-                               options->file[i], target[i]);
-            if (!options->in_place && same_file(target[i], options->file[k]))
-                return at_fail(ACTUNE_INVALID_ARGUMENT, "%s would replace the original %s; give another --output-dir, or --in-place", target[i],
-                               options->file[k]);
-        }
-    return ACTUNE_OK;
+        original[i] = identity_of(options->file[i]);
+    actune_status status = ACTUNE_OK;
+    for (int i = 0; i < options->files && !status; i++)
+        status = check_file(options, target, original, i);
+    free(original);
+    return status;
 }
 
 /* The tensors of a run. */

@@ -7,10 +7,13 @@
 #include <stdio.h>
 #include <string.h>
 
-/* One of the unit's two parts: norms count in f64, changes in the type's compute type. */
+/* One of the unit's parts: norms in f64, norms in f32 where that is the compute type, changes in the compute type. */
+enum { PARTS = 3 };
+
 typedef struct list_part {
     actune_dtype dtype, compute;
     const at_target *target;
+    bool entries; /* has functions that are called from outside */
     at_variant variant;
     at_scope scope;
     char vector[16], load[32]; /* "f64x8", "bf16_f64x8" */
@@ -40,6 +43,8 @@ static actune_status fill_scope(list_part *part)
     at_scope_text(&part->scope, "C", -1, f64 ? "double" : "float");
     at_scope_text(&part->scope, "E", -1, storage[part->dtype]);
     at_scope_number(&part->scope, "element_in", -1, at_dtype_get(part->dtype)->bytes);
+    at_scope_number(&part->scope, "entries", -1, part->entries);
+    at_scope_text(&part->scope, "attribute", -1, part->entries ? "inline" : "__attribute__((noinline, unused))");
     at_scope_text(&part->scope, "symbol", -1, AT_LIST_SYMBOL);
     return ACTUNE_OK;
 }
@@ -95,7 +100,9 @@ static actune_status assemble(list_part *parts, at_strbuf *source)
     at_template_text prelude;
     at_scope empty = {0};
     actune_status status = at_template_get("cpu/prelude", &prelude);
-    for (int i = 0; i < 2 && status == ACTUNE_OK; i++) {
+    for (int i = 0; i < PARTS && status == ACTUNE_OK; i++) {
+        if (parts[i].text.length == 0)
+            continue;
         write_title(&parts[i], source);
         status = at_fragments_add(&fragments, &parts[i].scope, at_strbuf_text(&parts[i].text));
     }
@@ -103,7 +110,7 @@ static actune_status assemble(list_part *parts, at_strbuf *source)
         status = at_template_expand(&prelude, &empty, false, source);
     at_strbuf_append(source, at_strbuf_text(&fragments.types));
     at_strbuf_append(source, at_strbuf_text(&fragments.text));
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < PARTS; i++)
         at_strbuf_append(source, at_strbuf_text(&parts[i].text));
     at_fragments_clear(&fragments);
     at_scope_clear(&empty);
@@ -113,14 +120,19 @@ static actune_status assemble(list_part *parts, at_strbuf *source)
 actune_status at_generate_list(actune_dtype dtype, const at_target *target, const char *norm_variant, const char *scale_variant,
                                at_strbuf *source)
 {
-    list_part parts[] = {{.dtype = dtype, .compute = ACTUNE_F64, .target = target},
-                         {.dtype = dtype, .compute = at_dtype_get(dtype)->compute, .target = target}};
+    actune_dtype compute = at_dtype_get(dtype)->compute;
+    bool f64 = compute == ACTUNE_F64;
+    list_part parts[PARTS] = {{.dtype = dtype, .compute = ACTUNE_F64, .target = target, .entries = f64},
+                              {.dtype = dtype, .compute = compute, .target = target, .entries = true},
+                              {.dtype = dtype, .compute = compute, .target = target, .entries = true}};
     actune_status status = make_part(&parts[0], "cpu/list_norm", norm_variant);
+    if (status == ACTUNE_OK && !f64)
+        status = make_part(&parts[1], "cpu/list_norm", norm_variant);
     if (status == ACTUNE_OK)
-        status = make_part(&parts[1], "cpu/list_scale", scale_variant);
+        status = make_part(&parts[2], "cpu/list_scale", scale_variant);
     if (status == ACTUNE_OK)
         status = assemble(parts, source);
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < PARTS; i++) {
         at_scope_clear(&parts[i].scope);
         at_strbuf_clear(&parts[i].text);
     }

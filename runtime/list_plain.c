@@ -6,7 +6,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { LANES = 32 };
+enum { LANES = 32, BLOCK = 512 };
 
 /* As the vectors do it: the new one where it is larger, or NaN. */
 static double larger(double old, double magnitude)
@@ -14,17 +14,57 @@ static double larger(double old, double magnitude)
     return magnitude > old || isnan(magnitude) ? magnitude : old;
 }
 
-static double chunk_norm(actune_dtype dtype, actune_norm norm, const at_list_chunk *chunk)
+static double largest(actune_dtype dtype, const at_list_chunk *chunk)
+{
+    double largest = 0;
+    for (int64_t i = 0; i < chunk->count; i++)
+        largest = larger(largest, fabs(at_dtype_load(dtype, chunk->data, i)));
+    return largest;
+}
+
+static double term(actune_norm norm, double x)
+{
+    return norm == ACTUNE_NORM_2 ? x * x : fabs(x);
+}
+
+static double fold(double *lane)
+{
+    for (int i = 1; i < LANES; i++)
+        lane[0] += lane[i];
+    return lane[0];
+}
+
+static double sum_f64(actune_dtype dtype, actune_norm norm, const at_list_chunk *chunk)
 {
     double lane[LANES] = {0};
-    for (int64_t i = 0; i < chunk->count; i++) {
-        double x = at_dtype_load(dtype, chunk->data, i);
-        double *sum = &lane[i % LANES];
-        *sum = norm == ACTUNE_NORM_INF ? larger(*sum, fabs(x)) : *sum + (norm == ACTUNE_NORM_2 ? x * x : fabs(x));
+    for (int64_t i = 0; i < chunk->count; i++)
+        lane[i % LANES] += term(norm, at_dtype_load(dtype, chunk->data, i));
+    return fold(lane);
+}
+
+/* Every 512 elements the lanes' f32 sums go to f64. */
+static double sum_f32(actune_dtype dtype, actune_norm norm, const at_list_chunk *chunk)
+{
+    double total[LANES] = {0};
+    for (int64_t begin = 0; begin < chunk->count; begin += BLOCK) {
+        float lane[LANES] = {0};
+        for (int64_t i = begin; i < chunk->count && i < begin + BLOCK; i++)
+            lane[i % LANES] += (float)term(norm, at_dtype_load(dtype, chunk->data, i));
+        for (int i = 0; i < LANES; i++)
+            total[i] += (double)lane[i];
     }
-    for (int i = 1; i < LANES; i++)
-        lane[0] = norm == ACTUNE_NORM_INF ? larger(lane[0], lane[i]) : lane[0] + lane[i];
-    return lane[0];
+    return fold(total);
+}
+
+static double chunk_norm(actune_dtype dtype, actune_norm norm, const at_list_chunk *chunk)
+{
+    if (norm == ACTUNE_NORM_INF)
+        return largest(dtype, chunk);
+    if (dtype == ACTUNE_F64)
+        return sum_f64(dtype, norm, chunk);
+    double sum = sum_f32(dtype, norm, chunk);
+    bool fits = sum < (double)INFINITY && (norm == ACTUNE_NORM_1 || sum > 0x1p-60);
+    return fits ? sum : sum_f64(dtype, norm, chunk);
 }
 
 void at_list_plain_norm(actune_dtype dtype, actune_norm norm, const actune_slice *slice)

@@ -199,6 +199,47 @@ static void asynchronous(void)
     close_tensors();
 }
 
+/* The first pass of a variant over two chunks of a tensor that is not aligned and one that is: the bits of its sums. */
+static void sums_of(const char *variant, double *sums)
+{
+    const at_target target = {.cuda = true, .cuda_arch = 90};
+    const at_list_chunk chunk[] = {{(char *)there[3].data, 4096}, {(char *)there[4].data, 16384}, {(char *)there[5].data, 130}};
+    at_strbuf source = {0};
+    at_cuda_kernel *kernel;
+    void *table, *partial;
+    bool pushed;
+    CHECK_OK(at_generate_list_cuda(dtype, &target, variant, &source));
+    const at_cuda_request request = {.source = at_strbuf_text(&source), .symbol = AT_LIST_SYMBOL, .finish = true};
+    CHECK_OK(at_cuda_kernel_build(device, NULL, &request, &kernel));
+    CHECK_OK(at_cuda_allocate(device, sizeof chunk, &table));
+    CHECK_OK(at_cuda_upload(device, table, chunk, sizeof chunk));
+    CHECK_OK(at_cuda_allocate(device, 3 * sizeof *sums, &partial));
+    long long count = 3;
+    int kind = ACTUNE_NORM_2;
+    void *arguments[] = {&table, &count, &kind, &partial};
+    CHECK_OK(at_cuda_enter(device, &pushed));
+    CHECK(device->api->cuLaunchKernel(kernel->main, 2, 1, 1, AT_LIST_BLOCK, 1, 1, 0, NULL, arguments, NULL) == 0, "%s", variant);
+    at_cuda_leave(device, pushed);
+    CHECK_OK(at_cuda_download(device, sums, partial, 3 * sizeof *sums));
+    at_cuda_free(device, table);
+    at_cuda_free(device, partial);
+    at_cuda_kernel_destroy(kernel);
+    at_strbuf_clear(&source);
+}
+
+static void every_variant(void)
+{
+    static const char *const variants[] = {"cuda/list_norm", "cuda/list_norm vectors=1", "cuda/list_norm vectors=8"};
+    double sums[3][3];
+    open_tensors(ACTUNE_F16);
+    fill(1, 0);
+    for (int v = 0; v < 3; v++) {
+        sums_of(variants[v], sums[v]);
+        CHECK(sums[v][0] > 100 && memcmp(sums[v], sums[0], sizeof sums[0]) == 0, "%s", variants[v]);
+    }
+    close_tensors();
+}
+
 static int pushes; /* of contexts before things were given back, in the last run */
 
 static actune_status whole_way(void)
@@ -268,6 +309,7 @@ int main(void)
     by_value();
     captured();
     asynchronous();
+    every_variant();
     every_call_fails();
     at_cuda_close(device);
     actune_context_close(gpu);

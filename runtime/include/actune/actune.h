@@ -236,8 +236,8 @@ typedef struct actune_clip_result {
 
 /* Multiplies all tensors with min(1, max_norm / (norm + 1e-6)) (torch.nn.utils.clip_grad_norm_). Where that is 1 nothing is written. Where the
    norm is not finite, the tensors are multiplied as in torch: with 0 (infinite norm) or NaN; never left as they are, unless error_if_nonfinite.
-   Squares and sums are f64 in an order that the shapes alone decide: the same bits for any number of threads. `max_norm`: >= 0, infinity does
-   not clip; `options` NULL: all zero; `result` may be NULL.
+   Sums are short runs in f32 added up in f64 (f64 throughout for f64, and where f32 does not hold the squares), in an order that the shapes
+   alone decide: the same bits for any number of threads. `max_norm`: >= 0, infinity does not clip; `options` NULL: all zero; `result` may be NULL.
    On a CUDA device the call puts two kernels on the stream and returns, may be captured (with the caller's workspace), and leaves the
    results in device_result; but with `result` or error_if_nonfinite it waits for the stream, which a capture forbids.
    Errors: INVALID_ARGUMENT (max_norm < 0 or NaN, an unknown norm), NOT_FINITE (`result` is set), NO_MEMORY, DEVICE.
