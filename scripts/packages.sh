@@ -17,3 +17,5 @@ need_packages() {
 
 # What the library and the program are built with. clang compiles the generated kernels (gcc does too, where clang is missing).
 build_packages=(cmake ninja-build gcc libc6-dev clang libclang1 libsqlite3-dev libxxhash-dev libjansson-dev)
+# What libactune_monitor is built with, where it is wanted.
+monitor_packages=(libprotobuf-c-dev protobuf-c-compiler)

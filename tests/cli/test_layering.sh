@@ -13,16 +13,18 @@ refuse codegen '(\.\./)*(db|tuner|cli|runtime/(plan|pool|launch|context|dispatch
 refuse db '(\.\./)*(codegen|tuner|cli|runtime/(plan|pool|launch|context|dispatch|backend))' 'db depends on runtime/base alone'
 refuse runtime/backend '(\.\./)*(db|tuner|cli)/' 'back ends do not know the database or the tuner'
 refuse runtime '(\.\./)*(tuner|cli)/' 'the runtime does not know the tuner'
+refuse monitor '(\.\./)*(runtime|codegen|db|tuner|cli)/' 'the monitor knows types of the public header alone'
 refuse tuner '(\.\./)*cli/' 'the tuner does not know the command line'
 owner() { # owner HEADER FILES...: only these may include it
     local header=$1 hits
     shift
-    hits=$(grep -lE "#include [<\"]$header" -r runtime codegen db tuner cli tools --include='*.c' --include='*.h' | grep -vxE "$(IFS='|'; echo "$*")")
+    hits=$(grep -lE "#include [<\"]$header" -r runtime codegen db tuner cli monitor tools --include='*.c' --include='*.h' | grep -vxE "$(IFS='|'; echo "$*")")
     [ -n "$hits" ] && { echo "$header belongs to $*, not to: $hits"; bad=1; }
 }
 owner 'sqlite3\.h' 'db/[a-z_]*\.[ch]'
 owner 'clang-c/' 'codegen/parse_clang\.c'
 owner 'jansson\.h' 'cli/[a-z_]*\.[ch]'
 owner 'cudnn(_symbols)?\.' 'runtime/backend/cudnn[a-z_]*\.[ch]'
+owner '(protobuf-c/|event\.pb-c)' 'monitor/[a-z_0-9]*\.[ch]'
 owner 'xxhash\.h' 'runtime/base/hash\.c'
 exit $bad

@@ -45,6 +45,13 @@ test_program() {
     ok "installed program" "$prefix/bin/actune" ops && says 'gelu_tanh' "$work/out" "actune ops"
 }
 
+# watched KIND PROGRAM: the TensorBoard writer.
+watched() {
+    linked "$1" "$2"
+    ok "$1 $2" "$2" "$work/runs" && says 'events\.out\.tfevents' "$work/out" "the output of $2 ($1)"
+}
+has_monitor() { [ -f "$libdir/libactune_monitor.a" ]; }
+
 test_cmake() { # KIND
     local folder=$work/cmake-$1 shared=OFF
     [ "$1" = shared ] && shared=ON
@@ -52,6 +59,7 @@ test_cmake() { # KIND
         "-DBUILD_SHARED_LIBS=$shared" || return
     ok "cmake build, $1" cmake --build "$folder" || return
     programs "$1" "$folder/quick" "$folder/status"
+    if has_monitor; then watched "$1" "$folder/watch"; fi
 }
 
 # compile KIND PACKAGE SOURCE OUTPUT: as `cc SOURCE $(pkg-config ...)`. The linker prefers shared libraries, so static asks for the archive.
@@ -71,6 +79,7 @@ test_pkg_config() { # KIND
     compile "$1" actune "$quick" "$work/quick-$1" && compile "$1" actune_runtime "$project/status.c" "$work/status-$1" || return
     [ "$1" = shared ] && export LD_LIBRARY_PATH=$libdir
     programs "$1" "$work/quick-$1" "$work/status-$1"
+    if has_monitor; then compile "$1" actune_monitor "$project/watch.c" "$work/watch-$1" && watched "$1" "$work/watch-$1"; fi
     unset LD_LIBRARY_PATH
 }
 
@@ -80,7 +89,7 @@ test_cplusplus() {
         command -v "$name" >/dev/null && cxx=$name && break
     done
     [ -n "$cxx" ] || { echo "no C++ compiler: skipped"; return; }
-    printf '%s\n' '#include <actune/actune.h>' 'int main() { return actune_last_error()[0] != 0; }' >"$work/header.cpp"
+    printf '%s\n' '#include <actune/actune.h>' "$(has_monitor && echo '#include <actune/monitor.h>')" 'int main() { return actune_last_error()[0] != 0; }' >"$work/header.cpp"
     ok "header as C++" "$cxx" "${cflags[@]}" -std=c++11 -Wall -Wextra -pedantic -Werror -I"$prefix/include" "$work/header.cpp" -o "$work/header" \
         "$libdir/libactune_runtime.a" -pthread -ldl && ok "C++ program" "$work/header"
 }
@@ -99,6 +108,17 @@ test_symbols() {
     ok "libactune.so exports what the header declares, and nothing else" diff "$work/declared" "$work/symbols"
 }
 
+test_monitor_symbols() {
+    local strange
+    nm -D --defined-only "$libdir/libactune_monitor.so" | awk '{print $3}' | sort >"$work/symbols"
+    grep -oE '\bactune_monitor_[a-z_]+\(' "$prefix/include/actune/monitor.h" | tr -d '(' | sort -u >"$work/declared"
+    ok "libactune_monitor.so exports what its header declares, and nothing else" diff "$work/declared" "$work/symbols"
+    strange=$(ldd "$libdir/libactune_monitor.so" | grep -vE '(linux-vdso|libc|libm|ld-linux[a-z0-9_-]*|libprotobuf-c)\.so')
+    [ -z "$strange" ] || { echo "FAILED: libactune_monitor.so needs more than libc and protobuf-c: $strange"; failures=$((failures + 1)); }
+    strange=$(ldd "$libdir/libactune.so" "$prefix/bin/actune" | grep protobuf)
+    [ -z "$strange" ] || { echo "FAILED: something else needs protocol buffers: $strange"; failures=$((failures + 1)); }
+}
+
 test_program
 for kind in static shared; do
     test_cmake "$kind"
@@ -106,4 +126,5 @@ for kind in static shared; do
 done
 test_cplusplus
 [ "$sanitized" = 1 ] || test_symbols
+[ "$sanitized" = 1 ] || ! has_monitor || test_monitor_symbols
 finish

@@ -244,6 +244,20 @@ typedef struct actune_clip_result {
    Any thread; calls that write go one at a time on the same tensors. */
 ACTUNE_API actune_status actune_clip_norm(const actune_tensor_list *list, double max_norm, const actune_clip_norm_options *options,
                                           actune_clip_result *result);
+/* What is in a tensor of activations: counts of elements, so that they add up, and figures of the finite ones.
+   `actune/monitor.h` writes them for TensorBoard. */
+typedef struct actune_statistics {
+    int64_t count;
+    int64_t nonpositive; /* x <= 0 */
+    int64_t zero;        /* x == 0, of either sign */
+    int64_t clipped;     /* at a bound of the clip or beyond it */
+    int64_t nan, inf;
+    double mean, variance, absmax;      /* of the finite elements (variance: their mean square distance from the mean); 0 of none */
+    int64_t channel_count;              /* of `channels`; 0: none */
+    struct actune_statistics *channels; /* the caller's, each channel by itself (with channel_count 0) */
+    int64_t dead_channels;              /* <= 0 everywhere in each step of the window */
+    int64_t window_steps;               /* of that window; 0: it has not seen so many steps yet */
+} actune_statistics;
 
 #ifdef __cplusplus
 }
