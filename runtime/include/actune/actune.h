@@ -244,6 +244,7 @@ typedef struct actune_clip_result {
    Any thread; calls that write go one at a time on the same tensors. */
 ACTUNE_API actune_status actune_clip_norm(const actune_tensor_list *list, double max_norm, const actune_clip_norm_options *options,
                                           actune_clip_result *result);
+
 /* What is in a tensor of activations: counts of elements, so that they add up, and figures of the finite ones.
    `actune/monitor.h` writes them for TensorBoard. */
 typedef struct actune_statistics {
