@@ -1,6 +1,7 @@
 /* actune doctor: what keeps actune from working well here. */
 #include "device_run.h"
 #include "request.h"
+#include "stats_advice.h"
 
 #include "codegen/parse_clang.h"
 #include "db/store.h"
@@ -184,26 +185,42 @@ static void check_cuda(report *r)
     }
 }
 
+typedef struct doctor {
+    cli_request request;
+    const char *stats;
+} doctor;
+
 static error_t parse(int key, char *text, struct argp_state *state)
 {
-    (void)text;
-    if (key != ARGP_KEY_INIT)
+    doctor *d = state->input;
+    if (key == 's')
+        d->stats = text;
+    else if (key == ARGP_KEY_INIT)
+        state->child_inputs[0] = &d->request;
+    else
         return ARGP_ERR_UNKNOWN;
-    state->child_inputs[0] = state->input;
     return 0;
 }
 
 int cli_doctor(int argc, char **argv)
 {
+    static const struct argp_option options[] = {
+        {"stats", 's', "FILE", 0, "Advice from a training run's statistics instead: an events.out.tfevents file, or the lines of JSON beside it", 0},
+        {0}};
     static const struct argp_child children[] = {{&cli_common_argp, 0, 0, 0}, {0}};
-    static const struct argp argp = {0, parse, 0,
+    static const struct argp argp = {options, parse, 0,
                                      "Checks the device, the compiler, libclang, the kernel cache, the database, and runs one kernel; then the GPUs "
                                      "with their driver, NVRTC and cuDNN, and runs one kernel on each."
-                                     "\vExit status: 0 when nothing is broken (limits are reported, and what is not there), 1 otherwise.\n",
+                                     "\vExit status: 0 when nothing is broken (limits are reported, and what is not there), 1 otherwise; with --stats "
+                                     "1 when values are not finite.\n"
+                                     "Example: actune doctor --stats runs/today/events.out.tfevents.*\n",
                                      children, 0, 0};
-    cli_request request;
-    cli_request_init(&request);
-    argp_parse(&argp, argc, argv, 0, 0, &request);
+    doctor d = {.stats = NULL};
+    cli_request_init(&d.request);
+    argp_parse(&argp, argc, argv, 0, 0, &d);
+    if (d.stats)
+        return cli_stats_advise(d.stats, d.request.json);
+    const cli_request request = d.request;
     report r = {.json = request.json ? json_array() : NULL};
     check_device(&r);
     check_compiler(&r);

@@ -294,6 +294,36 @@ ACTUNE_API actune_status actune_init_scale(const actune_init_desc *desc, double 
    Any thread, several at once. */
 ACTUNE_API actune_status actune_init(actune_context *context, const actune_init_desc *desc, const actune_buffer *weight, void *stream);
 
+typedef struct actune_statistics_desc {
+    const void *data; /* contiguous, any alignment that suits the type */
+    actune_dtype dtype;
+    actune_shape shape;
+    actune_statistics *channels; /* shape.channels of them, filled each by itself; NULL: of the whole tensor only */
+    double clip_lo, clip_hi;     /* x <= clip_lo or x >= clip_hi counts as clipped; none does unless clip_lo < clip_hi
+                                    (both 0: no clip; one bound alone: the other infinite) */
+} actune_statistics_desc;
+
+/* Reads the tensor once, on the CPU, with the context's threads; `context` NULL: in the calling thread. Sums are f64, cut into chunks by the
+   shape alone, so the bits of the result do not depend on the number of threads. NaN counts as nan and nothing else, an infinity as inf and by
+   its sign. dead_channels and window_steps are 0 (see actune_window_add).
+   Errors: INVALID_ARGUMENT (NULL, a type or a shape that is none), UNSUPPORTED (the context is that of a GPU), NO_MEMORY.
+   Any thread. */
+ACTUNE_API actune_status actune_statistics_compute(actune_context *context, const actune_statistics_desc *desc,
+                                                   actune_statistics *statistics);
+
+/* Which channels were dead (every element <= 0) in each of the last `steps` steps: units that no longer learn through a relu.
+   One thread at a time. */
+typedef struct actune_window actune_window;
+/* INVALID_ARGUMENT unless both are at least 1; NO_MEMORY. */
+ACTUNE_API actune_status actune_window_create(int64_t channels, int64_t steps, actune_window **window);
+/* NULL is a no-op. */
+ACTUNE_API void actune_window_destroy(actune_window *window);
+/* Adds one step (an empty tensor is none). Sets the statistics' dead_channels and window_steps once as many steps were added as the window has.
+   INVALID_ARGUMENT when the statistics have no channels, or another number of them. */
+ACTUNE_API actune_status actune_window_add(actune_window *window, actune_statistics *statistics);
+/* False while the window is not full, and for a channel that there is not. */
+ACTUNE_API bool actune_window_is_dead(const actune_window *window, int64_t channel);
+
 #ifdef __cplusplus
 }
 #endif
