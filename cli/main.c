@@ -11,6 +11,7 @@ const cli_command cli_commands[] = {
     {"why", "explain which kernel is used for a shape, and what it was measured against", cli_why},
     {"apply", "run a kernel on tensors in files", cli_apply},
     {"clip-grads", "clip gradients in files, by their common norm or by value", cli_clip_grads},
+    {"init", "write initial weights (He, Xavier) for a layer", cli_init},
     {"verify", "check kernels against the reference and report their error", cli_verify},
     {"bench", "measure a kernel beside its default, a plain loop and copies of the same bytes", cli_bench},
     {"db", "check or dump the tuning database", cli_db},

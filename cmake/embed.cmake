@@ -4,7 +4,7 @@ target_link_libraries(actune_embed PRIVATE actune_options)
 
 file(GLOB_RECURSE ACTUNE_TEMPLATES CONFIGURE_DEPENDS RELATIVE ${CMAKE_CURRENT_SOURCE_DIR}/templates
   ${CMAKE_CURRENT_SOURCE_DIR}/templates/cpu/*.in ${CMAKE_CURRENT_SOURCE_DIR}/templates/cuda/*.in
-  ${CMAKE_CURRENT_SOURCE_DIR}/templates/math/*.in)
+  ${CMAKE_CURRENT_SOURCE_DIR}/templates/math/*.in ${CMAKE_CURRENT_SOURCE_DIR}/templates/random/*.in)
 set(ACTUNE_TEMPLATE_FILES ${ACTUNE_TEMPLATES})
 list(TRANSFORM ACTUNE_TEMPLATE_FILES PREPEND ${CMAKE_CURRENT_SOURCE_DIR}/templates/)
 set(ACTUNE_EMBEDDED ${CMAKE_CURRENT_BINARY_DIR}/embedded_templates.c)

@@ -57,6 +57,7 @@ actune_status actune_context_open(const actune_context_options *options, actune_
         return at_fail(ACTUNE_NO_MEMORY, "no memory for a context");
     pthread_mutex_init(&new->pool_lock, NULL);
     at_cudnn_handles_init(&new->cudnn);
+    at_init_kernels_init(&new->init);
     new->references = 1;
     actune_status status = open_context(new, options != NULL ? options : &defaults);
     if (status != ACTUNE_OK) {
@@ -83,6 +84,7 @@ void actune_context_close(actune_context *context)
         return;
     at_pool_destroy(context->pool);
     at_dispatch_free(context->dispatch);
+    at_init_kernels_clear(&context->init);
     at_cudnn_handles_clear(&context->cudnn, context->cuda);
     at_cuda_close(context->cuda);
     if (context->cache != NULL)

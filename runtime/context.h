@@ -7,6 +7,7 @@
 #include "backend/cudnn_handles.h"
 #include "device.h"
 #include "dispatch.h"
+#include "init.h"
 #include "pool.h"
 
 #include <pthread.h>
@@ -23,6 +24,7 @@ struct actune_context {
     int max_threads;
     bool no_compile;
     pthread_mutex_t pool_lock; /* around the making of the pool */
+    at_init_kernels init;
     at_pool *pool;             /* NULL until a plan with several threads is made */
 };
 

@@ -5,7 +5,7 @@
 #include "../base/signature.h"
 #include "cuda_module.h"
 
-enum { AT_CUDA_EXTENTS_MAX = 3 };
+enum { AT_CUDA_EXTENTS_MAX = 5 };
 
 /* What follows the pointers among a kernel's arguments. */
 typedef struct at_cuda_extents {

@@ -56,6 +56,14 @@ both() {
     clean "$what"
 }
 
+# --- init: the CPU's bits ---
+for dtype in f32 f16; do
+    ok "init $dtype, CPU" "$actune" init kaiming-normal --shape 7,5,3 --seed 5 --dtype $dtype --output w-cpu.npy
+    ok "init $dtype, GPU" "$actune" init kaiming-normal --shape 7,5,3 --seed 5 --dtype $dtype --output w.npy --device cuda:0
+    ok "init $dtype: same bits" cmp w-cpu.npy w.npy
+    clean "init $dtype"
+done
+
 # --- devices and doctor ---
 run 'devices' "$actune" devices
 ok 'both devices are listed' grep -q 'cuda:1  Fake GPU 80' shown

@@ -245,6 +245,40 @@ typedef struct actune_clip_result {
 ACTUNE_API actune_status actune_clip_norm(const actune_tensor_list *list, double max_norm, const actune_clip_norm_options *options,
                                           actune_clip_result *result);
 
+/* Initial weights, as torch.nn.init defines them (He et al. 2015; Glorot and Bengio 2010). */
+typedef enum actune_init_kind {
+    ACTUNE_KAIMING_NORMAL = 0,  /* deviation gain / sqrt(fan) */
+    ACTUNE_KAIMING_UNIFORM = 1, /* in [-b, b), b = sqrt(3) times that */
+    ACTUNE_XAVIER_NORMAL = 2,   /* deviation gain * sqrt(2 / (fan_in + fan_out)) */
+    ACTUNE_XAVIER_UNIFORM = 3   /* in [-b, b), b = sqrt(3) times that */
+} actune_init_kind;
+
+typedef enum actune_fan_mode { ACTUNE_FAN_IN = 0, ACTUNE_FAN_OUT = 1 } actune_fan_mode;
+
+typedef struct actune_init_desc {
+    actune_init_kind kind;
+    actune_fan_mode mode;     /* Kaiming: which fan; fan_in is shape[1], fan_out shape[0], times the product of the other axes */
+    const int64_t *shape;     /* of the weight: [out, in, ...], 2 to 16 axes */
+    int rank;
+    const char *nonlinearity; /* gain: linear, identity, conv1d ..., sigmoid 1, tanh 5/3, relu sqrt(2), selu 3/4, leaky_relu
+                                 sqrt(2 / (1 + slope^2)). NULL: leaky_relu (Kaiming), 1 (Xavier) */
+    double slope;             /* of leaky_relu; 0 gives relu's gain (torch's default of calculate_gain is 0.01, of kaiming_normal_ 0) */
+    double gain;              /* 0: of the nonlinearity; else this one, with nonlinearity NULL */
+    uint64_t seed;
+    uint64_t offset;          /* tells tensors of one seed apart: give each weight its own */
+} actune_init_desc;
+
+/* The deviation or bound of a description, in double. INVALID_ARGUMENT names the field. Any thread. */
+ACTUNE_API actune_status actune_init_scale(const actune_init_desc *desc, double *scale);
+/* Fills `weight` (at least as many elements as the shape has; device memory on a CUDA device). Element i depends on seed, offset, i and the
+   scale alone: Philox 4x32-10 with seed as key, computed in f64 with operations that IEEE 754 defines, rounded once. So the bits are the same on every CPU and
+   GPU, for any number of threads, and f16 weights are the f32 ones rounded. The first call of an element type compiles (or loads)
+   its kernel; without a compiler a CPU draws with the library's own code, slower and with the same bits.
+   `stream`: as in actune_execute_on, asynchronous; the context must outlive the work. NULL on a CPU. The kernel must be there before a capture: call once before it.
+   Errors, before anything is written: INVALID_ARGUMENT (the argument and what is wrong with it), NO_MEMORY; CUDA: COMPILE, DEVICE.
+   Any thread, several at once. */
+ACTUNE_API actune_status actune_init(actune_context *context, const actune_init_desc *desc, const actune_buffer *weight, void *stream);
+
 #ifdef __cplusplus
 }
 #endif
