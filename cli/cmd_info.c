@@ -92,6 +92,7 @@ static const struct {
     {"mul", "x * mul", "operand mul, of x's shape"},
     {"scale_shift", "x * scale + shift", "operands scale and shift, one value a channel (folded batch norm)"},
     {"clip(lo, hi)", "min(max(x, lo), hi)", "NaN stays NaN; the gradient passes inside, ends included"},
+    {"dropout(p)", "x / (1 - p), or 0 with probability p", "the mask follows from seed, offset and the element's index; backward makes it again"},
     {"grad_clip(v)", "x", "going back, clips the gradient at this point to [-v, v]"},
 };
 

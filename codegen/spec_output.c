@@ -84,6 +84,8 @@ static actune_status check_activation(const at_scan *scan, const at_stage *stage
 /* Before the activation: what goes through to x times a factor that needs no x. */
 static actune_status check_before(const at_scan *scan, const at_stage *stage)
 {
+    if (stage->kind == AT_STAGE_DROPOUT)
+        return at_scan_fail(scan, stage->at, ACTUNE_SYNTAX, "from=output does not go with dropout");
     if (stage->kind != AT_STAGE_ACTIVATION && stage->kind != AT_STAGE_CLIP)
         return ACTUNE_OK;
     return at_scan_fail(scan, stage->at, ACTUNE_SYNTAX,
