@@ -4,10 +4,11 @@
 #include "request.h"
 #include "runtime/base/dtype.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { KEY_OPERAND = 0x200, KEY_GRADIENT_OF, KEY_INPUT_DY, KEY_EXPLAIN, FILES_MAX = 16 };
+enum { KEY_SEED = 0x240, KEY_OFFSET, KEY_OPERAND = 0x200, KEY_GRADIENT_OF, KEY_INPUT_DY, KEY_EXPLAIN, FILES_MAX = 16 };
 
 typedef struct named_file {
     const char *name, *path; /* "bias", "b.npy" */
@@ -19,6 +20,7 @@ typedef struct apply_options {
     named_file operand[FILES_MAX], gradient[FILES_MAX];
     int operands, gradients;
     bool explain;
+    uint64_t seed, offset; /* of random stages */
 } apply_options;
 
 static void add_file(struct argp_state *state, char *text, named_file *files, int *count, const char *option)
@@ -31,6 +33,16 @@ static void add_file(struct argp_state *state, char *text, named_file *files, in
         if (!strcmp(files[i].name, text))
             argp_error(state, "%s %s is given twice", option, text);
     files[(*count)++] = (named_file){text, equals + 1};
+}
+
+static uint64_t parse_word(const char *text, const char *option, struct argp_state *state)
+{
+    char *end;
+    errno = 0;
+    uint64_t value = strtoull(text, &end, 0);
+    if (*text < '0' || *text > '9' || *end || errno)
+        argp_error(state, "%s takes a number from 0 to 2^64 - 1, not '%s'", option, text);
+    return value;
 }
 
 static error_t parse(int key, char *text, struct argp_state *state)
@@ -55,6 +67,12 @@ static error_t parse(int key, char *text, struct argp_state *state)
         return 0;
     case KEY_GRADIENT_OF:
         add_file(state, text, options->gradient, &options->gradients, "--grad-of");
+        return 0;
+    case KEY_SEED:
+        options->seed = parse_word(text, "--seed", state);
+        return 0;
+    case KEY_OFFSET:
+        options->offset = parse_word(text, "--offset", state);
         return 0;
     case KEY_EXPLAIN:
         options->explain = true;
@@ -109,6 +127,15 @@ static actune_status read_port(const char *path, const actune_port_info *port, n
     return ACTUNE_OK;
 }
 
+/* A random stage's two words. The second such stage has the next offset, and so on. */
+static actune_status make_seed(const apply_options *options, const actune_port_info *port, uint64_t number, npy_array *array)
+{
+    const uint64_t words[2] = {options->seed, options->offset + number};
+    AT_TRY(npy_create(port->dtype, 1, &port->count, array));
+    memcpy(array->data, words, sizeof words);
+    return ACTUNE_OK;
+}
+
 static actune_status make_output(const apply_options *options, const actune_port_info *port, const npy_array *x, apply_run *run,
                                  int index)
 {
@@ -123,6 +150,7 @@ static actune_status make_output(const apply_options *options, const actune_port
 /* x (or y) is read already: port 0; everything else is read or made to fit the plan. */
 static actune_status bind(const apply_options *options, const actune_plan *plan, npy_array *x, apply_run *run)
 {
+    uint64_t seeds = 0;
     run->count = actune_plan_port_count(plan);
     for (int i = 0; i < run->count; i++) {
         actune_port_info port;
@@ -132,6 +160,8 @@ static actune_status bind(const apply_options *options, const actune_plan *plan,
             x->data = NULL; /* moved */
         } else if (port.is_output)
             AT_TRY(make_output(options, &port, &run->array[0], run, i));
+        else if (port.is_random)
+            AT_TRY(make_seed(options, &port, seeds++, &run->array[i]));
         else
             AT_TRY(read_port(input_path(options, port.name), &port, &run->array[i]));
         run->buffer[i] = (actune_buffer){run->array[i].data, run->array[i].count, port.dtype};
@@ -248,6 +278,8 @@ static const struct argp_option own_options[] = {
     {"operand", KEY_OPERAND, "NAME=FILE", 0, "An operand of the spec, e.g. bias=b.npy (may be repeated)", 3},
     {"grad", KEY_INPUT_DY, "FILE", 0, "With --backward: dy, a .npy file", 3},
     {"grad-of", KEY_GRADIENT_OF, "NAME=FILE", 0, "With --backward: write this operand's gradient (may be repeated)", 3},
+    {"seed", KEY_SEED, "N", 0, "Of random stages as dropout (default 0); forward and backward must have the same", 3},
+    {"offset", KEY_OFFSET, "N", 0, "Tells draws of one seed apart, e.g. the step (default 0)", 3},
     {"explain", KEY_EXPLAIN, 0, 0, "Say on stderr which kernel ran and why", 3},
     {0}};
 

@@ -35,6 +35,8 @@ static const char *kind_of(const at_port *port)
         return "channel";
     if (port->access == AT_ACCESS_SCALAR)
         return "scalar";
+    if (port->access == AT_ACCESS_RANDOM)
+        return "random";
     return port->is_output ? "element_out" : "element_in";
 }
 
@@ -330,6 +332,10 @@ static void scope_uses(unit *u, const at_target *target)
     bool lanes = u->kernel->signature.sums && strcmp(u->walk, "inner");
     for (int i = 0; i < u->kernel->signature.ports; i++)
         lanes |= u->kernel->signature.port[i].is_sum && u->kernel->signature.port[i].access == AT_ACCESS_SCALAR;
+    bool random = false;
+    for (int i = 0; i < u->kernel->signature.ports; i++)
+        random |= u->kernel->signature.port[i].access == AT_ACCESS_RANDOM;
+    at_scope_number(&u->scope, "uses_random", -1, random);
     at_scope_number(&u->scope, "uses_lanes", -1, lanes);
     at_scope_number(&u->scope, "uses_f16_in", -1, has_port(u, ACTUNE_F16, false));
     at_scope_number(&u->scope, "uses_f16_out", -1, has_port(u, ACTUNE_F16, true));

@@ -156,6 +156,11 @@ static bool scalar_input(const ports *p, int port)
     return port < p->signature->inputs && p->used[port] && access_of(p, port) == AT_ACCESS_SCALAR;
 }
 
+static bool random_input(const ports *p, int port)
+{
+    return port < p->signature->inputs && p->used[port] && access_of(p, port) == AT_ACCESS_RANDOM;
+}
+
 static bool sum_output(const ports *p, int port)
 {
     return p->signature->port[port].is_sum;
@@ -223,6 +228,22 @@ static void list_operand(ports *p, list_style style, int port, at_strbuf *text)
         at_strbuf_printf(text, "v%s", name);
 }
 
+/* The seed's place, and the number of the element that a function begins with. */
+static void list_random(ports *p, list_style style, int port, at_strbuf *text)
+{
+    const char *name = p->name[port];
+    if (style == PARAMETERS || style == ROW_PARAMETERS)
+        at_strbuf_printf(text, "const double *%s, int64_t %s_at", name, name);
+    else if (style == AT_BEGIN)
+        at_strbuf_printf(text, "%s, begin", name);
+    else if (style == PASS_ON)
+        at_strbuf_printf(text, "%s, %s_at", name, name);
+    else if (style == AT_ROW || style == AT_PATTERN)
+        at_strbuf_printf(text, "%s, i", name);
+    else
+        at_strbuf_printf(text, "%s, %s_at + i", name, name);
+}
+
 static void add_list(ports *p, const char *variable, list_style style)
 {
     at_strbuf text = {0};
@@ -233,6 +254,8 @@ static void add_list(ports *p, const char *variable, list_style style)
         at_strbuf_append(&text, comma);
         if (access_of(p, port) == AT_ACCESS_ELEMENT)
             list_element(p, style, port, &text);
+        else if (access_of(p, port) == AT_ACCESS_RANDOM)
+            list_random(p, style, port, &text);
         else
             list_operand(p, style, port, &text);
         comma = ", ";
@@ -262,7 +285,7 @@ static void add_evaluate(ports *p, const char *variable, int u, bool varying)
         if (!p->used[port])
             continue;
         at_access access = access_of(p, port);
-        bool numbered = access == AT_ACCESS_ELEMENT || (varying && access == AT_ACCESS_CHANNEL);
+        bool numbered = access == AT_ACCESS_ELEMENT || access == AT_ACCESS_RANDOM || (varying && access == AT_ACCESS_CHANNEL);
         at_strbuf_printf(&text, "%sv%s%s", comma, p->name[port], numbered ? end : "");
         comma = ", ";
     }
@@ -298,6 +321,7 @@ actune_status at_emit_scope(const at_emit *emit, at_arena *arena, at_scope *scop
     add_group(&p, "outs", "out", element_output);
     add_group(&p, "sums", "sum", sum_output);
     add_group(&p, "channel_ins", "channel_in", channel_input);
+    add_group(&p, "random_ins", "random_in", random_input);
     add_group(&p, "scalar_ins", "scalar_in", scalar_input);
     add_pointers(&p);
     add_list(&p, "parameters", PARAMETERS);

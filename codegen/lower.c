@@ -97,6 +97,8 @@ actune_status at_lower_output_port(at_kernel *kernel, const char *name, at_acces
 actune_dtype at_lower_operand_dtype(const at_lowering *l, const at_operand *operand)
 {
     const at_signature *signature = &l->kernel->signature;
+    if (operand->access == AT_ACCESS_RANDOM)
+        return ACTUNE_F64; /* 64-bit words */
     return operand->access == AT_ACCESS_ELEMENT ? signature->dtype_in : signature->compute;
 }
 
@@ -206,7 +208,7 @@ static actune_status lower_forward(at_lowering *l)
 /* What decides the kernel's results, and nothing else: neither the spec's spelling nor the names of ports. */
 static actune_status identify(at_kernel *kernel)
 {
-    static const char *const access_names[] = {"element", "channel", "scalar"};
+    static const char *const access_names[] = {"element", "channel", "scalar", "random"};
     const at_signature *signature = &kernel->signature;
     at_strbuf text = {0};
     bool from_output = signature->direction == ACTUNE_BACKWARD && !strcmp(signature->port[0].name, "y");

@@ -31,6 +31,8 @@ static actune_status find_gradients(const at_lowering *l, bool wanted[AT_PORTS_M
             return at_fail(ACTUNE_INVALID_ARGUMENT, "the name of gradient %d is NULL", g);
         while (i < l->operands && strcmp(l->operand[i].name, name))
             i++;
+        if (i < l->operands && l->operand[i].access == AT_ACCESS_RANDOM)
+            return at_fail(ACTUNE_INVALID_ARGUMENT, "'%s' is a seed and an offset; they have no gradient", name);
         if (i == l->operands)
             return fail_gradient(l, name);
         if (wanted[i])

@@ -67,6 +67,25 @@ static at_node_id build_grad_norm(const at_stage_input *in)
     return in->direction == ACTUNE_FORWARD ? in->x : build_add(in);
 }
 
+static const char *check_dropout(const at_argument *argument, int *bad)
+{
+    *bad = 0;
+    return argument[0].value >= 0 && argument[0].value < 1 ? NULL : "dropout's p is a share of the elements, from 0 to below 1";
+}
+
+/* x / (1 - p) where the element's random number, a multiple of 2^-24, is p or more; else 0, whatever x is. The threshold is a multiple of
+   2^-24 too, so that f32 and f64 keep the same elements. */
+static at_node_id build_dropout(const at_stage_input *in)
+{
+    double p = in->stage->argument[0].value;
+    if (p == 0)
+        return in->x;
+    at_node_id threshold = at_graph_constant(in->graph, ceil(p * 0x1p24) * 0x1p-24);
+    at_node_id keeps = at_graph_2(in->graph, AT_OP_GE, in->operand[0], threshold);
+    at_node_id scaled = at_graph_2(in->graph, AT_OP_MUL, in->x, at_graph_constant(in->graph, 1 / (1 - p)));
+    return at_graph_add(in->graph, AT_OP_SELECT, keeps, scaled, at_graph_constant(in->graph, 0));
+}
+
 static const at_stage_form forms[] = {
     {.name = "bias",
      .kind = AT_STAGE_BIAS,
@@ -107,12 +126,20 @@ static const at_stage_form forms[] = {
      .operand = {{"grad_norm", AT_ACCESS_SCALAR}},
      .operands = 1,
      .build = build_grad_norm},
+    {.name = "dropout",
+     .kind = AT_STAGE_DROPOUT,
+     .parameter = {{"p", false}},
+     .parameters = 1,
+     .operand = {{"dropout", AT_ACCESS_RANDOM}},
+     .operands = 1,
+     .check = check_dropout,
+     .build = build_dropout},
 };
 enum { FORMS = sizeof forms / sizeof *forms };
 
 /* Named by the design, not in this version: a network's rows that use them are skipped, not wrong. */
 static const char *const planned[] = {
-    "halves", "quantize", "dequantize", "cast", "dropout", "stats", "topk", "standardize", "glu", "reglu", "geglu", "swiglu", "rrelu", "softmax", "log_softmax",
+    "halves", "quantize", "dequantize", "cast", "stats", "topk", "standardize", "glu", "reglu", "geglu", "swiglu", "rrelu", "softmax", "log_softmax",
 };
 
 int at_stage_form_count(void)

@@ -301,7 +301,7 @@ actune_status actune_plan_port(const actune_plan *plan, int index, actune_port_i
         return at_fail(ACTUNE_INVALID_ARGUMENT, "port %d does not exist: the plan has %d", index, plan->ports);
     const at_port *port = &plan->kernel.signature.port[index];
     *info = (actune_port_info){
-        .name = port->name, .dtype = port->dtype, .count = plan->need[index].count, .is_output = port->is_output};
+        .name = port->name, .dtype = port->dtype, .count = plan->need[index].count, .is_output = port->is_output, .is_random = port->access == AT_ACCESS_RANDOM};
     return ACTUNE_OK;
 }
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "../runtime/base/dtype.h"
+#include "../runtime/base/random.h"
 #include "stats.h"
 
 /* --- the cases --- */
@@ -239,6 +240,7 @@ static int64_t port_index(const at_port *port, actune_shape shape, int64_t eleme
     case AT_ACCESS_CHANNEL:
         return element / shape.inner % shape.channels;
     case AT_ACCESS_SCALAR:
+    case AT_ACCESS_RANDOM:
         break;
     }
     return 0;
@@ -296,7 +298,8 @@ static actune_status solve(at_reference *reference, at_oracle *oracle, at_case *
     for (int64_t i = 0; i < made->elements; i++) {
         for (int p = 0; p < signature->inputs; p++) {
             const at_port *port = &signature->port[p];
-            inputs[p] = at_dtype_load(port->dtype, made->input[p], port_index(port, made->shape, i));
+            inputs[p] = port->access == AT_ACCESS_RANDOM ? at_random_unit(made->input[p], i)
+                                                         : at_dtype_load(port->dtype, made->input[p], port_index(port, made->shape, i));
         }
         at_oracle_eval(oracle, inputs, expected);
         keep_element(made, signature, i, expected, of);

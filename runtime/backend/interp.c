@@ -2,6 +2,7 @@
 
 #include "../base/chunk.h"
 #include "../base/dtype.h"
+#include "../base/random.h"
 
 #include <math.h>
 #include <string.h>
@@ -170,6 +171,10 @@ static void load_input(const interp_run *run, int32_t index, int64_t first, int 
     case AT_ACCESS_CHANNEL:
         for (int i = 0; i < count; i++)
             out[i] = at_dtype_load(port->dtype, array, channel_of(run, first + i));
+        return;
+    case AT_ACCESS_RANDOM:
+        for (int i = 0; i < count; i++)
+            out[i] = at_random_unit(array, first + i);
         return;
     case AT_ACCESS_SCALAR:
         break;

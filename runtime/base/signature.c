@@ -21,6 +21,8 @@ int64_t at_port_count(const at_port *port, actune_shape shape)
         return shape.outer * shape.channels * shape.inner;
     case AT_ACCESS_CHANNEL:
         return shape.channels;
+    case AT_ACCESS_RANDOM:
+        return 2;
     case AT_ACCESS_SCALAR:
         break;
     }

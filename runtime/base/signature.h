@@ -7,7 +7,8 @@
 typedef enum at_access {
     AT_ACCESS_ELEMENT, /* shape of x: outer * channels * inner */
     AT_ACCESS_CHANNEL, /* one value per channel */
-    AT_ACCESS_SCALAR   /* one value */
+    AT_ACCESS_SCALAR,  /* one value */
+    AT_ACCESS_RANDOM   /* input: two 64-bit words, seed and offset; the graph sees a random number in [0, 1) an element (base/random.h) */
 } at_access;
 
 enum { AT_PORTS_MAX = 24 };

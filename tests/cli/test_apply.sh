@@ -49,6 +49,19 @@ ok 'the gradient from the input' "$actune" apply 'elu' --backward --input x.npy 
 ok 'bias gradient from the output' "$actune" apply '[from=output] bias | relu' --backward --input x4.npy --grad dy4.npy --output dx4o.npy \
     --grad-of bias=dbo.npy --layout nchw
 ok 'an empty tensor' "$actune" apply relu --input empty.npy --output yempty.npy
+ok 'dropout' "$actune" apply 'dropout(0.25)' --input x.npy --output drop.npy --seed 5 --offset 7
+ok 'its gradient' "$actune" apply 'dropout(0.25)' --backward --input x.npy --grad dy.npy --output ddrop.npy --seed 5 --offset 7
+ok 'another offset' "$actune" apply 'dropout(0.25)' --input x.npy --output drop8.npy --seed 5 --offset 8
+refused 1 "dropout's p" "$actune" apply 'dropout(1)' --input x.npy --output no.npy
+refused 2 '--seed' "$actune" apply 'dropout(0.5)' --input x.npy --output no.npy --seed x
+ok 'the same elements both ways, others with another offset' python3 - <<'P'
+import npy
+x, y, dy, dx, other = (npy.read(n + ".npy")[0] for n in ("x", "drop", "dy", "ddrop", "drop8"))
+assert all((a == 0) == (b == 0) for a, b in zip(y, dx))
+assert 190 < sum(v == 0 for v in y) < 310
+assert all(a == 0 or abs(a - b / 0.75) < 1e-6 * abs(a) for a, b in zip(y, x))
+assert sum((a == 0) != (b == 0) for a, b in zip(y, other)) > 250
+P
 ok 'values' python3 - <<'P'
 import math, npy
 

@@ -4,6 +4,7 @@
 #define TESTS_UNIT_GENERATED_RUN_H
 
 #include "generated.h"
+#include "runtime/base/random.h"
 
 enum { MARGIN = 64, ITEMS_MAX = 4096 };
 
@@ -157,7 +158,7 @@ static inline void reference(const at_kernel *kernel, actune_shape shape, const 
         int64_t at = access == AT_ACCESS_ELEMENT   ? i
                      : access == AT_ACCESS_CHANNEL ? i / shape.inner % shape.channels
                                                    : 0;
-        inputs[p] = at_dtype_load(b->dtype[p], b->port[p], at);
+        inputs[p] = access == AT_ACCESS_RANDOM ? (long double)at_random_unit(b->port[p], i) : at_dtype_load(b->dtype[p], b->port[p], at);
     }
     /* What is computed wide is rounded at its end. */
     if (kernel->transcendental)

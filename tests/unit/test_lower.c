@@ -63,7 +63,7 @@ static long double evaluate(const at_kernel *kernel, const value *values, int ou
 /* "x:element:f32 bias:channel:f32 | y:element:f32", with ":sum" behind sums. */
 static void check_ports(const at_kernel *kernel, const char *expected)
 {
-    static const char *const access[] = {"element", "channel", "scalar"}, *const dtype[] = {"f32", "f64", "f16",
+    static const char *const access[] = {"element", "channel", "scalar", "random"}, *const dtype[] = {"f32", "f64", "f16",
                                                                                             "bf16"};
     const at_signature *signature = &kernel->signature;
     at_strbuf text = {0};

@@ -209,7 +209,6 @@ Test(spec, not_yet)
     static const char *const cases[] = {
         "halves | silu | mul",
         "relu | quantize(i8)",
-        "dropout(p=0.1)",
         "relu | stats",
         "add(channel)",
         "mul(channel)",

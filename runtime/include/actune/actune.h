@@ -118,6 +118,7 @@ typedef struct actune_port_info {
     actune_dtype dtype;
     int64_t count;      /* elements */
     bool is_output;
+    bool is_random;     /* input: two 64-bit words, seed and offset, as the bits of two f64 (a uint64_t[2] will do); on CUDA in device memory */
 } actune_port_info;
 
 ACTUNE_API int actune_plan_port_count(const actune_plan *plan);
@@ -152,6 +153,8 @@ typedef struct actune_buffer {
    inputs. An empty shape writes nothing but zeros into sums. Never locks, allocates, compiles or reads files in a
    single-threaded plan (with sums: as long as no more executions run at once than there are processors and, for
    workspaces beyond 1 MiB, but for the first times that several do); large shapes wake the context's worker threads.
+   A random stage (dropout) reads its seed and offset from a buffer (is_random): the same two words give the same mask in every plan whose
+   tensor has as many elements, forward and backward, on every device. Executions at once may share the buffer; change the offset for each step.
    The caller's rounding and flush-to-zero state holds for the whole execution and is left as it was.
    Errors, before anything is written: INVALID_ARGUMENT (count, dtype, NULL, overlap; the message names the port).
    Any thread, several at once. In a child of fork, everything runs in the calling thread. */
