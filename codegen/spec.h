@@ -17,7 +17,7 @@ typedef enum at_stage_kind {
     AT_STAGE_SCALE_SHIFT, /* operands per channel: x * scale + shift (one fma) */
     AT_STAGE_CLIP,        /* lo, hi */
     AT_STAGE_GRAD_CLIP,   /* v */
-    AT_STAGE_GRAD_NORM, /* identity; going back, the sum of squares */
+    AT_STAGE_GRAD_NORM,   /* identity; going back, the sum of squares */
     AT_STAGE_DROPOUT      /* p; operand: seed and offset */
 } at_stage_kind;
 

@@ -109,11 +109,11 @@ Test(plan, ports_and_what_the_plan_tells)
                                                               .shape = {3, 5, 7},
                                                               .gradients = gradients,
                                                               .gradient_count = 1});
-    static const actune_port_info want[] = {{"x", ACTUNE_F16, 105, false},
-                                            {"dy", ACTUNE_BF16, 105, false},
-                                            {"bias", ACTUNE_F32, 5, false},
-                                            {"dx", ACTUNE_F16, 105, true},
-                                            {"dbias", ACTUNE_F32, 5, true}};
+    static const actune_port_info want[] = {{"x", ACTUNE_F16, 105, false, false},
+                                            {"dy", ACTUNE_BF16, 105, false, false},
+                                            {"bias", ACTUNE_F32, 5, false, false},
+                                            {"dx", ACTUNE_F16, 105, true, false},
+                                            {"dbias", ACTUNE_F32, 5, true, false}};
     cr_assert_eq(actune_plan_port_count(plan), 5);
     actune_port_info port;
     for (int i = 0; i < 5; i++) {
