@@ -3,10 +3,12 @@
 #include <math.h>
 
 enum { LANES = 8 };
+/* One text for every instruction set: eight lanes and no contraction, so the bits are the same. */
+#define EVERYWHERE static inline __attribute__((always_inline))
 typedef double lanes __attribute__((vector_size(LANES * sizeof(double))));
 typedef int64_t masks __attribute__((vector_size(LANES * sizeof(int64_t))));
 
-static int64_t total(const masks *counts)
+EVERYWHERE int64_t total(const masks *counts)
 {
     int64_t sum = 0;
     for (int i = 0; i < LANES; i++)
@@ -14,7 +16,7 @@ static int64_t total(const masks *counts)
     return sum;
 }
 
-static double sum_of(const lanes *values)
+EVERYWHERE double sum_of(const lanes *values)
 {
     double sum = 0;
     for (int i = 0; i < LANES; i++)
@@ -23,7 +25,7 @@ static double sum_of(const lanes *values)
 }
 
 /* The sum of the squares of distances from `mean`, of the finite numbers. */
-static double squares_of(const lanes *x, int blocks, double mean)
+EVERYWHERE double squares_of(const lanes *x, int blocks, double mean)
 {
     lanes squares = {0};
     for (int i = 0; i < blocks; i++) {
@@ -36,7 +38,7 @@ static double squares_of(const lanes *x, int blocks, double mean)
 
 /* Two readings of the block: the mean first, so that a large mean costs the variance nothing. What fills the last vector is NaN, which
    counts nowhere else. */
-at_moments at_moments_of(double *values, int count, double clip_lo, double clip_hi)
+EVERYWHERE at_moments moments(double *values, int count, double clip_lo, double clip_hi)
 {
     const masks sign = {INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX};
     const lanes *x = (const lanes *)values;
@@ -66,6 +68,29 @@ at_moments at_moments_of(double *values, int count, double clip_lo, double clip_
     for (int i = 0; i < LANES; i++)
         m.absmax = largest[i] > m.absmax ? largest[i] : m.absmax;
     return m;
+}
+
+#if defined(__x86_64__)
+__attribute__((target("avx2"))) static at_moments moments_avx2(double *x, int count, double clip_lo, double clip_hi)
+{
+    return moments(x, count, clip_lo, clip_hi);
+}
+
+__attribute__((target("avx512f,avx512dq"))) static at_moments moments_avx512(double *x, int count, double clip_lo, double clip_hi)
+{
+    return moments(x, count, clip_lo, clip_hi);
+}
+#endif
+
+at_moments at_moments_of(double *x, int count, double clip_lo, double clip_hi)
+{
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq"))
+        return moments_avx512(x, count, clip_lo, clip_hi);
+    if (__builtin_cpu_supports("avx2"))
+        return moments_avx2(x, count, clip_lo, clip_hi);
+#endif
+    return moments(x, count, clip_lo, clip_hi);
 }
 
 void at_moments_join(at_moments *to, const at_moments *next)

@@ -25,12 +25,33 @@ typedef struct job {
     at_moments *moments;         /* [groups][channels] */
 } job;
 
+typedef float floats __attribute__((vector_size(4 * sizeof(float)), aligned(4), may_alias));
+typedef double doubles __attribute__((vector_size(4 * sizeof(double)), aligned(8), may_alias));
+
+static void widen(const float *from, int count, double *to)
+{
+    int i = 0;
+    for (; i + 4 <= count; i += 4)
+        *(doubles *)(to + i) = __builtin_convertvector(*(const floats *)(from + i), doubles);
+    for (; i < count; i++)
+        to[i] = from[i];
+}
+
+static void widen_bf16(const uint16_t *from, int count, double *to)
+{
+    for (int i = 0; i < count; i++) {
+        uint32_t bits = (uint32_t)from[i] << 16;
+        float value;
+        memcpy(&value, &bits, sizeof value);
+        to[i] = value;
+    }
+}
+
 static void load(const actune_statistics_desc *desc, int64_t first, int count, double *to)
 {
     switch (desc->dtype) {
     case ACTUNE_F32:
-        for (int i = 0; i < count; i++)
-            to[i] = ((const float *)desc->data)[first + i];
+        widen((const float *)desc->data + first, count, to);
         break;
     case ACTUNE_F64:
         memcpy(to, (const double *)desc->data + first, (size_t)count * sizeof *to);
@@ -40,8 +61,7 @@ static void load(const actune_statistics_desc *desc, int64_t first, int count, d
             to[i] = at_f16_to_double(((const uint16_t *)desc->data)[first + i]);
         break;
     case ACTUNE_BF16:
-        for (int i = 0; i < count; i++)
-            to[i] = at_bf16_to_double(((const uint16_t *)desc->data)[first + i]);
+        widen_bf16((const uint16_t *)desc->data + first, count, to);
         break;
     }
 }
