@@ -16,6 +16,7 @@ static const struct {
     {"clip(lo, hi)", "min(max(x, lo), hi)", "NaN stays NaN; the gradient passes inside, ends included"},
     {"grad_clip(v)", "x", "going back, clips the gradient at this point to [-v, v]"},
     {"dropout(p)", "x / (1 - p), or 0 with probability p", "the mask follows from seed, offset and the element's index; backward makes it again"},
+    {"swiglu", "silu(x) * mul", "short for silu | mul: x is the gate, operand mul the other tensor; also glu, reglu, geglu, geglu_tanh"},
     {"grad_norm", "x", "going back, the sum of squares of the gradient at this point, asked for as that of grad_norm"},
 };
 

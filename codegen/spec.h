@@ -61,4 +61,7 @@ void at_spec_clear(at_spec *spec);
 
 const char *at_accuracy_name(at_accuracy accuracy);
 
+/* Names that stand for two stages ("swiglu": silu | mul), for lists and suggestions; NULL behind the last. */
+const char *at_spec_gated_unit(int index);
+
 #endif

@@ -24,6 +24,8 @@ void at_stage_suggest(const char *name, at_strbuf *out)
     at_nearest_init(&nearest, name);
     for (int i = 0; i < at_stage_form_count(); i++)
         at_nearest_consider(&nearest, at_stage_form_get(i)->name);
+    for (int i = 0; at_spec_gated_unit(i); i++)
+        at_nearest_consider(&nearest, at_spec_gated_unit(i));
     for (int i = 0; i < at_activation_count(); i++) {
         at_nearest_consider(&nearest, at_activation_get(i)->name);
         consider_aliases(&nearest, at_activation_get(i)->aliases);

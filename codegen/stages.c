@@ -139,7 +139,7 @@ enum { FORMS = sizeof forms / sizeof *forms };
 
 /* Named by the design, not in this version: a network's rows that use them are skipped, not wrong. */
 static const char *const planned[] = {
-    "halves", "quantize", "dequantize", "cast", "stats", "topk", "standardize", "glu", "reglu", "geglu", "swiglu", "rrelu", "softmax", "log_softmax",
+    "halves", "quantize", "dequantize", "cast", "stats", "topk", "standardize", "rrelu", "softmax", "log_softmax",
 };
 
 int at_stage_form_count(void)

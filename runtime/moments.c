@@ -2,8 +2,8 @@
 
 #include <math.h>
 
-enum { LANES = 8 };
-/* One text for every instruction set: eight lanes and no contraction, so the bits are the same. */
+enum { LANES = 4 }; /* gcc 12 compares vectors wider than the machine's one element at a time */
+/* One text for every instruction set: four lanes and no contraction, so the bits are the same. */
 #define EVERYWHERE static inline __attribute__((always_inline))
 typedef double lanes __attribute__((vector_size(LANES * sizeof(double))));
 typedef int64_t masks __attribute__((vector_size(LANES * sizeof(int64_t))));
@@ -40,7 +40,7 @@ EVERYWHERE double squares_of(const lanes *x, int blocks, double mean)
    counts nowhere else. */
 EVERYWHERE at_moments moments(double *values, int count, double clip_lo, double clip_hi)
 {
-    const masks sign = {INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX};
+    const masks sign = {INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX};
     const lanes *x = (const lanes *)values;
     int blocks = (count + LANES - 1) / LANES;
     masks nonpositive = {0}, zero = {0}, clipped = {0}, nan = {0}, finites = {0};
@@ -75,18 +75,11 @@ __attribute__((target("avx2"))) static at_moments moments_avx2(double *x, int co
 {
     return moments(x, count, clip_lo, clip_hi);
 }
-
-__attribute__((target("avx512f,avx512dq"))) static at_moments moments_avx512(double *x, int count, double clip_lo, double clip_hi)
-{
-    return moments(x, count, clip_lo, clip_hi);
-}
 #endif
 
 at_moments at_moments_of(double *x, int count, double clip_lo, double clip_hi)
 {
 #if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq"))
-        return moments_avx512(x, count, clip_lo, clip_hi);
     if (__builtin_cpu_supports("avx2"))
         return moments_avx2(x, count, clip_lo, clip_hi);
 #endif

@@ -60,6 +60,9 @@ Test(spec, canonical)
         {"leaky_relu(1e-2)", "leaky_relu"},
         {"leaky_relu(Negative_Slope=0.2)", "leaky_relu(alpha=0.2)"},
         {"prelu(weight=learn)", "prelu(alpha=learn)"},
+        {"swiglu", "silu | mul"},
+        {"bias | GEGLU | clip(-1, 1)", "bias | gelu | mul | clip(-1, 1)"},
+        {"glu | reglu | geglu_tanh", "sigmoid | mul | relu | mul | gelu_tanh | mul"},
         {"GELU_new | LogSigmoid", "gelu_tanh | log_sigmoid"},
         {"elu(-0)", "elu(alpha=-0)"},
         {"grad_clip(1) | relu", "grad_clip(1) | relu"},
@@ -330,7 +333,7 @@ Test(spec, user_function)
     check_error("@my:act.c:my_act(1, gamma=2)", ACTUNE_SYNTAX,
                 "spec:1:21: unknown argument 'gamma'; my_act takes Alpha, beta");
     check_error("@my:act.c:your_act", ACTUNE_NOT_FOUND, "");
-    check_error("@my:act.c:my_act(1, 2) | glu", ACTUNE_UNSUPPORTED, "spec:1:26:");
+    check_error("@my:act.c:my_act(1, 2) | softmax", ACTUNE_UNSUPPORTED, "spec:1:26:");
     check_error("@nul.c:f", ACTUNE_SYNTAX, "spec:1:1: cannot read 'nul.c': it holds a NUL byte");
     check_error("@big.c:f", ACTUNE_UNSUPPORTED, "spec:1:1: cannot read 'big.c': it is larger than 1 MiB");
     check_error("@pipe.c:f", ACTUNE_IO, "spec:1:1: cannot read 'pipe.c': it is no regular file");
