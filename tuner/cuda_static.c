@@ -48,6 +48,11 @@ actune_status at_cuda_static_read(const at_kernel *kernel, at_layout layout, con
     return out->status == ACTUNE_DEVICE || out->status == ACTUNE_NO_MEMORY ? out->status : ACTUNE_OK;
 }
 
+static bool same_machine_code(const at_cuda_static *a, const at_cuda_static *b)
+{
+    return !strcmp(a->code_hash.hex, b->code_hash.hex) && a->registers == b->registers && a->shared_bytes == b->shared_bytes;
+}
+
 static bool same_launch(const at_cuda_geometry *a, const at_cuda_geometry *b)
 {
     return a->block == b->block && a->items_per_block == b->items_per_block && a->grid_stride == b->grid_stride &&
@@ -58,7 +63,7 @@ static void mark_twins(at_cuda_static *entries, int count)
 {
     for (int i = 0; i < count; i++)
         for (int k = 0; k < i && !entries[i].dropped; k++) {
-            bool same = !entries[k].dropped && !strcmp(entries[k].code_hash.hex, entries[i].code_hash.hex);
+            bool same = !entries[k].dropped && same_machine_code(&entries[k], &entries[i]);
             if (!same || !same_launch(&entries[k].geometry, &entries[i].geometry))
                 continue;
             entries[i].twin = k;

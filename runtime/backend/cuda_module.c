@@ -1,5 +1,6 @@
 #include "cuda_module.h"
 
+#include "cubin.h"
 #include "cuda_image.h"
 
 #include <stdio.h>
@@ -21,6 +22,20 @@ static at_hash hash_without(const at_cuda_image *image, const char *symbol)
     hash = at_hash_bytes(copy, image->bytes);
     free(copy);
     return hash;
+}
+
+/* Of a cubin what runs counts, code and constants: variants that differ in anything else are twins. Of PTX, and of a file that is no cubin as
+   we know them, the whole. */
+static void identify(at_cuda_kernel *kernel, const at_cuda_image *image, const char *symbol)
+{
+    at_cubin_kernel read;
+    if (!image->ptx && at_cubin_read(image->code, image->bytes, symbol, &read) == ACTUNE_OK && read.code_bytes > 0) {
+        kernel->code_hash = read.code_hash;
+        kernel->code_bytes = read.code_bytes;
+        return;
+    }
+    kernel->code_hash = hash_without(image, symbol);
+    kernel->code_bytes = image->bytes;
 }
 
 static actune_status find_function(at_cuda_kernel *kernel, const char *name, at_cu_function *function)
@@ -64,8 +79,7 @@ static actune_status load(const at_cuda_device *device, const at_cuda_request *r
     made->ptx = image->ptx;
     made->compile_ms = image->compile_ms;
     memcpy(made->origin, image->origin, sizeof made->origin);
-    made->code_hash = hash_without(image, request->symbol);
-    made->code_bytes = image->bytes;
+    identify(made, image, request->symbol);
     actune_status status = AT_CUDA(device->api, cuModuleLoadData, (&made->module, image->code));
     if (status != ACTUNE_OK)
         made->module = NULL;

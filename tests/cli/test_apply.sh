@@ -101,7 +101,7 @@ assert npy.read("yempty.npy") == ([], (0, 3))
 P
 
 cp y.npy before.npy
-refused 1 "did you mean 'gelu'" "$actune" apply gleu --input x.npy --output y.npy
+refused 1 "did you mean 'gelu'" "$actune" apply geluu --input x.npy --output y.npy
 refused 1 'my_act.c:[0-9]+:[0-9]+' "$actune" apply '@my_act.c:looping' --input x.npy --output y.npy
 refused 1 'missing.npy' "$actune" apply relu --input missing.npy --output y.npy
 refused 1 'uint16' "$actune" apply relu --input xi.npy --output y.npy

@@ -36,7 +36,7 @@ ok 'bench of gradients, as a table' "$actune" bench 'bias | relu' --backward --g
 grep -qE '^bias \| relu +backward +2K +tuned' "$work/out" && grep -q '^noise: ' "$work/out" || { cat "$work/out"; echo 'FAILED: the table of bench'; failures=$((failures + 1)); }
 refused 1 'cuda:7' "$actune" bench relu --device cuda:7
 refused 2 'SPEC' "$actune" bench
-refused 1 "did you mean 'gelu'" "$actune" bench relu gleu --sizes 4K --rounds 3
+refused 1 "did you mean 'gelu'" "$actune" bench relu geluu --sizes 4K --rounds 3
 json 'db check' 'j["sound"]' "$actune" db check --json
 json 'db dump' 'len(j["measurements"]) > 0 and len(j["choices"]) == 4 and all(b["registers"] is None and b["code_bytes"] > 0 for b in j["builds"]) and all("compiler" in s["environment"] and "timer_resolution_ns" in s["protocol"] for s in j["sessions"]) and all(v["passed"] for v in j["verifications"])' "$actune" db dump
 json 'verify' 'all(v["passed"] for v in j)' "$actune" verify 'bias | gelu' --grad-of bias --json

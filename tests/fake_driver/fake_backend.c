@@ -150,6 +150,26 @@ static void cubins(const at_cuda_device *device)
     at_cache_close(cache);
 }
 
+/* Files that differ in names, lengths and data that no kernel reads, but not in what runs. */
+static void twins(const at_cuda_device *device)
+{
+    static const char *const sources[] = {
+        "extern \"C\" __global__ void one(float *y) { y[threadIdx.x] = 1; }\n",
+        "extern \"C\" __global__ void a_twin_of_a_longer_name(float *y) { y[threadIdx.x] = 1; }\n",
+        "extern \"C\" __global__ void three(float *y) { y[threadIdx.x] = 3; }\n"};
+    static const char *const symbols[] = {"one", "a_twin_of_a_longer_name", "three"};
+    at_cuda_kernel *kernel[3] = {NULL};
+    for (int i = 0; i < 3; i++)
+        CHECK_OK(at_cuda_kernel_build(device, NULL, &(at_cuda_request){.source = sources[i], .symbol = symbols[i]}, &kernel[i]));
+    if (kernel[0] && kernel[1] && kernel[2]) {
+        CHECK(!strcmp(kernel[0]->code_hash.hex, kernel[1]->code_hash.hex), "what runs is the same");
+        CHECK(strcmp(kernel[0]->code_hash.hex, kernel[2]->code_hash.hex), "what runs is not");
+        CHECK(kernel[0]->code_bytes == kernel[1]->code_bytes && kernel[0]->code_bytes < 4096, "%zu bytes", kernel[0]->code_bytes);
+    }
+    for (int i = 0; i < 3; i++)
+        at_cuda_kernel_destroy(kernel[i]);
+}
+
 static void bad_text(const at_cuda_device *device)
 {
     at_cuda_kernel *kernel;
@@ -446,6 +466,7 @@ int main(void)
     if (device && other) {
         kernels(device);
         cubins(device);
+        twins(device);
         bad_text(device);
         memory(other);
         asynchronous(device);

@@ -160,7 +160,7 @@ Test(cuda_space, every_pick_has_text, .timeout = 60)
 static void compile_corners(size_t first, size_t end)
 {
     static picks p;
-    if (!have_nvrtc())
+    if (!may_compile_many())
         return;
     for (size_t i = first; i < end; i++) {
         at_kernel kernel;
@@ -194,7 +194,7 @@ Test(cuda_space, nvrtc_takes_the_kernels_over_lists)
 {
     static const char *const variants[] = {"cuda/list_norm", "cuda/list_norm vectors=8", "cuda/list_norm vectors=4 min_blocks=4", "cuda/list_clip vectors=1"};
     static const int archs[] = {75, 90, 120};
-    if (!have_nvrtc())
+    if (!may_compile_many())
         return;
     for (int dtype = 0; dtype < AT_DTYPE_COUNT; dtype++)
         for (int v = 0; v < 4; v++) {

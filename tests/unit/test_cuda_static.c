@@ -70,6 +70,12 @@ Test(cuda_static, drops_what_cannot_win)
     for (int i = 0; i < 6; i++)
         cr_expect_eq(list[i].dropped != NULL, dropped[i], "%d: %s", i, list[i].dropped ? list[i].dropped : "kept");
     cr_expect_eq(list[1].twin, 0);
+    /* Code alone is not all: what a block takes of an SM is said beside it. */
+    at_cuda_static apart[] = {entry("a", 0, 8, 9000), entry("a", 0, 8, 9000), entry("a", 0, 8, 9000)};
+    apart[1].shared_bytes = 1024;
+    apart[2].registers = 40;
+    at_cuda_static_drop(apart, 3, 0);
+    cr_expect(apart[1].twin == -1 && apart[2].twin == -1);
     /* Where all are bad in one way, they stay. */
     at_cuda_static spilling[] = {entry("a", 64, 8, 10), entry("b", 32, 8, 20)};
     at_cuda_static_drop(spilling, 2, 30000);

@@ -153,7 +153,7 @@ Test(cuda_text, names_of_users, .timeout = 60)
         make_variant(&kernel, AT_LAYOUT_FLAT, 90, "", &variant);
         cr_assert_eq(make_text(&kernel, AT_LAYOUT_FLAT, 90, &variant, &text), ACTUNE_OK, "%s", actune_last_error());
         has(&text, "*__restrict__ head_operand");
-        if (have_nvrtc()) {
+        if (may_compile_many()) {
             cr_assert_eq(at_nvrtc_compile(at_strbuf_text(&text), "kernel.cu", 90, true, &output), ACTUNE_OK, "%s", actune_last_error());
             at_nvrtc_output_clear(&output);
         }
@@ -200,7 +200,7 @@ static void compile(const char *text, at_kernel_request request, at_layout layou
 Test(cuda_text, every_builtin_compiles, .timeout = 300)
 {
     static const int archs[] = {80, 90, 100, 120};
-    if (!have_nvrtc())
+    if (!may_compile_many())
         return;
     for (int i = 0; i < at_activation_count(); i++)
         for (int d = 0; d < AT_DTYPE_COUNT; d++)
@@ -220,7 +220,7 @@ Test(cuda_text, channels_and_sums_compile, .timeout = 120)
                                         "bias | prelu(alpha=learn)", "[from=output] bias | selu"};
     static const char *const gradients[6][2] = {{"bias"}, {"scale", "shift"}, {"alpha"}, {"beta"}, {"bias", "alpha"}, {"bias"}};
     static const int counts[] = {1, 2, 1, 1, 2, 1};
-    if (!have_nvrtc())
+    if (!may_compile_many())
         return;
     for (int i = 0; i < 6; i++)
         for (at_layout layout = AT_LAYOUT_FLAT; layout <= AT_LAYOUT_CHANNEL_OUTER; layout++) {
@@ -236,7 +236,7 @@ Test(cuda_text, channels_and_sums_compile, .timeout = 120)
 Test(nvrtc, errors_say_where)
 {
     at_nvrtc_output output;
-    if (!have_nvrtc())
+    if (!may_compile_many())
         return;
     cr_assert_eq(at_nvrtc_compile("int x = y;", "mine.cu", 90, true, &output), ACTUNE_COMPILE);
     cr_assert(strstr(actune_last_error(), "mine.cu(1)"), "%s", actune_last_error());

@@ -120,7 +120,7 @@ Test(spec, errors)
         const char *message;
     } cases[] = {
         {"bias | gleu | clip(-6, 6)", ACTUNE_SYNTAX,
-         "spec:1:8: unknown stage 'gleu'; did you mean 'gelu'?\n  bias | gleu | clip(-6, 6)\n         ^"},
+         "spec:1:8: unknown stage 'gleu'; did you mean 'glu' or 'gelu'?\n  bias | gleu | clip(-6, 6)\n         ^"},
         {"bias |\n  cilp(0, 1)", ACTUNE_SYNTAX,
          "spec:2:3: unknown stage 'cilp'; did you mean 'clip'?\n    cilp(0, 1)\n    ^"},
         {"xyzzy", ACTUNE_SYNTAX, "spec:1:1: unknown stage 'xyzzy'; `actune ops` lists all stages"},
