@@ -143,7 +143,7 @@ actune_status at_resume_restore(const at_group *group, at_race *race)
         if (!whole)
             arm->samples = 0;
         else
-            arm->active = arm->samples == of.rounds;
+            arm->active = arm->active && arm->samples == of.rounds; /* nor does one come back that could not be opened now */
     }
     race->rounds = race->restored = whole ? of.rounds : 0;
     race->stored = whole && of.stored;

@@ -199,6 +199,25 @@ Test(resume, killed_in_a_size, .timeout = 120)
     close_place();
 }
 
+/* It has fewer samples than the others, and gets no more. */
+Test(resume, an_arm_that_was_out_stays_out, .timeout = 120)
+{
+    int taken_up, other;
+    open_place();
+    tune_killed(0, KILLED_AT);
+    change("UPDATE progress SET samples = substr(samples, 1, 3 * 8) WHERE stage = 'size' AND arm = (SELECT max(arm) FROM progress WHERE "
+           "stage = 'size' AND length(samples) = 6 * 8 AND arm LIKE 'cpu/%' AND arm NOT LIKE '%unroll=1 store=plain prefetch=0 threads=1')");
+    int64_t out = number("SELECT count(*) FROM progress WHERE length(samples) = 24 AND stage = 'size'");
+    cr_assert_geq(out, 1);
+    read_kept("size");
+    cr_assert_eq(tune(SEED), ACTUNE_OK, "%s", actune_last_error());
+    compare(12, &taken_up, &other);
+    cr_expect(taken_up > 3 && other == 0, "%d arms go on, %d do not", taken_up, other);
+    cr_expect_geq(number("SELECT count(*) FROM measurement m JOIN workload w ON w.id = m.workload WHERE w.size_bucket = 12 AND length(samples) = 24"),
+                  out);
+    close_place();
+}
+
 Test(resume, killed_in_the_first_stage, .timeout = 120)
 {
     int taken_up, other;
