@@ -6,13 +6,13 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { KEY_WORKLOAD = 0x200, KEY_ALL, KEY_SIZES, KEY_CHANNELS, KEY_BUDGET, KEY_STRATEGY, KEY_SEED, KEY_FORCE, KEY_THREADS, KEY_MODEL_BATCH, SIZES_MAX = 32 };
+enum { KEY_WORKLOAD = 0x200, KEY_ALL, KEY_SIZES, KEY_CHANNELS, KEY_BUDGET, KEY_STRATEGY, KEY_SEED, KEY_FORCE, KEY_THREADS, KEY_MODEL_BATCH, KEY_IN_PLACE, SIZES_MAX = 32 };
 
 typedef struct tune_options {
     cli_request request;
     at_tune_options how;
     const char *workload;
-    bool all;
+    bool all, in_place;
     int64_t size[SIZES_MAX], channels, batch;
     int sizes;
 } tune_options;
@@ -81,6 +81,9 @@ static error_t parse(int key, char *text, struct argp_state *state)
         if (options->how.max_threads < 1)
             argp_error(state, "--threads takes a number of at least 1, not '%s'", text);
         return 0;
+    case KEY_IN_PLACE:
+        options->in_place = true;
+        return 0;
     case KEY_FORCE:
         options->how.force = true;
         return 0;
@@ -90,6 +93,18 @@ static error_t parse(int key, char *text, struct argp_state *state)
         return 0;
     }
     return ARGP_ERR_UNKNOWN;
+}
+
+/* A workload's rows and `--all` have types that differ: what cannot be in place is an error where one spec was asked for. */
+static actune_status take_in_place(const tune_options *options, tune_plan *plan)
+{
+    for (int i = 0; options->in_place && i < plan->items; i++) {
+        const at_signature *signature = &plan->item[i].kernel->signature;
+        if (signature->dtype_in != signature->dtype_out)
+            return at_fail(ACTUNE_INVALID_ARGUMENT, "--in-place needs one element type for input and output");
+        plan->item[i].in_place = true;
+    }
+    return ACTUNE_OK;
 }
 
 static at_tune_item *add_item(tune_plan *plan, const at_kernel *kernel, actune_shape shape)
@@ -175,6 +190,8 @@ static actune_status make_plan(tune_options *options, tune_plan *plan)
         }
     else
         status = plan_directions(options, &options->request, plan);
+    if (!status)
+        status = take_in_place(options, plan);
     if (!status && plan->items) {
         plan->result = calloc((size_t)plan->items, sizeof *plan->result);
         if (!plan->result)
@@ -243,6 +260,7 @@ static const struct argp_option own_options[] = {
     {"strategy", KEY_STRATEGY, "NAME", 0, "exhaustive (default, in two stages) or random", 4},
     {"seed", KEY_SEED, "N", 0, "Seed of everything random in the session", 4},
     {"threads", KEY_THREADS, "N", 0, "At most this many threads a kernel", 4},
+    {"in-place", KEY_IN_PLACE, 0, 0, "Output over input (backward: dx over dy): winners of their own, for plans that are in place", 3},
     {"force", KEY_FORCE, 0, 0, "Measure again what the database already answers", 4},
     {0}};
 

@@ -122,3 +122,9 @@ int64_t at_cuda_blocks(const at_kernel *kernel, at_layout layout, actune_shape s
         return steps < wanted ? steps : wanted;
     return divided_up(steps, divided_up(steps, wanted)); /* all do the same number of steps, the last ones less */
 }
+
+actune_status at_cuda_variant_in_place(at_variant *variant)
+{
+    AT_TRY(at_variant_set(variant, "restrict", "no"));
+    return strcmp(at_variant_knob(variant, "load", "none"), "nc") ? ACTUNE_OK : at_variant_set(variant, "load", "none");
+}

@@ -32,6 +32,9 @@ int64_t at_cuda_input_bytes(const at_kernel *kernel);
 bool at_cuda_narrow(const at_kernel *kernel);
 
 actune_status at_cuda_geometry_of(const at_kernel *kernel, const at_variant *variant, at_cuda_geometry *geometry);
+/* Makes it a variant that admits y over x (dx over dy): no pointer is said to be alone with its memory, and nothing is read through the
+   read-only path. Errors as at_variant_set. */
+actune_status at_cuda_variant_in_place(at_variant *variant);
 
 /* Blocks of the launch on a device of `sms` SMs on which `resident` blocks of this kernel fit at once (at_cuda_resident_blocks). A wave is
    balanced: every block does the same number of steps, or one less. At least 1. */

@@ -1,18 +1,17 @@
 /* The part of plan.c that is about CUDA: from generated source to a launch. */
 #include "plan_cuda.h"
 
+#include "../codegen/emit_cuda.h"
+
 #include <string.h>
 
-/* y may be x only where no pointer is said to be alone with its memory, and nothing is read through the read-only path. */
 static actune_status for_in_place(const char *text, at_strbuf *changed)
 {
     at_arena arena = {0};
     at_variant variant;
     actune_status status = at_variant_parse(text, &arena, &variant);
     if (status == ACTUNE_OK)
-        status = at_variant_set(&variant, "restrict", "no");
-    if (status == ACTUNE_OK && strcmp(at_variant_knob(&variant, "load", "none"), "nc") == 0)
-        status = at_variant_set(&variant, "load", "none");
+        status = at_cuda_variant_in_place(&variant);
     if (status == ACTUNE_OK)
         at_variant_print(&variant, changed);
     at_arena_clear(&arena);

@@ -183,7 +183,7 @@ static actune_status run_on_device(void *user, actune_shape shape, void *const *
 static void verify_target(const at_group *group, const at_code *code, at_verify_target *target)
 {
     (void)group;
-    *target = (at_verify_target){.run = code->cudnn ? at_cudnn_code_run : run_on_device, .run_user = (void *)code, .apart = true};
+    *target = (at_verify_target){.run = code->cudnn ? at_cudnn_code_run : run_on_device, .run_user = (void *)code, .apart = code->cudnn || !code->geometry.in_place};
 }
 
 /* --- timing --- */
@@ -223,8 +223,8 @@ static actune_status open_arm(void *self, const at_bench *bench, at_arm *arm)
     const at_code *code = arm->code;
     actune_shape shape = request->shape;
     (void)self;
-    if (request->in_place)
-        return at_fail(ACTUNE_UNSUPPORTED, "kernels that work in place are not measured on CUDA");
+    if (request->in_place && arm->kind == AT_ARM_KERNEL && !code->geometry.in_place)
+        return at_fail(ACTUNE_UNSUPPORTED, "this kernel does not admit its output over its input");
     armed *made = calloc(1, sizeof *made);
     if (!made)
         return at_fail(ACTUNE_NO_MEMORY, "no memory to measure");

@@ -1,6 +1,8 @@
 /* From the space to functions that may be timed: enumerate, generate, compile, drop twins, verify. */
 #include "session.h"
 
+#include "../codegen/emit_cuda.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,12 +13,25 @@ typedef struct space_list {
     int capacity;
 } space_list;
 
+/* On a GPU; on a CPU every kernel may work in place. */
+static bool needs_in_place(const at_group *group)
+{
+    return group->in_place && group->session->target.cuda;
+}
+
+actune_status at_group_admit_in_place(const at_group *group, at_variant *variant)
+{
+    return needs_in_place(group) ? at_cuda_variant_in_place(variant) : ACTUNE_OK;
+}
+
 static actune_status keep_variant(void *user, const at_variant *variant)
 {
     space_list *list = user;
     at_group *group = list->group;
     if (atoi(at_variant_knob(variant, "threads", "1")) > group->session->threads)
         return ACTUNE_OK;
+    if (needs_in_place(group) && strcmp(at_variant_knob(variant, "load", "none"), "nc") == 0)
+        return ACTUNE_OK; /* in place it would be another one of the walk */
     if (group->space_count == list->capacity) {
         int capacity = list->capacity ? 2 * list->capacity : 256;
         at_variant *grown = realloc(group->space, (size_t)capacity * sizeof *grown);
@@ -25,8 +40,8 @@ static actune_status keep_variant(void *user, const at_variant *variant)
         group->space = grown;
         list->capacity = capacity;
     }
-    group->space[group->space_count++] = *variant;
-    return ACTUNE_OK;
+    group->space[group->space_count] = *variant;
+    return at_group_admit_in_place(group, &group->space[group->space_count++]);
 }
 
 /* The first variant of the walk may have a form that does not reach the kernel's class; the default is the first that
@@ -35,6 +50,7 @@ static actune_status default_first(at_group *group)
 {
     at_variant found;
     AT_TRY(at_variant_default(group->kernel, group->layout, &group->session->target, &found));
+    AT_TRY(at_group_admit_in_place(group, &found));
     int at = 0;
     while (at < group->space_count - 1 &&
            !(at_same_core(&group->space[at], &found) && at_same_rest(&group->space[at], &found)))
@@ -52,7 +68,8 @@ actune_status at_group_enumerate(at_group *group)
     if (group->space_count == 0)
         return at_fail(ACTUNE_UNSUPPORTED, "no template has a variant of '%s' for this machine", group->kernel->spec);
     AT_TRY(default_first(group));
-    return group->session->backend->offer ? group->session->backend->offer(group) : ACTUNE_OK;
+    /* What cuDNN does in place nobody has verified. */
+    return group->session->backend->offer && !group->in_place ? group->session->backend->offer(group) : ACTUNE_OK;
 }
 
 int at_group_find(const at_group *group, const char *text)

@@ -161,7 +161,7 @@ static actune_status add_rivals(contest *of, at_comparison *result)
     at_dispatched candidates[AT_CANDIDATES_MAX];
     at_table_key key = at_table_key_of(&request->kernel->hash, of->layout, request->shape, request->in_place);
     int count = at_dispatch_find(of->with->dispatch, &key, candidates);
-    rivals->group = (at_group){.session = &of->with->cuda->session, .kernel = request->kernel, .layout = of->layout};
+    rivals->group = (at_group){.session = &of->with->cuda->session, .kernel = request->kernel, .layout = of->layout, .in_place = request->in_place};
     AT_TRY(at_cuda_rivals_init(rivals, candidates, count));
     result->tier = rivals->tier;
     show_variant(of, rivals->tuned, result->tuned);
@@ -264,8 +264,6 @@ static actune_status contend(contest *of, at_comparison *result)
 actune_status at_compare(const at_comparer *comparer, const at_compare_request *request, at_comparison *result)
 {
     *result = (at_comparison){0};
-    if (comparer->cuda && request->in_place)
-        return at_fail(ACTUNE_UNSUPPORTED, "kernels in place are not measured on a GPU yet");
     contest *of = calloc(1, sizeof *of);
     if (!of)
         return at_fail(ACTUNE_NO_MEMORY, "no memory for a comparison");

@@ -45,15 +45,18 @@ static actune_status fill_space(at_group *group, const at_dispatched *candidates
     if (!group->space)
         return at_fail(ACTUNE_NO_MEMORY, "no memory for a comparison");
     AT_TRY(at_variant_default(group->kernel, group->layout, &group->session->target, &group->space[0]));
+    AT_TRY(at_group_admit_in_place(group, &group->space[0]));
     group->space_count = 1;
-    AT_TRY(at_cudnn_offer(group));
+    if (!group->in_place)
+        AT_TRY(at_cudnn_offer(group));
     at_variant *grown = realloc(group->space, (size_t)(group->space_count + count) * sizeof *grown);
     if (!grown)
         return at_fail(ACTUNE_NO_MEMORY, "no memory for a comparison");
     group->space = grown;
     for (int i = 0; i < count; i++)
         if (!at_cudnn_is_variant(candidates[i].variant) &&
-            at_variant_parse(candidates[i].variant, &group->arena, &group->space[group->space_count]) == ACTUNE_OK)
+            at_variant_parse(candidates[i].variant, &group->arena, &group->space[group->space_count]) == ACTUNE_OK &&
+            at_group_admit_in_place(group, &group->space[group->space_count]) == ACTUNE_OK)
             group->space_count++; /* a text of a later version is passed over */
     return ACTUNE_OK;
 }

@@ -107,6 +107,7 @@ struct at_group {
     at_session *session;
     const at_kernel *kernel;
     at_layout layout;
+    bool in_place; /* on a GPU: all tasks are, and the space holds kernels that admit it */
     at_task *tasks;
     int task_count;
     at_arena arena;
@@ -145,6 +146,8 @@ void at_session_progress(at_session *session, const char *step);
 double at_session_left_ns(const at_session *session);
 
 /* candidates.c: space -> codes that compile and compute right. */
+/* Turns a variant into one that may work in place, where the group's have to. */
+actune_status at_group_admit_in_place(const at_group *group, at_variant *variant);
 actune_status at_group_enumerate(at_group *group);
 /* Makes sure that each variant is a candidate whose code is built and verified, as far as there is time until `until_ns`. */
 actune_status at_group_prepare(at_group *group, const int *variants, int count, double until_ns);

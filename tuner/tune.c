@@ -37,9 +37,11 @@ static bool same_workload(const at_store_workload *a, const at_store_workload *b
            a->inner_bucket == b->inner_bucket && a->in_place == b->in_place && strcmp(a->regime, b->regime) == 0;
 }
 
+/* On a GPU kernels that work in place are other code. */
 static bool same_group(const at_group *group, const at_tune_item *item)
 {
-    return group->layout == at_layout_of(&item->kernel->signature, item->shape) &&
+    bool on_gpu = group->session->device->cuda_ordinal >= 0;
+    return (!on_gpu || group->in_place == item->in_place) && group->layout == at_layout_of(&item->kernel->signature, item->shape) &&
            strcmp(group->kernel->hash.hex, item->kernel->hash.hex) == 0;
 }
 
@@ -51,6 +53,7 @@ static void plan_group(at_session *session, const at_tune_item *items, int count
     *group = (at_group){.session = session,
                         .kernel = items[first].kernel,
                         .layout = at_layout_of(&items[first].kernel->signature, items[first].shape),
+                        .in_place = items[first].in_place,
                         .tasks = *next};
     for (int i = first; i < count; i++) {
         if (of->task_of[i] != -2 || !same_group(group, &items[i]))

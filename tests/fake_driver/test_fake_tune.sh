@@ -59,6 +59,31 @@ ok 'why' "$actune" why 'bias | relu' --shape 8x32 --device cuda:0; cp out shown
 ok 'is exact' grep -q 'because  exact' shown
 clean 'why'
 
+# --- in place: kernels of their own, which say nothing of pointers that are alone ---
+over=("$actune" tune relu --device cuda:0 --in-place --direction both --sizes 512 --budget 4 --seed 1)
+ok 'in place' "${over[@]}" --json; cp out over.json
+clean 'in place'
+ok 'its winners admit it' python3 - over.json <<'P'
+import json, sys
+rows = json.load(open(sys.argv[1]))["results"]
+assert len(rows) == 2, rows
+for row in rows:
+    assert row["status"] == "OK" and row["candidates"] >= 2, row
+    assert "restrict=no" in row["variant"] and "load=nc" not in row["variant"] and "cudnn" not in row["variant"], row
+P
+ok 'dump in place' "$actune" db dump; cp out dump.json
+ok 'stored as in place' python3 - dump.json <<'P'
+import json
+root = json.load(open("dump.json"))
+assert sum(c["workload"]["in_place"] for c in root["choices"]) == 2, root["choices"]
+P
+ok 'again in place' "${over[@]}" --json; cp out over.json
+ok 'reused' python3 -c 'import json; assert all(r["reused"] for r in json.load(open("over.json"))["results"])'
+ok 'bench in place' "$actune" bench relu --device cuda:0 --in-place --sizes 512 --rounds 3; cp out shown
+ok 'beside its default' grep -q default shown
+refused 1 'one element type' "$actune" tune relu --device cuda:0 --in-place --dtype f32:f16 --sizes 512
+clean 'bench in place'
+
 # --- interrupted and killed runs ---
 # Several sizes: what the first stage measured is kept until the last of them has its winner.
 run=("$actune" tune 'hardswish' --device cuda:0 --direction forward --sizes 512,1K,2K,4K --seed 2 --budget $long_budget)
