@@ -15,6 +15,7 @@ static const struct {
     {"scale_shift", "x * scale + shift", "operands scale and shift, one value a channel (folded batch norm)"},
     {"clip(lo, hi)", "min(max(x, lo), hi)", "NaN stays NaN; the gradient passes inside, ends included"},
     {"grad_clip(v)", "x", "going back, clips the gradient at this point to [-v, v]"},
+    {"rrelu_training(lower, upper)", "x > 0 ? x : slope * x", "a random slope for each element, from seed, offset and its index; at inference: rrelu"},
     {"dropout(p)", "x / (1 - p), or 0 with probability p", "the mask follows from seed, offset and the element's index; backward makes it again"},
     {"swiglu", "silu(x) * mul", "short for silu | mul: x is the gate, operand mul the other tensor; also glu, reglu, geglu, geglu_tanh"},
     {"grad_norm", "x", "going back, the sum of squares of the gradient at this point, asked for as that of grad_norm"},

@@ -18,7 +18,8 @@ typedef enum at_stage_kind {
     AT_STAGE_CLIP,        /* lo, hi */
     AT_STAGE_GRAD_CLIP,   /* v */
     AT_STAGE_GRAD_NORM,   /* identity; going back, the sum of squares */
-    AT_STAGE_DROPOUT      /* p; operand: seed and offset */
+    AT_STAGE_DROPOUT,     /* p; operand: seed and offset */
+    AT_STAGE_RRELU_TRAINING /* lower, upper; operand: seed and offset */
 } at_stage_kind;
 
 typedef enum at_learn { AT_LEARN_NO, AT_LEARN_SCALAR, AT_LEARN_CHANNEL } at_learn;

@@ -86,6 +86,22 @@ static at_node_id build_dropout(const at_stage_input *in)
     return at_graph_add(in->graph, AT_OP_SELECT, keeps, scaled, at_graph_constant(in->graph, 0));
 }
 
+static const char *check_rrelu(const at_argument *argument, int *bad)
+{
+    *bad = 0;
+    return argument[0].value > argument[1].value ? "rrelu_training's lower is greater than its upper" : NULL;
+}
+
+/* A slope for each element, from lower up to upper. */
+static at_node_id build_rrelu(const at_stage_input *in)
+{
+    double lower = in->stage->argument[0].value, upper = in->stage->argument[1].value;
+    at_node_id range = at_graph_constant(in->graph, upper - lower), least = at_graph_constant(in->graph, lower);
+    at_node_id slope = at_graph_add(in->graph, AT_OP_FMA, in->operand[0], range, least);
+    at_node_id positive = at_graph_2(in->graph, AT_OP_GT, in->x, at_graph_constant(in->graph, 0));
+    return at_graph_add(in->graph, AT_OP_SELECT, positive, in->x, at_graph_2(in->graph, AT_OP_MUL, slope, in->x));
+}
+
 static const at_stage_form forms[] = {
     {.name = "bias",
      .kind = AT_STAGE_BIAS,
@@ -134,12 +150,20 @@ static const at_stage_form forms[] = {
      .operands = 1,
      .check = check_dropout,
      .build = build_dropout},
+    {.name = "rrelu_training",
+     .kind = AT_STAGE_RRELU_TRAINING,
+     .parameter = {{"lower", false}, {"upper", false}},
+     .parameters = 2,
+     .operand = {{"rrelu", AT_ACCESS_RANDOM}},
+     .operands = 1,
+     .check = check_rrelu,
+     .build = build_rrelu},
 };
 enum { FORMS = sizeof forms / sizeof *forms };
 
 /* Named by the design, not in this version: a network's rows that use them are skipped, not wrong. */
 static const char *const planned[] = {
-    "halves", "quantize", "dequantize", "cast", "stats", "topk", "standardize", "rrelu", "softmax", "log_softmax",
+    "halves", "quantize", "dequantize", "cast", "stats", "topk", "standardize", "softmax", "log_softmax",
 };
 
 int at_stage_form_count(void)

@@ -179,6 +179,7 @@ static const work list[] = {
     {"bias | relu", "bias", ACTUNE_F32, ACTUNE_F32, {140, 6, 1}, false},
     {"prelu(alpha=learn)", "alpha", ACTUNE_F32, ACTUNE_F32, {1, 1, 20000}, false},
     {"dropout(0.3)", NULL, ACTUNE_F32, ACTUNE_F32, {1, 1, 3001}, false},
+    {"rrelu_training(0.125, 0.3)", NULL, ACTUNE_F32, ACTUNE_F32, {1, 1, 3001}, false},
     {"bias | relu | dropout(0.3)", NULL, ACTUNE_F16, ACTUNE_F16, {140, 6, 1}, false},
     {"bias | relu | dropout(0.3)", "bias", ACTUNE_F32, ACTUNE_F32, {140, 6, 1}, false},
     {"bias | relu | dropout(0.3)", "bias", ACTUNE_F32, ACTUNE_F32, {2, 5, 49}, false},

@@ -47,7 +47,7 @@ Test(activation, table)
 {
     static const char *const names[] = {
         "celu",       "elu",         "gelu",     "gelu_tanh", "hardshrink", "hardsigmoid", "hardswish",  "hardtanh",         "identity",   "leaky_relu",
-        "log_sigmoid", "mish",       "prelu",    "quick_gelu", "relu",      "relu6",       "relu_squared", "selu",           "shrink",     "sigmoid",
+        "log_sigmoid", "mish",       "prelu",    "quick_gelu", "relu",      "relu6",       "relu_squared", "rrelu",     "selu",           "shrink",     "sigmoid",
         "silu",       "softplus",    "softshrink", "softsign", "swish",     "tanh",        "tanhshrink", "threshold",        "thresholded_relu"};
     for (size_t i = 0; i < COUNT(names); i++) {
         const at_activation *a = at_activation_find(names[i]);
@@ -161,6 +161,10 @@ static long double identity(long double x)
     return x;
 }
 
+static long double rrelu(long double x)
+{
+    return x > 0 ? x : (0.125 + 1.0 / 3) / 2 * x;
+}
 static long double hardshrink(long double x)
 {
     return x > 0.5 || x < -0.5 ? x : 0;
@@ -190,6 +194,7 @@ static const struct {
     const char *name;
     long double (*function)(long double);
 } formulas[] = {
+    {"rrelu", rrelu},
     {"hardshrink", hardshrink},
     {"softshrink", softshrink},
     {"shrink", hardshrink},

@@ -125,6 +125,50 @@ static void run_all(int step, const char *how, const char *variable, const char 
         unsetenv(variable);
 }
 
+/* x is 2 and -1 in turn: y is 2 and minus the slope, dx (dy = 1) 1 and the slope. */
+static void run_slopes(bool backward, const char *how)
+{
+    enum { N = 5003 };
+    static float x[N], dy[N], out[N];
+    static const uint64_t words[] = {7, 11};
+    uint64_t seed[2] = {words[0], words[1]};
+    actune_context *context;
+    actune_context_options options = {.database = "", .max_threads = 2};
+    cr_assert_eq(actune_context_open(&options, &context), ACTUNE_OK, "%s", actune_last_error());
+    const job j = {"rrelu_training(0.25, 0.5)", ACTUNE_F32, {1, 1, N}, backward, false};
+    actune_plan *plan = make_plan(context, &j);
+    actune_buffer buffer[4];
+    int ports = actune_plan_port_count(plan);
+    for (int i = 0; i < N; i++) {
+        x[i] = i % 2 ? -1 : 2;
+        dy[i] = 1;
+    }
+    for (int i = 0; i < ports; i++) {
+        actune_port_info info;
+        cr_assert_eq(actune_plan_port(plan, i, &info), ACTUNE_OK);
+        void *data = info.is_random ? (void *)seed : info.is_output ? out : !strcmp(info.name, "dy") ? dy : x;
+        buffer[i] = (actune_buffer){data, info.count, info.dtype};
+    }
+    cr_assert_eq(actune_execute(plan, buffer, ports), ACTUNE_OK, "%s", actune_last_error());
+    for (int i = 0; i < N; i++) {
+        double slope = 0.25 + 0.25 * (word_of(words[0], words[1], i) >> 8) * 0x1p-24;
+        double want = i % 2 ? (backward ? slope : -slope) : backward ? 1 : 2;
+        cr_assert(fabs(out[i] - want) <= 1e-7, "%s, %s: element %d is %g, not %g", backward ? "backward" : "forward", how, i, (double)out[i], want);
+    }
+    actune_plan_destroy(plan);
+    actune_context_close(context);
+}
+
+Test(random, rrelu_training, .init = setup, .fini = remove_root)
+{
+    for (int backward = 0; backward < 2; backward++)
+        run_slopes(backward, "compiled");
+    setenv("ACTUNE_INTERPRET", "1", 1);
+    for (int backward = 0; backward < 2; backward++)
+        run_slopes(backward, "interpreted");
+    unsetenv("ACTUNE_INTERPRET");
+}
+
 Test(random, dropout, .init = setup, .fini = remove_root)
 {
     run_all(1, "compiled", NULL, NULL);
@@ -220,6 +264,8 @@ Test(random, refusals, .init = setup, .fini = remove_root)
     refused("dropout(1)", false, NULL, "dropout's p is a share");
     refused("dropout(-0.1)", false, NULL, "dropout's p is a share");
     refused("dropout(nan)", false, NULL, "cannot be NaN");
+    refused("rrelu_training(0.5, 0.25)", false, NULL, "lower is greater");
+    refused("rrelu_training", false, NULL, "missing argument");
     refused("dropout", false, NULL, "dropout");
     refused("relu | dropout(0.5)", true, "dropout", "have no gradient");
     refused("[from=output] dropout(0.5) | relu", true, NULL, "dropout");
