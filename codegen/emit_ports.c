@@ -22,7 +22,9 @@ typedef struct ports {
 /* Words of C and what the loop templates call their own. */
 const char *at_emit_name(const char *port_name, at_arena *arena)
 {
-    static const char *const taken[] = {"begin",   "block",   "channel",   "c",     "channels", "chunk", "column",
+    static const char *const taken[] = {"apart", "away",    "distance",  "distances", "joint", "old", "origin", "rounds", "share",
+                                        "own", "row_distance", "row_origin", "row_square", "square", "squares", "value",
+                                        "begin",   "block",   "channel",   "c",     "channels", "chunk", "column",
                                         "count",   "end",     "evaluate",  "first", "head",     "i",     "inner",
                                         "int64_t", "j",       "k",         "lane",  "n",        "outer", "part",
                                         "partial", "pattern", "period",    "phase", "piece",    "plane", "r",

@@ -3,6 +3,7 @@
 #include "../runtime/base/dtype.h"
 #include "pass.h"
 #include "spec_parse.h"
+#include <stdlib.h>
 #include <string.h>
 
 /* Names. */
@@ -29,14 +30,20 @@ static bool is_taken(const at_lowering *l, const char *name)
 }
 
 /* "bias", "bias2", "bias3" ... */
+const char *at_lower_free_name(const at_lowering *l, const char *kind, int number)
+{
+    const char *name = number > 1 ? at_arena_printf(&l->kernel->arena, "%s%d", kind, number) : at_arena_strdup(&l->kernel->arena, kind);
+    while (name && is_taken(l, name))
+        name = at_arena_printf(&l->kernel->arena, "%s%d", kind, ++number);
+    return name;
+}
+
 static actune_status add_operand(at_lowering *l, const char *kind, at_access access)
 {
     if (l->operands == AT_PORTS_MAX)
         return at_fail(ACTUNE_UNSUPPORTED, "'%s' has more operands than a kernel takes (%d)", l->spec->canonical,
                        AT_PORTS_MAX);
-    const char *name = at_arena_strdup(&l->kernel->arena, kind);
-    for (int number = 2; name && is_taken(l, name); number++)
-        name = at_arena_printf(&l->kernel->arena, "%s%d", kind, number);
+    const char *name = at_lower_free_name(l, kind, 1);
     if (!name)
         return at_fail(ACTUNE_NO_MEMORY, "out of memory while lowering a spec");
     l->operand[l->operands++] = (at_operand){.name = name, .access = access};
@@ -69,7 +76,7 @@ static actune_status collect_operands(at_lowering *l)
 
 /* Ports. */
 
-static actune_status add_port(at_kernel *kernel, at_port port)
+actune_status at_lower_port(at_kernel *kernel, at_port port)
 {
     at_signature *signature = &kernel->signature;
     if (signature->ports == AT_PORTS_MAX)
@@ -78,20 +85,21 @@ static actune_status add_port(at_kernel *kernel, at_port port)
     signature->port[signature->ports++] = port;
     signature->inputs += !port.is_output;
     signature->sums += port.is_sum;
+    signature->slots += port.is_moments ? AT_MOMENTS_SLOTS : port.is_sum;
     signature->has_channel |= port.access == AT_ACCESS_CHANNEL;
     return ACTUNE_OK;
 }
 
 actune_status at_lower_input_port(at_kernel *kernel, const char *name, at_access access, actune_dtype dtype)
 {
-    return add_port(kernel, (at_port){.name = name, .access = access, .dtype = dtype});
+    return at_lower_port(kernel, (at_port){.name = name, .access = access, .dtype = dtype});
 }
 
 actune_status at_lower_output_port(at_kernel *kernel, const char *name, at_access access, actune_dtype dtype,
                                    bool is_sum)
 {
-    return add_port(kernel,
-                    (at_port){.name = name, .access = access, .dtype = dtype, .is_output = true, .is_sum = is_sum});
+    return at_lower_port(kernel,
+                         (at_port){.name = name, .access = access, .dtype = dtype, .is_output = true, .is_sum = is_sum});
 }
 
 actune_dtype at_lower_operand_dtype(const at_lowering *l, const at_operand *operand)
@@ -127,9 +135,10 @@ static actune_status build_activation(const at_stage_input *in, at_node_id *y)
     return at_graph_inline(in->graph, &stage->activation->graph, inputs, 1 + stage->arguments, y);
 }
 
-static int operands_of(const at_stage *stage, const at_stage_form *form, actune_direction direction)
+int at_lower_operands_of(const at_lowering *l, const at_stage *stage)
 {
-    int count = form_operands(form, direction);
+    const at_stage_form *form = at_stage_form_of(stage->kind);
+    int count = form_operands(form, l->request->direction);
     if (form)
         return count;
     for (int i = 0; i < stage->arguments; i++)
@@ -139,34 +148,32 @@ static int operands_of(const at_stage *stage, const at_stage_form *form, actune_
 
 /* Every stage works on the rounded value of the stage before (as a pipeline of separate kernels in the compute type
    would); the last one's value is rounded by the store. */
-actune_status at_lower_until(const at_lowering *l, int end, const at_node_id *operand, at_node_id *value)
+actune_status at_lower_flow(const at_lowering *l, const at_segment *stages, const at_node_id *operand, at_flow *flow)
 {
-    at_graph *graph = &l->kernel->graph;
-    at_node_id x = *value;
-    bool rounded = true; /* x is just as it was loaded */
-    for (int s = 0; s < end; s++) {
+    at_graph *graph = l->graph;
+    operand += stages->operand;
+    for (int s = stages->stage; s < stages->stage_end; s++) {
         const at_stage *stage = &l->spec->stage[s];
         const at_stage_form *form = at_stage_form_of(stage->kind);
         bool has_value = stage->kind != AT_STAGE_GRAD_CLIP && stage->kind != AT_STAGE_GRAD_NORM;
-        if (has_value && !rounded) {
-            x = at_graph_1(graph, AT_OP_ROUND, x);
-            rounded = true;
+        if (has_value && !flow->rounded) {
+            flow->value = at_graph_1(graph, AT_OP_ROUND, flow->value);
+            flow->rounded = true;
         }
         at_stage_input in = {.graph = graph,
                              .stage = stage,
                              .semantics = l->spec->semantics,
                              .direction = l->request->direction,
-                             .x = x,
+                             .x = flow->value,
                              .operand = operand};
         if (form)
-            x = form->build(&in);
+            flow->value = form->build(&in);
         else
-            AT_TRY(build_activation(&in, &x));
-        if (has_value && x != in.x)
-            rounded = false;
-        operand += operands_of(stage, form, l->request->direction);
+            AT_TRY(build_activation(&in, &flow->value));
+        if (has_value && flow->value != in.x)
+            flow->rounded = false;
+        operand += at_lower_operands_of(l, stage);
     }
-    *value = x;
     return at_graph_status(graph);
 }
 
@@ -178,24 +185,31 @@ actune_status at_lower_simplify(at_graph *graph)
     return at_pass_cse(graph);
 }
 
-actune_status at_lower_stages(at_lowering *l)
+at_segment at_lower_all(const at_lowering *l)
 {
-    at_graph *graph = &l->kernel->graph;
-    at_node_id operand[AT_PORTS_MAX];
-    at_node_id x = at_graph_input(graph, 0);
-    for (int i = 0; i < l->operands; i++)
-        operand[i] = l->operand[i].is_dropped ? at_graph_constant(graph, -0.0) : at_graph_input(graph, l->first_operand + i);
-    AT_TRY(at_lower_until(l, l->spec->stages, operand, &x));
-    graph->output[0] = x;
-    graph->outputs = 1;
-    return at_lower_simplify(graph);
+    return (at_segment){.stage_end = l->spec->stages, .operands = l->operands};
 }
 
-static actune_status lower_forward(at_lowering *l)
+at_node_id at_lower_operand(const at_lowering *l, int operand)
+{
+    return l->operand[operand].is_dropped ? at_graph_constant(l->graph, -0.0) : at_graph_input(l->graph, l->first_operand + operand);
+}
+
+actune_status at_lower_stages(at_lowering *l, const at_segment *stages)
+{
+    at_node_id operand[AT_PORTS_MAX];
+    at_flow flow = {at_graph_input(l->graph, 0), true};
+    for (int i = stages->operand; i < stages->operand + stages->operands; i++)
+        operand[i] = at_lower_operand(l, i);
+    AT_TRY(at_lower_flow(l, stages, operand, &flow));
+    l->graph->output[0] = flow.value;
+    l->graph->outputs = 1;
+    return at_lower_simplify(l->graph);
+}
+
+actune_status at_lower_forward_ports(const at_lowering *l)
 {
     at_kernel *kernel = l->kernel;
-    l->first_operand = 1;
-    AT_TRY(at_lower_stages(l));
     AT_TRY(at_lower_input_port(kernel, "x", AT_ACCESS_ELEMENT, kernel->signature.dtype_in));
     for (int i = 0; i < l->operands; i++)
         AT_TRY(at_lower_input_port(kernel, l->operand[i].name, l->operand[i].access,
@@ -203,12 +217,32 @@ static actune_status lower_forward(at_lowering *l)
     return at_lower_output_port(kernel, "y", AT_ACCESS_ELEMENT, kernel->signature.dtype_out, false);
 }
 
+static actune_status lower_forward(at_lowering *l)
+{
+    const at_segment all = at_lower_all(l);
+    l->first_operand = 1;
+    AT_TRY(at_lower_stages(l, &all));
+    return at_lower_forward_ports(l);
+}
+
 /* The whole. */
 
-/* What decides the kernel's results, and nothing else: neither the spec's spelling nor the names of ports. */
-static actune_status identify(at_kernel *kernel)
+static void identify_port(const at_port *port, at_strbuf *text)
 {
     static const char *const access_names[] = {"element", "channel", "scalar", "random"};
+    at_strbuf_printf(text, "port %s %s%s%s\n", access_names[port->access], at_dtype_get(port->dtype)->name,
+                     port->is_output ? " output" : "", port->is_moments ? " moments" : port->is_sum ? " sum" : "");
+}
+
+static void mark_transcendental(at_kernel *kernel)
+{
+    for (int32_t i = 0; i < kernel->graph.count; i++)
+        kernel->transcendental |= at_op_get(kernel->graph.nodes[i].op)->transcendental;
+}
+
+/* What decides the kernel's results, and nothing else: neither the spec's spelling nor the names of ports. */
+actune_status at_lower_identify(at_kernel *kernel)
+{
     const at_signature *signature = &kernel->signature;
     at_strbuf text = {0};
     bool from_output = signature->direction == ACTUNE_BACKWARD && !strcmp(signature->port[0].name, "y");
@@ -216,23 +250,23 @@ static actune_status identify(at_kernel *kernel)
                      signature->direction == ACTUNE_FORWARD ? "forward" : "backward", from_output ? " from output" : "",
                      at_dtype_get(signature->dtype_in)->name, at_dtype_get(signature->dtype_out)->name,
                      at_accuracy_name(kernel->accuracy));
-    for (int i = 0; i < signature->ports; i++) {
-        const at_port *port = &signature->port[i];
-        at_strbuf_printf(&text, "port %s %s%s%s\n", access_names[port->access], at_dtype_get(port->dtype)->name,
-                         port->is_output ? " output" : "", port->is_sum ? " sum" : "");
+    for (int i = 0; i < signature->ports; i++)
+        identify_port(&signature->port[i], &text);
+    if (at_signature_is_moments(signature)) {
+        at_strbuf_append(&text, "eps ");
+        at_strbuf_double(&text, signature->eps);
+        at_strbuf_char(&text, '\n');
     }
-    at_graph_print(&kernel->graph, &text);
+    for (int i = 0; i < kernel->passes; i++)
+        at_strbuf_printf(&text, "pass %s\n", kernel->pass[i].kernel->hash.hex);
+    if (!kernel->passes)
+        at_graph_print(&kernel->graph, &text);
+    mark_transcendental(kernel);
     actune_status status = at_strbuf_status(&text);
     if (status == ACTUNE_OK)
         kernel->hash = at_hash_text(at_strbuf_text(&text));
     at_strbuf_clear(&text);
     return status;
-}
-
-static void mark_transcendental(at_kernel *kernel)
-{
-    for (int32_t i = 0; i < kernel->graph.count; i++)
-        kernel->transcendental |= at_op_get(kernel->graph.nodes[i].op)->transcendental;
 }
 
 static actune_status check_request(const at_kernel_request *request)
@@ -251,38 +285,63 @@ static actune_status check_request(const at_kernel_request *request)
 }
 
 /* from=output says nothing about the forward kernel, which is that of the spec without it. */
-static actune_status name(at_lowering *l)
+static actune_status name(const at_lowering *l, int pass, at_kernel *kernel)
 {
     at_spec plain = *l->spec;
     at_strbuf text = {0};
     plain.from_output &= l->request->direction == ACTUNE_BACKWARD;
+    plain.pass = pass;
     at_spec_print(&plain, &text);
-    l->kernel->spec = at_strbuf_status(&text) ? NULL : at_arena_strdup(&l->kernel->arena, at_strbuf_text(&text));
+    kernel->spec = at_strbuf_status(&text) ? NULL : at_arena_strdup(&kernel->arena, at_strbuf_text(&text));
     at_strbuf_clear(&text);
-    return l->kernel->spec ? ACTUNE_OK : at_fail(ACTUNE_NO_MEMORY, "out of memory while lowering a spec");
+    return kernel->spec ? ACTUNE_OK : at_fail(ACTUNE_NO_MEMORY, "out of memory while lowering a spec");
 }
 
-static actune_status lower(at_lowering *l)
+actune_status at_lower_begin(const at_lowering *l, int pass, at_kernel *kernel)
 {
-    at_kernel *kernel = l->kernel;
-    AT_TRY(check_request(l->request));
-    AT_TRY(name(l));
     kernel->accuracy = l->spec->accuracy;
     kernel->signature.direction = l->request->direction;
     kernel->signature.dtype_in = l->request->dtype_in;
     kernel->signature.dtype_out = l->request->dtype_out;
     kernel->signature.compute = at_dtype_get(l->request->dtype_in)->compute;
+    return name(l, pass, kernel);
+}
+
+static actune_status lower(at_lowering *l)
+{
+    AT_TRY(check_request(l->request));
+    AT_TRY(at_lower_begin(l, 0, l->kernel));
     AT_TRY(collect_operands(l));
-    AT_TRY(l->request->direction == ACTUNE_FORWARD ? lower_forward(l) : at_lower_backward(l));
-    mark_transcendental(kernel);
-    return identify(kernel);
+    if (at_lower_has_barrier(l->spec))
+        AT_TRY(at_lower_passes(l));
+    else
+        AT_TRY(l->request->direction == ACTUNE_FORWARD ? lower_forward(l) : at_lower_backward(l));
+    return at_lower_identify(l->kernel);
+}
+
+/* Puts pass `number`, from 1, in the place of the whole. */
+static actune_status take_pass(at_kernel *kernel, int number)
+{
+    int passes = kernel->passes > 0 ? kernel->passes : 1;
+    if (number > passes)
+        return at_fail(ACTUNE_INVALID_ARGUMENT, "'%s' has %d %s %s, there is no pass %d", kernel->spec, passes, passes == 1 ? "pass" : "passes",
+                       kernel->signature.direction == ACTUNE_BACKWARD ? "backward" : "forward", number);
+    if (kernel->passes == 0)
+        return ACTUNE_OK;
+    at_kernel taken = *kernel->pass[number - 1].kernel;
+    *kernel->pass[number - 1].kernel = (at_kernel){0};
+    at_kernel_clear(kernel);
+    *kernel = taken;
+    return ACTUNE_OK;
 }
 
 actune_status at_kernel_lower(const at_spec *spec, const at_kernel_request *request, at_kernel *kernel)
 {
-    at_lowering lowering = {.spec = spec, .request = request, .kernel = kernel};
+    at_lowering lowering = {.spec = spec, .request = request, .kernel = kernel, .graph = &kernel->graph};
     *kernel = (at_kernel){0};
     actune_status status = lower(&lowering);
+    if (status == ACTUNE_OK && spec->pass > 0)
+        status = take_pass(kernel, spec->pass);
     if (status != ACTUNE_OK)
         at_kernel_clear(kernel);
     return status;
@@ -293,6 +352,11 @@ void at_kernel_clear(at_kernel *kernel)
     at_graph_clear(&kernel->graph);
     for (int i = 0; i < kernel->stretches; i++)
         at_graph_clear(&kernel->stretch[i].graph);
+    for (int i = 0; i < kernel->passes; i++) {
+        at_kernel_clear(kernel->pass[i].kernel);
+        free(kernel->pass[i].kernel);
+    }
+    free(kernel->pass);
     at_arena_clear(&kernel->arena);
     *kernel = (at_kernel){0};
 }

@@ -31,6 +31,8 @@ void at_scope_kernel(at_scope *scope, const at_kernel *kernel, at_layout layout,
     at_scope_text(scope, "layout", -1, at_layout_name(layout));
     at_scope_number(scope, "transcendental", -1, kernel->transcendental);
     at_scope_number(scope, "sums", -1, signature->sums);
+    at_scope_number(scope, "moments", -1, at_signature_is_moments(signature));
+    at_scope_number(scope, "slots", -1, signature->slots);
     at_scope_number(scope, "backward", -1, kernel->signature.direction == ACTUNE_BACKWARD);
     at_scope_text(scope, "class", -1, at_accuracy_name(kernel->accuracy));
     if (!target->cuda)

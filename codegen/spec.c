@@ -189,6 +189,26 @@ static void print_activation_arguments(const at_stage *stage, at_strbuf *out)
         at_strbuf_char(out, ')');
 }
 
+/* "(-6, 6)", "(channel, eps=0.001)": optional ones by name, and left out where they are the default. */
+static void print_form_arguments(const at_stage_form *form, const at_stage *stage, at_strbuf *out)
+{
+    const char *separator = "(";
+    if (stage->flag) {
+        at_strbuf_printf(out, "(%s", form->flag);
+        separator = ", ";
+    }
+    for (int i = 0; i < stage->arguments; i++) {
+        bool optional = form->parameter[i].optional;
+        if (optional && same_number(stage->argument[i].value, form->parameter[i].standard))
+            continue;
+        at_strbuf_printf(out, "%s%s%s", separator, optional ? form->parameter[i].name : "", optional ? "=" : "");
+        at_strbuf_double(out, stage->argument[i].value);
+        separator = ", ";
+    }
+    if (*separator == ',')
+        at_strbuf_char(out, ')');
+}
+
 static void print_stage(const at_stage *stage, at_strbuf *out)
 {
     const at_stage_form *form = at_stage_form_of(stage->kind);
@@ -200,12 +220,7 @@ static void print_stage(const at_stage *stage, at_strbuf *out)
         print_activation_arguments(stage, out);
         return;
     }
-    for (int i = 0; i < stage->arguments; i++) {
-        at_strbuf_append(out, i ? ", " : "(");
-        at_strbuf_double(out, stage->argument[i].value);
-    }
-    if (stage->arguments)
-        at_strbuf_char(out, ')');
+    print_form_arguments(form, stage, out);
 }
 
 void at_spec_print(const at_spec *spec, at_strbuf *out)
@@ -221,6 +236,10 @@ void at_spec_print(const at_spec *spec, at_strbuf *out)
     }
     if (spec->from_output) {
         at_strbuf_printf(out, "%sfrom=output", separator);
+        separator = ", ";
+    }
+    if (spec->pass > 0) {
+        at_strbuf_printf(out, "%spass=%d", separator, spec->pass);
         separator = ", ";
     }
     if (*separator == ',')

@@ -19,7 +19,8 @@ typedef enum at_stage_kind {
     AT_STAGE_GRAD_CLIP,   /* v */
     AT_STAGE_GRAD_NORM,   /* identity; going back, the sum of squares */
     AT_STAGE_DROPOUT,     /* p; operand: seed and offset */
-    AT_STAGE_RRELU_TRAINING /* lower, upper; operand: seed and offset */
+    AT_STAGE_RRELU_TRAINING, /* lower, upper; operand: seed and offset */
+    AT_STAGE_STANDARDIZE  /* eps; flag: each channel by itself */
 } at_stage_kind;
 
 typedef enum at_learn { AT_LEARN_NO, AT_LEARN_SCALAR, AT_LEARN_CHANNEL } at_learn;
@@ -38,6 +39,7 @@ typedef struct at_stage {
     const char *file, *function;     /* "@file.c:function" as written; NULL for built-ins */
     at_argument argument[AT_ARGUMENTS_MAX]; /* one for each parameter, in its order, defaults filled in */
     int arguments;
+    bool flag;                       /* the form's word was given: standardize(channel) */
     size_t at;                       /* of its first character in the text */
     int column;                      /* the same in its line, from 1 */
 } at_stage;
@@ -49,6 +51,7 @@ typedef struct at_spec {
     at_accuracy accuracy;
     at_semantics semantics;
     bool from_output; /* backward reads y in place of x */
+    int pass; /* only this one of the pipeline's passes, from 1; 0: all */
     const char *canonical; /* lower case, one space around |, arguments by name, defaults left out */
 } at_spec;
 

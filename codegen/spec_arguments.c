@@ -24,7 +24,7 @@ typedef struct parameter {
 typedef struct binding {
     const at_scan *scan;
     size_t at; /* of the stage */
-    const char *stage_name;
+    const char *stage_name, *flag; /* flag: the form's word, NULL */
     parameter parameter[AT_ARGUMENTS_MAX];
     int parameters;
     bool bound[AT_ARGUMENTS_MAX];
@@ -77,9 +77,11 @@ static actune_status parse_list(at_scan *scan, const char *stage_name, raw_argum
 /* "alpha, beta", "none". */
 static void list_parameters(const binding *b, at_strbuf *out)
 {
+    if (b->flag)
+        at_strbuf_printf(out, "%s%s", b->flag, b->parameters ? ", " : "");
     for (int i = 0; i < b->parameters; i++)
         at_strbuf_printf(out, "%s%s", i ? ", " : "", b->parameter[i].name);
-    if (!b->parameters)
+    if (!b->parameters && !b->flag)
         at_strbuf_append(out, "no arguments");
 }
 
@@ -183,10 +185,14 @@ static actune_status fill(const binding *b, at_stage *stage)
 
 static void describe(binding *b, const at_stage_form *form, const at_activation *activation)
 {
+    b->flag = form ? form->flag : NULL;
     b->parameters = form ? form->parameters : activation->parameters;
     for (int i = 0; i < b->parameters; i++) {
         if (form)
-            b->parameter[i] = (parameter){.name = form->parameter[i].name, .infinite = form->parameter[i].infinite};
+            b->parameter[i] = (parameter){.name = form->parameter[i].name,
+                                          .infinite = form->parameter[i].infinite,
+                                          .has_default = form->parameter[i].optional,
+                                          .default_value = form->parameter[i].standard};
         else
             b->parameter[i] = (parameter){.name = activation->parameter[i].name,
                                           .aliases = activation->parameter[i].aliases,
@@ -211,6 +217,16 @@ static actune_status check_values(const binding *b, const at_stage_form *form, c
     return status;
 }
 
+/* The form's word, in front of the arguments. */
+static bool take_flag(const at_stage_form *form, raw_argument *raw, int *count)
+{
+    if (!form || !form->flag || !*count || raw[0].name.length || !at_slice_is_any(raw[0].value, form->flag))
+        return false;
+    --*count;
+    memmove(raw, raw + 1, (size_t)*count * sizeof *raw);
+    return true;
+}
+
 actune_status at_spec_parse_arguments(at_scan *scan, size_t at, const char *name, const at_stage_form *form,
                                       at_stage *stage)
 {
@@ -222,6 +238,7 @@ actune_status at_spec_parse_arguments(at_scan *scan, size_t at, const char *name
     if (count && form && form->planned_argument && at_slice_is_any(raw[0].value, form->planned_argument))
         return at_scan_fail(scan, at, ACTUNE_UNSUPPORTED, "%s(%s) is not supported yet in this version", name,
                             form->planned_argument);
+    stage->flag = take_flag(form, raw, &count);
     AT_TRY(bind(&b, raw, count, stage));
     AT_TRY(fill(&b, stage));
     return check_values(&b, form, stage);

@@ -24,6 +24,8 @@ typedef struct at_stage_form {
     struct {
         const char *name;
         bool infinite; /* an infinity is a value */
+        bool optional; /* left out, it is `standard` */
+        double standard;
     } parameter[AT_STAGE_PARAMETERS_MAX];
     int parameters;
     struct {
@@ -31,10 +33,11 @@ typedef struct at_stage_form {
         at_access access;
     } operand[AT_STAGE_PARAMETERS_MAX];
     int operands;
+    const char *flag; /* a word that may stand in front of the arguments (at_stage.flag): standardize(channel) */
     const char *planned_argument; /* in the design, not built yet: add(channel) */
     /* What is wrong with the arguments, for people; NULL: nothing. *bad is the argument to point at. */
     const char *(*check)(const at_argument *argument, int *bad);
-    /* Appends the stage's nodes, gives its value; AT_NO_NODE where memory is out. */
+    /* Appends the stage's nodes, gives its value; AT_NO_NODE where memory is out. NULL: a barrier (lower_passes.c). */
     at_node_id (*build)(const at_stage_input *input);
 } at_stage_form;
 

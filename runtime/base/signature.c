@@ -14,17 +14,23 @@ at_layout at_layout_of(const at_signature *signature, actune_shape shape)
     return shape.inner == 1 ? AT_LAYOUT_CHANNEL_INNER : AT_LAYOUT_CHANNEL_OUTER;
 }
 
+bool at_signature_is_moments(const at_signature *signature)
+{
+    return signature->ports > signature->inputs && signature->port[signature->inputs].is_moments;
+}
+
 int64_t at_port_count(const at_port *port, actune_shape shape)
 {
+    const int64_t planes = port->is_moments ? AT_MOMENTS_COUNT : 1;
     switch (port->access) {
     case AT_ACCESS_ELEMENT:
         return shape.outer * shape.channels * shape.inner;
     case AT_ACCESS_CHANNEL:
-        return shape.channels;
+        return planes * shape.channels;
     case AT_ACCESS_RANDOM:
         return 2;
     case AT_ACCESS_SCALAR:
         break;
     }
-    return 1;
+    return planes;
 }
