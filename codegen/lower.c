@@ -84,8 +84,7 @@ actune_status at_lower_port(at_kernel *kernel, at_port port)
                        kernel->spec, AT_PORTS_MAX);
     signature->port[signature->ports++] = port;
     signature->inputs += !port.is_output;
-    signature->sums += port.is_sum;
-    signature->slots += port.is_moments ? AT_MOMENTS_SLOTS : port.is_sum;
+    signature->slots += port.reduction == AT_REDUCTION_MOMENTS ? AT_MOMENTS_SLOTS : port.reduction != AT_REDUCTION_NONE;
     signature->has_channel |= port.access == AT_ACCESS_CHANNEL;
     return ACTUNE_OK;
 }
@@ -96,10 +95,10 @@ actune_status at_lower_input_port(at_kernel *kernel, const char *name, at_access
 }
 
 actune_status at_lower_output_port(at_kernel *kernel, const char *name, at_access access, actune_dtype dtype,
-                                   bool is_sum)
+                                   at_reduction reduction)
 {
     return at_lower_port(kernel,
-                         (at_port){.name = name, .access = access, .dtype = dtype, .is_output = true, .is_sum = is_sum});
+                         (at_port){.name = name, .access = access, .dtype = dtype, .is_output = true, .reduction = reduction});
 }
 
 actune_dtype at_lower_operand_dtype(const at_lowering *l, const at_operand *operand)
@@ -214,7 +213,7 @@ actune_status at_lower_forward_ports(const at_lowering *l)
     for (int i = 0; i < l->operands; i++)
         AT_TRY(at_lower_input_port(kernel, l->operand[i].name, l->operand[i].access,
                                    at_lower_operand_dtype(l, &l->operand[i])));
-    return at_lower_output_port(kernel, "y", AT_ACCESS_ELEMENT, kernel->signature.dtype_out, false);
+    return at_lower_output_port(kernel, "y", AT_ACCESS_ELEMENT, kernel->signature.dtype_out, AT_REDUCTION_NONE);
 }
 
 static actune_status lower_forward(at_lowering *l)
@@ -230,8 +229,8 @@ static actune_status lower_forward(at_lowering *l)
 static void identify_port(const at_port *port, at_strbuf *text)
 {
     static const char *const access_names[] = {"element", "channel", "scalar", "random"};
-    at_strbuf_printf(text, "port %s %s%s%s\n", access_names[port->access], at_dtype_get(port->dtype)->name,
-                     port->is_output ? " output" : "", port->is_moments ? " moments" : port->is_sum ? " sum" : "");
+    at_strbuf_printf(text, "port %s %s%s%s%s\n", access_names[port->access], at_dtype_get(port->dtype)->name,
+                     port->is_output ? " output" : "", port->reduction ? " " : "", at_reduction_name(port->reduction));
 }
 
 static void mark_transcendental(at_kernel *kernel)

@@ -50,7 +50,7 @@ const char *at_lower_free_name(const at_lowering *lowering, const char *kind, in
 actune_status at_lower_port(at_kernel *kernel, at_port port);
 actune_status at_lower_input_port(at_kernel *kernel, const char *name, at_access access, actune_dtype dtype);
 actune_status at_lower_output_port(at_kernel *kernel, const char *name, at_access access, actune_dtype dtype,
-                                   bool is_sum);
+                                   at_reduction reduction);
 /* x, operands, y. */
 actune_status at_lower_forward_ports(const at_lowering *lowering);
 /* Element operands have the type of x, the others are computed with as they are. */

@@ -293,8 +293,7 @@ static actune_status add_values(const splitting *s, int number, at_pass *pass)
                         .access = whole->value[v].access,
                         .dtype = whole->signature.compute,
                         .is_output = true,
-                        .is_sum = true,
-                        .is_moments = moments};
+                        .reduction = moments ? AT_REDUCTION_MOMENTS : AT_REDUCTION_SUM};
         if (moments)
             pass->kernel->signature.eps = barrier_stage(s, v)->argument[0].value;
         AT_TRY(add_port(pass, port, (at_wire){.port = -1, .value = v}));

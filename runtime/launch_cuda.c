@@ -11,20 +11,24 @@ static void add(at_cuda_extents *extents, int64_t value, bool is_int)
     extents->is_int[extents->count++] = is_int;
 }
 
-void at_cuda_extents_fill(at_layout layout, actune_shape shape, const at_chunk_plan *chunk, at_cuda_extents *extents, at_cuda_extents *finish)
+void at_cuda_extents_fill(const at_signature *signature, at_layout layout, actune_shape shape, at_cuda_extents *extents, at_cuda_extents *finish)
 {
+    const at_chunk_plan chunk = at_chunk_plan_of(signature, layout, shape);
+    const int64_t elements = shape.outer * shape.channels * shape.inner;
     *extents = *finish = (at_cuda_extents){.count = 0};
     if (layout == AT_LAYOUT_FLAT)
-        add(extents, shape.outer * shape.channels * shape.inner, false);
+        add(extents, elements, false);
     else {
         add(extents, layout == AT_LAYOUT_CHANNEL_INNER ? shape.outer : shape.outer * shape.channels, false);
         add(extents, shape.channels, true);
         if (layout == AT_LAYOUT_CHANNEL_OUTER)
             add(extents, shape.inner, false);
     }
-    add(finish, chunk->chunks, false);
+    add(finish, chunk.chunks, false);
     add(finish, layout == AT_LAYOUT_FLAT ? 1 : shape.channels, true);
-    add(finish, layout == AT_LAYOUT_FLAT ? chunk->chunks : layout == AT_LAYOUT_CHANNEL_INNER ? 0 : chunk->chunks_per_plane, false);
+    add(finish, layout == AT_LAYOUT_FLAT ? chunk.chunks : layout == AT_LAYOUT_CHANNEL_INNER ? 0 : chunk.chunks_per_plane, false);
+    if (at_signature_is_moments(signature))
+        add(finish, layout == AT_LAYOUT_FLAT ? elements : layout == AT_LAYOUT_CHANNEL_INNER ? shape.outer : shape.inner, false);
 }
 
 /* Blocks that are resident at once on an SM. */
@@ -47,7 +51,7 @@ static actune_status fill_grid(at_cuda_launch *launch, const at_kernel *kernel, 
     if (blocks > INT_MAX)
         return at_fail(ACTUNE_UNSUPPORTED, "the shape needs %lld blocks, a grid has at most 2^31 - 1", (long long)blocks);
     launch->grid = (unsigned)blocks;
-    if (kernel->signature.sums && elements > 0)
+    if (kernel->signature.slots && elements > 0)
         launch->finish_grid = (unsigned)at_cuda_finish_blocks(kernel, layout, shape);
     return ACTUNE_OK;
 }
@@ -66,8 +70,8 @@ actune_status at_cuda_launch_init(at_cuda_launch *launch, const at_cuda_kernel *
                        geometry->block, built->registers, built->max_threads);
     launch->workspace_bytes = sane.workspace_bytes;
     for (int i = 0; i < signature->ports; i++)
-        if (signature->port[i].is_sum)
+        if (signature->port[i].reduction)
             launch->sum_bytes[i] = (size_t)at_port_count(&signature->port[i], shape) * (size_t)at_dtype_get(signature->port[i].dtype)->bytes;
-    at_cuda_extents_fill(layout, shape, &sane.chunk, &launch->extents, &launch->finish_extents);
+    at_cuda_extents_fill(signature, layout, shape, &launch->extents, &launch->finish_extents);
     return fill_grid(launch, kernel, layout, shape, geometry);
 }

@@ -42,7 +42,7 @@ static actune_status check_desc(const actune_plan_desc *desc)
 /* Spec -> stages -> one graph with its ports. */
 static actune_status lower(actune_plan *plan, const actune_plan_desc *desc)
 {
-    AT_TRY(at_spec_parse(desc->spec, &plan->spec));
+    AT_TRY(at_spec_parse_with(desc->spec, desc->sources, desc->source_count, &plan->spec));
     at_kernel_request request = {.direction = desc->direction,
                                  .dtype_in = desc->dtype_in,
                                  .dtype_out = desc->dtype_out,
@@ -70,7 +70,7 @@ static actune_status lay_out(actune_plan *plan, const actune_plan_desc *desc, in
     }
     plan->in_place_input = desc->in_place ? (int)(signature->direction == ACTUNE_BACKWARD) : -1; /* x, or dy behind it */
     plan->in_place_output = desc->in_place ? signature->inputs : -1;                             /* y, or dx */
-    if (desc->in_place && signature->port[signature->inputs].is_sum)
+    if (desc->in_place && signature->port[signature->inputs].reduction)
         return at_fail(ACTUNE_INVALID_ARGUMENT, "'%s' has no output that could take the place of an input", plan->kernel.spec);
     return ACTUNE_OK;
 }

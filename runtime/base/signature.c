@@ -2,6 +2,13 @@
 
 static const char *const layout_names[] = {"flat", "channel_inner", "channel_outer"};
 
+static const char *const reduction_names[] = {[AT_REDUCTION_NONE] = "", [AT_REDUCTION_SUM] = "sum", [AT_REDUCTION_MAX] = "max", [AT_REDUCTION_MOMENTS] = "moments"};
+
+const char *at_reduction_name(at_reduction reduction)
+{
+    return reduction_names[reduction];
+}
+
 const char *at_layout_name(at_layout layout)
 {
     return layout_names[layout];
@@ -16,12 +23,12 @@ at_layout at_layout_of(const at_signature *signature, actune_shape shape)
 
 bool at_signature_is_moments(const at_signature *signature)
 {
-    return signature->ports > signature->inputs && signature->port[signature->inputs].is_moments;
+    return signature->ports > signature->inputs && signature->port[signature->inputs].reduction == AT_REDUCTION_MOMENTS;
 }
 
 int64_t at_port_count(const at_port *port, actune_shape shape)
 {
-    const int64_t planes = port->is_moments ? AT_MOMENTS_COUNT : 1;
+    const int64_t planes = port->reduction == AT_REDUCTION_MOMENTS ? AT_MOMENTS_COUNT : 1;
     switch (port->access) {
     case AT_ACCESS_ELEMENT:
         return shape.outer * shape.channels * shape.inner;
