@@ -288,8 +288,8 @@ int cli_why(int argc, char **argv)
         status = cli_shape(request.dim, request.rank, request.layout, kernel->signature.has_channel, &shape);
     if (!status)
         status = why_plan(&request, shape, root);
-    if (!status)
-        status = why_measured(&request, kernel, shape, &walk);
+    for (int i = 0; !status && i < cli_passes(kernel); i++)
+        status = why_measured(&request, cli_pass(kernel, i), shape, &walk);
     at_kernel_clear(kernel);
     free(kernel);
     bool print = !status && !root && walk.rows;

@@ -102,7 +102,7 @@ static actune_status take_in_place(const tune_options *options, tune_plan *plan)
         const at_signature *signature = &plan->item[i].kernel->signature;
         if (signature->dtype_in != signature->dtype_out)
             return at_fail(ACTUNE_INVALID_ARGUMENT, "--in-place needs one element type for input and output");
-        plan->item[i].in_place = true;
+        plan->item[i].in_place = !signature->port[signature->inputs].reduction; /* only the last pass writes y or dx */
     }
     return ACTUNE_OK;
 }
@@ -115,6 +115,15 @@ static at_tune_item *add_item(tune_plan *plan, const at_kernel *kernel, actune_s
     plan->item = items;
     items[plan->items] = (at_tune_item){.kernel = kernel, .shape = shape};
     return &items[plan->items++];
+}
+
+/* All passes of the kernel, or itself. */
+static actune_status add_items(tune_plan *plan, const at_kernel *kernel, actune_shape shape)
+{
+    for (int i = 0; i < cli_passes(kernel); i++)
+        if (!add_item(plan, cli_pass(kernel, i), shape))
+            return at_fail(ACTUNE_NO_MEMORY, "out of memory");
+    return ACTUNE_OK;
 }
 
 static actune_status own_kernel(tune_plan *plan, const cli_request *request, actune_direction direction, at_kernel **kernel)
@@ -140,13 +149,12 @@ static actune_status plan_spec(const tune_options *options, const cli_request *r
     actune_shape shape;
     if (request->rank > 0) {
         AT_TRY(cli_shape(request->dim, request->rank, request->layout, kernel->signature.has_channel, &shape));
-        return add_item(plan, kernel, shape) ? ACTUNE_OK : at_fail(ACTUNE_NO_MEMORY, "out of memory");
+        return add_items(plan, kernel, shape);
     }
     const int64_t *size = options->sizes ? options->size : grid;
     int sizes = options->sizes ? options->sizes : (int)(sizeof grid / sizeof *grid);
     for (int i = 0; i < sizes; i++)
-        if (!add_item(plan, kernel, cli_shape_of_size(size[i], options->channels, kernel->signature.has_channel)))
-            return at_fail(ACTUNE_NO_MEMORY, "out of memory");
+        AT_TRY(add_items(plan, kernel, cli_shape_of_size(size[i], options->channels, kernel->signature.has_channel)));
     return ACTUNE_OK;
 }
 

@@ -1,5 +1,6 @@
 /* actune verify: every variant (or the default one) against the reference. */
 #include "request.h"
+#include "verify_passes.h"
 
 #include "runtime/backend/interp.h"
 #include "runtime/base/dtype.h"
@@ -41,6 +42,7 @@ typedef struct verify_run {
     at_cuda_verifier *verifier; /* on it, of the kernel and layout at hand */
     cli_table *table;
     json_t *json;
+    const cli_request *request; /* that the kernel is of */
     const at_kernel *kernel;
     at_layout layout;
     int passed, failed, impossible;
@@ -255,18 +257,37 @@ static actune_status verify_layout(verify_run *run)
     return verify_variants(run);
 }
 
+static actune_status verify_layouts(verify_run *run, const at_kernel *kernel, actune_status (*verify)(verify_run *run))
+{
+    bool has_channel = kernel->signature.has_channel;
+    at_layout last = has_channel ? AT_LAYOUT_CHANNEL_OUTER : AT_LAYOUT_FLAT;
+    run->kernel = kernel;
+    for (at_layout layout = has_channel ? AT_LAYOUT_CHANNEL_INNER : AT_LAYOUT_FLAT; layout <= last; layout++) {
+        run->layout = layout;
+        AT_TRY(verify(run));
+    }
+    return ACTUNE_OK;
+}
+
+static actune_status verify_whole(verify_run *run)
+{
+    at_verify_report report = {0};
+    AT_TRY(cli_verify_passes(run->request, run->kernel, run->layout, &report));
+    note(run, "all passes", &report);
+    return ACTUNE_OK;
+}
+
 static actune_status verify_kernel(verify_run *run, const cli_request *request, actune_direction direction)
 {
     at_kernel *kernel = calloc(1, sizeof *kernel);
     if (!kernel)
         return at_fail(ACTUNE_NO_MEMORY, "out of memory");
     actune_status status = cli_lower(request, direction, kernel);
-    run->kernel = kernel;
-    at_layout last = kernel->signature.has_channel ? AT_LAYOUT_CHANNEL_OUTER : AT_LAYOUT_FLAT;
-    for (at_layout layout = kernel->signature.has_channel ? AT_LAYOUT_CHANNEL_INNER : AT_LAYOUT_FLAT; !status && layout <= last; layout++) {
-        run->layout = layout;
-        status = verify_layout(run);
-    }
+    for (int i = 0; !status && i < cli_passes(kernel); i++)
+        status = verify_layouts(run, cli_pass(kernel, i), verify_layout);
+    run->request = request;
+    if (!status && kernel->passes > 0)
+        status = verify_layouts(run, kernel, verify_whole);
     at_kernel_clear(kernel);
     free(kernel);
     return status;

@@ -108,6 +108,16 @@ actune_status cli_shape(const int64_t *dim, int rank, cli_tensor_layout layout, 
     return ACTUNE_OK;
 }
 
+int cli_passes(const at_kernel *kernel)
+{
+    return kernel->passes > 0 ? kernel->passes : 1;
+}
+
+const at_kernel *cli_pass(const at_kernel *kernel, int index)
+{
+    return kernel->passes > 0 ? kernel->pass[index].kernel : kernel;
+}
+
 actune_status cli_lower(const cli_request *request, actune_direction direction, at_kernel *kernel)
 {
     at_spec *spec = calloc(1, sizeof *spec);
