@@ -142,7 +142,7 @@ static void finish_sum(const at_launch *launch, double *partial, int sum, const 
 
 /* Of a chunk, a channel, the tensor. */
 typedef struct moments {
-    double count, sum, squares; /* squares: of distances from the mean */
+    double count, mean, squares; /* squares: of distances from the mean, their sum */
 } moments;
 
 /* As Chan, Golub and LeVeque join samples. */
@@ -152,9 +152,9 @@ static void join_moments(moments *all, moments more)
         *all = all->count == 0 ? more : *all;
         return;
     }
-    double count = all->count + more.count, apart = more.sum / more.count - all->sum / all->count;
-    all->squares += more.squares + apart * apart * (all->count * more.count / count);
-    all->sum += more.sum;
+    double count = all->count + more.count, apart = more.mean - all->mean;
+    all->squares += more.squares + apart * (apart * (all->count * more.count / count));
+    all->mean += apart * (more.count / count);
     all->count = count;
 }
 
@@ -199,7 +199,7 @@ static void store_moments(const at_signature *signature, void *array, int64_t pl
     const at_port *port = &signature->port[signature->inputs];
     double value[AT_MOMENTS_COUNT] = {0};
     if (of.count > 0) {
-        double mean = of.sum / of.count, variance = of.squares / of.count;
+        double mean = of.mean, variance = of.squares / of.count;
         value[AT_MOMENTS_MEAN] = mean;
         value[AT_MOMENTS_MEAN_LOW] = port->dtype == ACTUNE_F64 ? 0 : mean - (double)(float)mean;
         value[AT_MOMENTS_RSTD] = 1 / sqrt((variance < 0 ? 0 : variance) + signature->eps);

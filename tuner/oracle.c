@@ -355,10 +355,10 @@ static void eval_round(at_oracle *oracle, at_node_id id, const state *arg, state
     own->high = own->value + own->error;
 }
 
-/* Finite, but an infinity in a kernel: what is computed from it may be anything. */
+/* Finite, but perhaps an infinity in a kernel: what is computed from it may be anything. */
 static bool overflows(const state *of, actune_dtype compute)
 {
-    return isfinite(of->value) && fabsl(of->value) + of->error > (long double)at_dtype_max(compute);
+    return isinf(of->error) || (isfinite(of->value) && fabsl(of->value) + of->error > (long double)at_dtype_max(compute));
 }
 
 static void eval_op(at_oracle *oracle, at_node_id id, state *own)
@@ -388,10 +388,10 @@ static void eval_op(at_oracle *oracle, at_node_id id, state *own)
     else
         own->error =
             at_op_get(node->op)->transcendental ? class_error(oracle, &any_function, own->value, a->value) + shift : 0;
-    if (!isfinite(own->value))
-        own->error = 0;
-    else if (is_rounded(node->op) && !is_stretch(oracle, id) && (overflows(a, compute) || overflows(b, compute) || overflows(c, compute)))
+    if (is_rounded(node->op) && !is_stretch(oracle, id) && (overflows(a, compute) || overflows(b, compute) || overflows(c, compute)))
         own->error = INFINITY;
+    else if (!isfinite(own->value))
+        own->error = 0;
     if (!unary) {
         own->low = own->value - own->error;
         own->high = own->value + own->error;

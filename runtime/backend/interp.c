@@ -277,10 +277,10 @@ static void add_moments(const interp_run *run, int64_t begin, int64_t first, int
     int64_t channels = run->layout == AT_LAYOUT_CHANNEL_INNER ? run->slice->channels : 1;
     for (int i = 0; i < count; i++) {
         int64_t at = first + i - begin;
-        double *sum = slots + at % channels, *squares = sum + channels, before = (double)(at / channels);
-        double apart = before > 0 ? values[i] - *sum / before : 0;
-        *squares += apart * apart * (before / (before + 1));
-        *sum += values[i];
+        double *mean = slots + at % channels, *squares = mean + channels, before = (double)(at / channels);
+        double apart = values[i] - *mean;
+        *squares += apart * (apart * (before / (before + 1)));
+        *mean += before > 0 ? apart / (before + 1) : values[i];
     }
 }
 

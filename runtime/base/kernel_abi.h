@@ -30,7 +30,7 @@ typedef void (*actune_kernel_fn)(const actune_slice *slice);
    within blocks of 512 elements; after each block the lanes are added in order into the f64 partial (f64 kernels: f64 throughout).
    CHANNEL_INNER: per channel, f32 adds in row order within blocks of 16 rows, then into the f64 partial.
    A maximum takes a slot as a sum does: the largest of 0 and its elements that are no NaN (whose order decides nothing).
-   Moments (AT_REDUCTION_MOMENTS) are cut alike and leave their sum and the sum of squared distances from their own mean. Within a block each
+   Moments (AT_REDUCTION_MOMENTS) are cut alike and leave their mean and the sum of squared distances from it. Within a block each
    lane (of CHANNEL_INNER: each channel) adds up distances from its first value, and their squares, in f32; blocks are joined in f64. So what
    is rounded in f32 is never larger than 17 times what it adds to the variance, wherever the mean lies. Chunks are joined as Chan, Golub
    and LeVeque (1979) join samples. */

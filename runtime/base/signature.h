@@ -25,7 +25,7 @@ const char *at_reduction_name(at_reduction reduction);
 
 enum {
     AT_PORTS_MAX = 24,
-    AT_MOMENTS_SLOTS = 2 /* sum, and sum of squared distances from the mean */
+    AT_MOMENTS_SLOTS = 2 /* mean, and sum of squared distances from it */
 };
 
 typedef struct at_port {

@@ -185,6 +185,11 @@ static const work list[] = {
     {"bias | relu | dropout(0.3)", "bias", ACTUNE_F32, ACTUNE_F32, {2, 5, 49}, false},
     {"relu", NULL, ACTUNE_F32, ACTUNE_F32, {0, 3, 5}, false},
     {"bias | relu", "bias", ACTUNE_F32, ACTUNE_F32, {0, 6, 1}, false},
+    {"standardize | relu", NULL, ACTUNE_F32, ACTUNE_F32, {1, 1, 20011}, true},
+    {"bias | standardize(channel) | relu", "bias", ACTUNE_F32, ACTUNE_F32, {140, 6, 1}, false},
+    {"bias | standardize | gelu", NULL, ACTUNE_F16, ACTUNE_F16, {2, 5, 49}, false},
+    {"standardize(channel) | relu", "", ACTUNE_F64, ACTUNE_F64, {2, 5, 49}, false},
+    {"standardize(channel) | relu", "", ACTUNE_F32, ACTUNE_F32, {0, 6, 1}, false},
 };
 
 /* The calls that an execution may make: none that waits, allocates, loads or compiles. */
