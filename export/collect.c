@@ -20,7 +20,7 @@ static bool is_known(const at_signature *signature)
         const at_port *port = &signature->port[i];
         bool access = port->access == AT_ACCESS_ELEMENT || port->access == AT_ACCESS_CHANNEL || port->access == AT_ACCESS_SCALAR ||
                       port->access == AT_ACCESS_RANDOM;
-        if (!access || (unsigned)port->dtype > ACTUNE_BF16)
+        if (!access || (unsigned)port->dtype > ACTUNE_BF16 || port->reduction > AT_REDUCTION_MAX)
             return false;
     }
     return (unsigned)signature->dtype_in <= ACTUNE_BF16 && (unsigned)signature->dtype_out <= ACTUNE_BF16;

@@ -50,7 +50,9 @@ static void write_function(const at_export_function *function, at_strbuf *out)
         member(out, i > 0 ? ", {" : "{", "name", function->parameter[i]);
         member(out, ", ", "access", access_name(port->access));
         member(out, ", ", "dtype", at_dtype_get(port->dtype)->name);
-        at_strbuf_printf(out, ", \"output\": %s, \"sum\": %s}", port->is_output ? "true" : "false", port->is_sum ? "true" : "false");
+        at_strbuf_printf(out, ", \"output\": %s", port->is_output ? "true" : "false");
+        member(out, ", ", "reduction", at_reduction_name(port->reduction));
+        at_strbuf_char(out, '}');
     }
     at_strbuf_append(out, "]}");
 }

@@ -20,6 +20,11 @@ static const struct {
                                       "seed and offset: the same two give the same numbers, forward and backward; change the offset for each step",
                                       "AT_ACCESS_RANDOM"}};
 
+static const struct {
+    const char *words, *constant;
+} reductions[] = {[AT_REDUCTION_NONE] = {"", "AT_REDUCTION_NONE"}, [AT_REDUCTION_SUM] = {", sums", "AT_REDUCTION_SUM"},
+                  [AT_REDUCTION_MAX] = {", maxima", "AT_REDUCTION_MAX"}};
+
 static const char *shape_of(const at_signature *signature, int port)
 {
     at_access access = signature->port[port].access;
@@ -33,13 +38,13 @@ static void append_ports(const at_export_function *function, at_strbuf *out)
     for (int i = 0; i < signature->ports; i++) {
         const at_port *port = &signature->port[i], *next = i + 1 < signature->ports ? port + 1 : NULL;
         at_strbuf_append(out, function->parameter[i]);
-        if (next != NULL && next->access == port->access && next->dtype == port->dtype && next->is_sum == port->is_sum) {
+        if (next != NULL && next->access == port->access && next->dtype == port->dtype && next->reduction == port->reduction) {
             at_strbuf_append(out, ", ");
             continue;
         }
         at_strbuf_printf(out, ": %s", shape_of(signature, i));
         if (port->access != AT_ACCESS_RANDOM)
-            at_strbuf_printf(out, " of %s%s", at_dtype_get(port->dtype)->name, port->is_sum ? ", sums" : "");
+            at_strbuf_printf(out, " of %s%s", at_dtype_get(port->dtype)->name, reductions[port->reduction].words);
         at_strbuf_append(out, next != NULL ? "; " : ".");
     }
 }
@@ -101,13 +106,16 @@ void at_export_text_function(const at_export_function *function, at_strbuf *out)
         const at_port *port = &signature->port[i];
         at_strbuf_printf(out, "%s{.name = \"%s\", .access = %s, .dtype = %s", i > 0 ? ",\n                             " : "", port->name,
                          accesses[port->access].constant, types[port->dtype].constant);
-        at_strbuf_printf(out, "%s%s}", port->is_output ? ", .is_output = true" : "", port->is_sum ? ", .is_sum = true" : "");
+        at_strbuf_append(out, port->is_output ? ", .is_output = true" : "");
+        if (port->reduction != AT_REDUCTION_NONE)
+            at_strbuf_printf(out, ", .reduction = %s", reductions[port->reduction].constant);
+        at_strbuf_char(out, '}');
     }
     at_strbuf_printf(out, "},\n                   .ports = %d, .inputs = %d, .direction = %s,\n", signature->ports, signature->inputs,
                      signature->direction == ACTUNE_BACKWARD ? "ACTUNE_BACKWARD" : "ACTUNE_FORWARD");
-    at_strbuf_printf(out, "                   .dtype_in = %s, .dtype_out = %s, .compute = %s, .has_channel = %s, .sums = %d},\n     .bytes = {",
+    at_strbuf_printf(out, "                   .dtype_in = %s, .dtype_out = %s, .compute = %s, .has_channel = %s, .slots = %d},\n     .bytes = {",
                      types[signature->dtype_in].constant, types[signature->dtype_out].constant, types[signature->compute].constant,
-                     signature->has_channel ? "true" : "false", signature->sums);
+                     signature->has_channel ? "true" : "false", signature->slots);
     for (int i = 0; i < signature->ports; i++)
         at_strbuf_printf(out, "%s%d", i > 0 ? ", " : "", at_dtype_get(signature->port[i].dtype)->bytes);
     at_strbuf_append(out, "}},\n");
