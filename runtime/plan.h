@@ -48,5 +48,7 @@ struct actune_plan {
 
 /* kernel -> what buffers must hold, and the best that runs here; all but memory and threads. */
 actune_status at_plan_make_ready(actune_plan *plan, const actune_plan_desc *desc, int threads);
+/* actune_plan_create without what the context's tuning mode adds; `context` and `desc` are not NULL. */
+actune_status at_plan_open(actune_context *context, const actune_plan_desc *desc, actune_plan **plan);
 
 #endif
