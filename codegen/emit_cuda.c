@@ -14,6 +14,10 @@ static const struct {
     [ACTUNE_F64] = {"double", "", ""},
     [ACTUNE_F16] = {"unsigned short", "from_f16(", "to_f16("},
     [ACTUNE_BF16] = {"unsigned short", "from_bf16(", "to_bf16("},
+    [ACTUNE_I8] = {"unsigned char", "from_i8(", "to_i8("},
+    [ACTUNE_U8] = {"unsigned char", "from_u8(", "to_u8("},
+    [ACTUNE_F8E4M3] = {"unsigned char", "from_f8e4m3(", "to_f8e4m3("},
+    [ACTUNE_F8E5M2] = {"unsigned char", "from_f8e5m2(", "to_f8e5m2("},
 };
 
 /* Helpers of templates/cuda/helpers.cu.in by the words that show their use. */
@@ -319,6 +323,20 @@ static bool has_port(const unit *u, actune_dtype dtype, bool output)
     return has;
 }
 
+/* Whether ptx.cu.in has the conversion. */
+static bool converts_by_ptx(const at_port *port, int cuda_arch)
+{
+    static const struct {
+        bool in, out;
+        int in_arch, out_arch; /* from which architecture on */
+    } rows[AT_DTYPE_COUNT] = {
+        [ACTUNE_F16] = {true, true, 0, 0},     [ACTUNE_BF16] = {false, true, 0, 80},    [ACTUNE_I8] = {false, true, 0, 0},
+        [ACTUNE_U8] = {false, true, 0, 0},     [ACTUNE_F8E4M3] = {true, true, 89, 89}, [ACTUNE_F8E5M2] = {true, true, 0, 89},
+    };
+    return port->is_output ? rows[port->dtype].out && cuda_arch >= rows[port->dtype].out_arch
+                           : rows[port->dtype].in && cuda_arch >= rows[port->dtype].in_arch;
+}
+
 static void scope_uses(unit *u, const at_target *target)
 {
     bool ptx = strstr(at_strbuf_text(&u->evaluate), "_approx_") || knob_is(u->variant, "dependent", "yes");
@@ -326,7 +344,7 @@ static void scope_uses(unit *u, const at_target *target)
         at_scope_number(&u->scope, helpers[h].flag, -1, strstr(at_strbuf_text(&u->evaluate), helpers[h].word) != NULL);
     for (int i = 0; i < u->kernel->signature.ports; i++) {
         const at_port *port = &u->kernel->signature.port[i];
-        ptx |= is_wrapped(u, port) || port->dtype == ACTUNE_F16 || (port->dtype == ACTUNE_BF16 && port->is_output && target->cuda_arch >= 80);
+        ptx |= is_wrapped(u, port) || converts_by_ptx(port, target->cuda_arch);
     }
     ptx |= !knob_is(u->variant, "copy", "direct");
     bool lanes = u->kernel->signature.sums && strcmp(u->walk, "inner");
@@ -337,10 +355,8 @@ static void scope_uses(unit *u, const at_target *target)
         random |= u->kernel->signature.port[i].access == AT_ACCESS_RANDOM;
     at_scope_number(&u->scope, "uses_random", -1, random);
     at_scope_number(&u->scope, "uses_lanes", -1, lanes);
-    at_scope_number(&u->scope, "uses_f16_in", -1, has_port(u, ACTUNE_F16, false));
-    at_scope_number(&u->scope, "uses_f16_out", -1, has_port(u, ACTUNE_F16, true));
-    at_scope_number(&u->scope, "uses_bf16_in", -1, has_port(u, ACTUNE_BF16, false));
-    at_scope_number(&u->scope, "uses_bf16_out", -1, has_port(u, ACTUNE_BF16, true));
+    for (int d = 0; d < AT_DTYPE_COUNT; d++)
+        at_cuda_scope_conversions(&u->scope, (actune_dtype)d, has_port(u, (actune_dtype)d, false), has_port(u, (actune_dtype)d, true));
     at_scope_number(&u->scope, "uses_ptx", -1, ptx);
 }
 

@@ -24,6 +24,7 @@ static const char *const spelling[AT_OP_COUNT] = {
     [AT_OP_FLOOR] = "floor{f}({a})",
     [AT_OP_CEIL] = "ceil{f}({a})",
     [AT_OP_TRUNC] = "trunc{f}({a})",
+    [AT_OP_RINT] = "rint{f}({a})",
     [AT_OP_EXP] = "exp{f}({a})",
     [AT_OP_EXP2] = "exp2{f}({a})",
     [AT_OP_EXPM1] = "expm1{f}({a})",

@@ -79,7 +79,7 @@ static at_node_id only_argument(const at_graph *graph, at_node_id id)
 static at_node_id clipped_by(const at_graph *graph, at_node_id id)
 {
     const at_node *node = &graph->nodes[id];
-    if (node->op == AT_OP_MIN || node->op == AT_OP_MAX || node->op == AT_OP_ROUND || node->op == AT_OP_GRAD_CLIP)
+    if (node->op == AT_OP_MIN || node->op == AT_OP_MAX || node->op == AT_OP_ROUND || node->op == AT_OP_RINT || node->op == AT_OP_GRAD_CLIP)
         return only_argument(graph, id);
     if (node->op != AT_OP_SELECT)
         return AT_NO_NODE;
@@ -95,7 +95,7 @@ static at_node_id clipped_by(const at_graph *graph, at_node_id id)
 /* What may stand between the entry of a stretch and its first transcendental op, and is better left before it. */
 static bool bends(at_op op)
 {
-    return op == AT_OP_MIN || op == AT_OP_MAX || op == AT_OP_ROUND || op == AT_OP_GRAD_CLIP || op == AT_OP_SELECT;
+    return op == AT_OP_MIN || op == AT_OP_MAX || op == AT_OP_ROUND || op == AT_OP_RINT || op == AT_OP_GRAD_CLIP || op == AT_OP_SELECT;
 }
 
 typedef struct finder {

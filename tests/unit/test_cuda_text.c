@@ -203,7 +203,7 @@ Test(cuda_text, every_builtin_compiles, .timeout = 300)
     if (!may_compile_many())
         return;
     for (int i = 0; i < at_activation_count(); i++)
-        for (int d = 0; d < AT_DTYPE_COUNT; d++)
+        for (int d = 0; d < AT_DTYPE_WIDE_COUNT; d++)
             for (int backward = 0; backward < 2; backward++)
                 for (size_t a = 0; a < sizeof archs / sizeof *archs; a++) {
                     /* All types on sm_90; f32 on all architectures. */
@@ -230,6 +230,18 @@ Test(cuda_text, channels_and_sums_compile, .timeout = 120)
                 continue; /* per-channel operands */
             compile(specs[i], forward, layout, 90);
             compile(specs[i], backward, layout, 90);
+        }
+}
+
+Test(cuda_text, eight_bit_types_compile, .timeout = 120)
+{
+    static const int archs[] = {75, 90};
+    if (!may_compile_many())
+        return;
+    for (int d = AT_DTYPE_WIDE_COUNT; d < AT_DTYPE_COUNT; d++)
+        for (int a = 0; a < 2; a++) {
+            compile("gelu_tanh", (at_kernel_request){ACTUNE_FORWARD, (actune_dtype)d, ACTUNE_F32, NULL, 0}, AT_LAYOUT_FLAT, archs[a]);
+            compile("gelu_tanh", (at_kernel_request){ACTUNE_FORWARD, ACTUNE_F32, (actune_dtype)d, NULL, 0}, AT_LAYOUT_FLAT, archs[a]);
         }
 }
 
