@@ -87,7 +87,7 @@ static at_node_id saturate(at_graph *graph, at_node_id x, const struct target *t
 }
 
 /* x / scale as an f32 number, rounded, shifted by the zero point, saturated. The rounding of a float is the store's. NaN counts as 0: a
-   store sees to that too, but behind a zero point or before a dequantize somebody else must; and it has no gradient. */
+   store sees to that too, but behind a zero point or before a dequantize somebody else must. Its gradient passes, as that of clip does. */
 at_node_id at_quantize_build(const at_stage_input *in)
 {
     const at_argument *argument = in->stage->argument;
@@ -98,7 +98,7 @@ at_node_id at_quantize_build(const at_stage_input *in)
     if (!is_integer(to))
         return saturate(in->graph, x, to);
     x = at_graph_1(in->graph, AT_OP_ROUND, x);
-    if (!in->is_last || has_zero_point(&argument[AT_QUANTIZE_ZERO_POINT]) || in->direction == ACTUNE_BACKWARD)
+    if (in->direction == ACTUNE_FORWARD && (!in->is_last || has_zero_point(&argument[AT_QUANTIZE_ZERO_POINT])))
         x = at_graph_add(in->graph, AT_OP_SELECT, at_graph_2(in->graph, AT_OP_NE, x, x), at_graph_constant(in->graph, 0), x);
     x = at_graph_1(in->graph, AT_OP_RINT, x);
     if (has_zero_point(&argument[AT_QUANTIZE_ZERO_POINT]))

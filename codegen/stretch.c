@@ -13,13 +13,15 @@ static int arguments_of(const at_graph *graph, at_node_id id)
     return at_op_get(graph->nodes[id].op)->arguments;
 }
 
-/* top[v]: the highest node that v is a function of alone; v itself where several meet; AT_NO_NODE for constants. */
+/* top[v]: the highest node that v is a function of alone; v itself where several meet, and at the steps of a quantiser, which no polynomial
+   goes over; AT_NO_NODE for constants. */
 static void find_tops(const at_graph *graph, at_node_id *top)
 {
     for (at_node_id v = 0; v < graph->count; v++) {
         const at_node *node = &graph->nodes[v];
-        top[v] = node->op == AT_OP_INPUT ? v : AT_NO_NODE;
-        for (int i = 0; i < arguments_of(graph, v); i++) {
+        bool begins = node->op == AT_OP_INPUT || node->op == AT_OP_RINT;
+        top[v] = begins ? v : AT_NO_NODE;
+        for (int i = 0; !begins && i < arguments_of(graph, v); i++) {
             at_node_id above = top[node->arg[i]];
             if (above == AT_NO_NODE)
                 continue;
@@ -79,7 +81,7 @@ static at_node_id only_argument(const at_graph *graph, at_node_id id)
 static at_node_id clipped_by(const at_graph *graph, at_node_id id)
 {
     const at_node *node = &graph->nodes[id];
-    if (node->op == AT_OP_MIN || node->op == AT_OP_MAX || node->op == AT_OP_ROUND || node->op == AT_OP_RINT || node->op == AT_OP_GRAD_CLIP)
+    if (node->op == AT_OP_MIN || node->op == AT_OP_MAX || node->op == AT_OP_ROUND || node->op == AT_OP_GRAD_CLIP)
         return only_argument(graph, id);
     if (node->op != AT_OP_SELECT)
         return AT_NO_NODE;
@@ -95,7 +97,7 @@ static at_node_id clipped_by(const at_graph *graph, at_node_id id)
 /* What may stand between the entry of a stretch and its first transcendental op, and is better left before it. */
 static bool bends(at_op op)
 {
-    return op == AT_OP_MIN || op == AT_OP_MAX || op == AT_OP_ROUND || op == AT_OP_RINT || op == AT_OP_GRAD_CLIP || op == AT_OP_SELECT;
+    return op == AT_OP_MIN || op == AT_OP_MAX || op == AT_OP_ROUND || op == AT_OP_GRAD_CLIP || op == AT_OP_SELECT;
 }
 
 typedef struct finder {

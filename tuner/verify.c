@@ -227,7 +227,8 @@ static bool keeps_sign(const run *one, int output, int64_t index)
 {
     if (one->signature->direction == ACTUNE_BACKWARD || one->signature->port[one->signature->inputs + output].is_sum)
         return false;
-    return one->of->allowed[output][index] == 0 ||
+    bool coded = at_dtype_get(one->signature->port[one->signature->inputs + output].dtype)->bytes == 1; /* -0 may be a rounded number */
+    return (one->of->allowed[output][index] == 0 && !coded) ||
            at_dtype_load(one->signature->port[0].dtype, one->of->input[0], index) == 0;
 }
 
