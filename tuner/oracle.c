@@ -426,12 +426,12 @@ static void collect(const at_oracle *oracle, at_expected *expected)
         at_node_id id = kernel->graph.output[k];
         const trait *known = &oracle->trait[id];
         const state *end = &oracle->state[id];
-        bool coded = !port->is_sum && at_dtype_get(port->dtype)->bytes == 1;
+        bool coded = !port->reduction && at_dtype_get(port->dtype)->bytes == 1;
         expected[k].value = end->value;
-        expected[k].error = known->single && !port->is_sum ? 0 : end->error;
+        expected[k].error = known->single && !port->reduction ? 0 : end->error;
         if (coded && known->single && isfinite(end->value)) /* in the compute type first, or at once: the interpreter */
             expected[k].error = fabsl(end->value - round_to(kernel->signature.compute, end->value));
-        if (!port->is_sum && !coded)
+        if (!port->reduction && !coded)
             expected[k].error += store_error(kernel, known, port->dtype, end->value);
         expected[k].indefinite = false;
     }
@@ -449,7 +449,7 @@ static void store_codes(const at_signature *signature, at_expected *expected)
 {
     for (int k = 0; k < signature->ports - signature->inputs; k++) {
         const at_port *port = &signature->port[signature->inputs + k];
-        if (port->is_sum || at_dtype_get(port->dtype)->bytes != 1)
+        if (port->reduction || at_dtype_get(port->dtype)->bytes != 1)
             continue;
         long double value = expected[k].value, error = expected[k].error, code = code_of(port->dtype, value);
         expected[k].value = code;
