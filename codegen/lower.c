@@ -158,6 +158,7 @@ actune_status at_lower_until(const at_lowering *l, int end, const at_node_id *op
                              .semantics = l->spec->semantics,
                              .direction = l->request->direction,
                              .is_last = s == l->spec->stages - 1,
+                             .compute = l->kernel->signature.compute,
                              .x = x,
                              .operand = operand};
         if (form)

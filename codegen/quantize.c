@@ -66,11 +66,14 @@ const char *at_dequantize_check(const at_argument *argument, int *bad)
     return check_zero_point(&argument[1], -128, 255);
 }
 
-/* The argument as a node: a constant, or the next operand. */
+/* The argument as a node: a constant, or the next operand. A constant has the compute type's bits, as an operand would: codes are decided by them, in the
+   interpreter too. */
 static at_node_id argument_node(const at_stage_input *in, int index, int *operand)
 {
     const at_argument *argument = &in->stage->argument[index];
-    return argument->learn != AT_LEARN_NO ? in->operand[(*operand)++] : at_graph_constant(in->graph, argument->value);
+    if (argument->learn != AT_LEARN_NO)
+        return in->operand[(*operand)++];
+    return at_graph_constant(in->graph, in->compute == ACTUNE_F64 ? argument->value : (double)(float)argument->value);
 }
 
 static bool has_zero_point(const at_argument *zero)

@@ -15,6 +15,7 @@ typedef struct at_stage_input {
     at_semantics semantics;
     actune_direction direction;
     bool is_last; /* what it gives is stored */
+    actune_dtype compute;
     at_node_id x;
     const at_node_id *operand; /* the stage's operands, in their order */
 } at_stage_input;

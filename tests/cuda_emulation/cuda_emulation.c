@@ -252,9 +252,9 @@ static void check_eight_bits(const char *only)
         if (only && strcmp(only, c->spec))
             continue;
         arch = rows[i].arch;
-        check_kernel(c->spec, forward, c->layout, rows[i].corners);
+        check_kernel(c->spec, forward, c->layout, rows[i].corners, false);
         if (strstr(c->spec, "quantize"))
-            check_kernel(c->spec, backward, c->layout, false);
+            check_kernel(c->spec, backward, c->layout, false, false);
     }
     arch = 100;
 }

@@ -76,6 +76,8 @@ Test(cuda_text, goldens)
         {"cuda_mul_async_in_place.cu", "silu | mul", AT_LAYOUT_FLAT, ACTUNE_F16, ACTUNE_F16, NULL,
          "copy=async stages=2 grid=x4 restrict=no dependent=yes"},
         {"cuda_prelu_gradient.cu", "prelu(alpha=learn)", AT_LAYOUT_FLAT, ACTUNE_F16, ACTUNE_F16, "alpha", "vectors=2"},
+        {"cuda_relu_codes_table.cu", "relu", AT_LAYOUT_FLAT, ACTUNE_I8, ACTUNE_I8, NULL, "math=table grid=x4"},
+        {"cuda_gelu_quantize_f8.cu", "gelu | quantize(f8e4m3, scale=tensor)", AT_LAYOUT_FLAT, ACTUNE_F16, ACTUNE_F8E4M3, NULL, ""},
         {"cuda_bias_gradient_rows.cu", "bias | relu", AT_LAYOUT_CHANNEL_INNER, ACTUNE_F32, ACTUNE_F32, "bias", "vectors=4"},
     };
     const char *mode = getenv("ACTUNE_GOLDEN");

@@ -40,7 +40,7 @@ Test(generate, eight_bit_types)
     for (int i = 0; i < PAIRS; i++)
         kernels[i] = kernel_of(i % 2 ? &hardswish : &identity, pairs[i][0], pairs[i][1]);
     int levels = isa_list(isas);
-    all.every = 3;
+    all.every = 4;
     for (int level = 0; level < levels; level++) {
         all.count = 0;
         for (int i = 0; i < PAIRS; i++)
