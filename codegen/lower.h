@@ -53,7 +53,7 @@ actune_status at_lower_output_port(at_kernel *kernel, const char *name, at_acces
                                    at_reduction reduction);
 /* x, operands, y. */
 actune_status at_lower_forward_ports(const at_lowering *lowering);
-/* Element operands have the type of x, the others are computed with as they are. */
+/* Element operands have the type of x, or of its gradient where x has 8 bits; the others are computed with as they are. */
 actune_dtype at_lower_operand_dtype(const at_lowering *lowering, const at_operand *operand);
 
 /* An empty kernel becomes one of the lowering's pass (0: the whole): text and types. */

@@ -224,21 +224,15 @@ static at_port input_of(const splitting *s, int index, at_wire *wire)
     const at_lowering *l = s->l;
     const at_signature *whole = &l->kernel->signature;
     const int plane = index - first_plane_input(s);
-    at_port port = {.name = "x", .dtype = whole->dtype_in};
-    *wire = (at_wire){.port = index};
+    *wire = (at_wire){.port = index}; /* x, dy */
     if (plane >= 0) {
         *wire = (at_wire){.port = -1, .value = s->plane[plane].value, .plane = s->plane[plane].plane};
         return (at_port){.name = s->plane[plane].name, .access = l->kernel->value[wire->value].access, .dtype = whole->compute};
     }
-    if (index >= l->first_operand) {
-        const at_operand *operand = &l->operand[index - l->first_operand];
-        port = (at_port){.name = operand->name, .access = operand->access, .dtype = at_lower_operand_dtype(l, operand)};
-        wire->port = 0;
-        while (wire->port < whole->ports && strcmp(whole->port[wire->port].name, operand->name) != 0)
-            wire->port++;
-    } else if (index == INPUT_DY && s->backward)
-        port = (at_port){.name = "dy", .dtype = whole->dtype_out};
-    return port;
+    for (int i = l->first_operand; index >= l->first_operand && i < whole->inputs; i++)
+        if (strcmp(whole->port[i].name, l->operand[index - l->first_operand].name) == 0)
+            wire->port = i;
+    return whole->port[wire->port];
 }
 
 static void mark_inputs(const at_graph *graph, bool *used)

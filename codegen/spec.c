@@ -1,3 +1,4 @@
+#include "quantize.h"
 #include "spec_parse.h"
 
 #include <math.h>
@@ -132,6 +133,7 @@ static actune_status parse(at_scan *scan, at_spec *spec)
     AT_TRY(check_text(scan));
     AT_TRY(at_spec_parse_attributes(scan, spec));
     AT_TRY(parse_stages(scan, spec));
+    AT_TRY(at_quantize_check_places(scan, spec));
     AT_TRY(at_spec_check_output(scan, spec));
     at_spec_print(spec, &canonical);
     spec->canonical = canonical.failed ? NULL : at_arena_strdup(&spec->arena, at_strbuf_text(&canonical));
@@ -210,8 +212,8 @@ static void print_activation_arguments(const at_stage *stage, at_strbuf *out)
         at_strbuf_char(out, ')');
 }
 
-/* "(-6, 6)", "(channel, eps=0.001)": optional ones by name, and left out where they are the default. */
-static void print_form_arguments(const at_stage_form *form, const at_stage *stage, at_strbuf *out)
+/* By position; those that may be operands, and optional ones, by name; the form's word first. What has its default is left out. */
+static void print_form_arguments(const at_stage *stage, const at_stage_form *form, at_strbuf *out)
 {
     const char *separator = "(";
     if (stage->flag) {
@@ -219,11 +221,17 @@ static void print_form_arguments(const at_stage_form *form, const at_stage *stag
         separator = ", ";
     }
     for (int i = 0; i < stage->arguments; i++) {
-        bool optional = form->parameter[i].optional;
-        if (optional && same_number(stage->argument[i].value, form->parameter[i].standard))
+        const at_argument *argument = &stage->argument[i];
+        bool by_name = form->parameter[i].operand || form->parameter[i].optional;
+        if (form->parameter[i].optional && argument->learn == AT_LEARN_NO && argument->value == form->parameter[i].standard)
             continue;
-        at_strbuf_printf(out, "%s%s%s", separator, optional ? form->parameter[i].name : "", optional ? "=" : "");
-        at_strbuf_double(out, stage->argument[i].value);
+        at_strbuf_printf(out, "%s%s%s", separator, by_name ? argument->name : "", by_name ? "=" : "");
+        if (form->parameter[i].words)
+            at_strbuf_append(out, form->parameter[i].words[(int)argument->value]);
+        else if (argument->learn != AT_LEARN_NO)
+            at_strbuf_append(out, argument->learn == AT_LEARN_CHANNEL ? "channel" : "tensor");
+        else
+            at_strbuf_double(out, argument->value);
         separator = ", ";
     }
     if (*separator == ',')
@@ -241,7 +249,7 @@ static void print_stage(const at_stage *stage, at_strbuf *out)
         print_activation_arguments(stage, out);
         return;
     }
-    print_form_arguments(form, stage, out);
+    print_form_arguments(stage, form, out);
 }
 
 void at_spec_print(const at_spec *spec, at_strbuf *out)
