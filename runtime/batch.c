@@ -21,7 +21,8 @@ static bool is_same(const actune_plan_desc *a, const actune_plan_desc *b)
 {
     bool same = same_text(a->spec, b->spec) && a->direction == b->direction && a->dtype_in == b->dtype_in && a->dtype_out == b->dtype_out &&
                 a->shape.outer == b->shape.outer && a->shape.channels == b->shape.channels && a->shape.inner == b->shape.inner &&
-                a->gradient_count == b->gradient_count && a->in_place == b->in_place && (a->gradient_count == 0 || b->gradients != NULL);
+                a->gradient_count == b->gradient_count && a->in_place == b->in_place && (a->gradient_count == 0 || b->gradients != NULL) &&
+                a->sources == b->sources && a->source_count == b->source_count;
     for (int i = 0; same && i < a->gradient_count; i++)
         same = same_text(a->gradients[i], b->gradients[i]);
     return same;
