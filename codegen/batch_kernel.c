@@ -46,8 +46,8 @@ static actune_status write_functions(const at_batch_function *function, int coun
     char symbol[32];
     for (int f = 0; f < count; f++) {
         const at_variant own = variant_of_function(variant, function[f].math);
-        if (function[f].kernel->signature.sums > 0)
-            return at_fail(ACTUNE_UNSUPPORTED, "%s has sums, which a batch does not compute", function[f].kernel->spec);
+        if (function[f].kernel->signature.slots > 0)
+            return at_fail(ACTUNE_UNSUPPORTED, "%s has reductions (sums), which a batch does not compute", function[f].kernel->spec);
         snprintf(symbol, sizeof symbol, "member_%d", f);
         AT_TRY(at_emit_cuda(function[f].kernel, function[f].layout, target, &own, symbol, lines, source));
     }

@@ -57,9 +57,9 @@ static actune_status measure_member(actune_batch *batch, int m)
     at_batch_member *member = &batch->member[m];
     const at_signature *signature = &member->plan->kernel.signature;
     const actune_shape shape = member->plan->launch.shape;
-    if (signature->sums > 0)
+    if (signature->slots > 0)
         return at_fail(ACTUNE_UNSUPPORTED,
-                       "actune_batch_create: member %d (%s) has sums (gradients of operands that are reduced); give it a plan of its own", m,
+                       "actune_batch_create: member %d (%s) has sums or other reductions (gradients of operands ...); give it a plan of its own", m,
                        member->plan->kernel.spec);
     member->first_buffer = batch->buffers;
     member->row = shape.channels * shape.inner;

@@ -259,7 +259,7 @@ static actune_status check_tensor(const actune_plan *plan, const actune_tensor *
     }
     if (p->is_output && t->read_only)
         return at_fail(ACTUNE_INVALID_ARGUMENT, "actune_execute_tensors: tensor %d (%s) would be written, but is read-only", port, p->name);
-    bool element = p->access == AT_ACCESS_ELEMENT && !p->is_sum;
+    bool element = p->access == AT_ACCESS_ELEMENT && !p->reduction;
     if (element ? !same_order(x, t) && !(is_row_major(x) && is_row_major(t)) : !is_row_major(t))
         return at_fail(ACTUNE_INVALID_ARGUMENT, "actune_execute_tensors: the axes of tensor %d (%s) lie in another order in memory than %s", port, p->name,
                        element ? "those of tensor 0" : "they are counted");

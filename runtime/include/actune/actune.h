@@ -201,7 +201,7 @@ typedef struct actune_batch actune_batch;
    gets the winner that a plan of its own would get, and gives the same bits as that plan (on CUDA: its winner's arithmetic; how the loop runs is the
    batch's own variant). A shape's `outer` is the most rows that an execution may have (see actune_batch_options). max_threads of a member says
    nothing. Compiles or loads the kernels (the only step that may take milliseconds); members that are alike share theirs.
-   Errors: those of actune_plan_create, naming the member; UNSUPPORTED for a member with sums (gradients of bias, alpha ...): give it a plan of
+   Errors: those of actune_plan_create, naming the member; UNSUPPORTED for a member with sums or other reductions (gradients of bias, alpha ...): give it a plan of
    its own. Any thread. */
 ACTUNE_API actune_status actune_batch_create(actune_context *context, const actune_plan_desc *members, int count, actune_batch **batch);
 /* NULL is a no-op. On a CUDA device: when its streams have passed. */
