@@ -289,6 +289,9 @@ typedef struct actune_clip_norm_options {
     void *stream;            /* CUDA, as in actune_execute_on */
     void *workspace;         /* CUDA: workspace_bytes of device memory, 256-byte aligned, for this call; NULL: the list's own */
     void *device_result;     /* CUDA: an actune_clip_result in device memory, e.g. for an optimizer to read; NULL: none */
+    const actune_buffer *sums; /* f32 or f64 values that belong to the norm too: sums of squares (2-norm), magnitudes (inf) or sums of magnitudes (1) of
+                                  gradients whose kernel added them up on the way, as the stage grad_norm does. On CUDA in device memory. NULL: none */
+    int summed_tensors;      /* so many tensors at the end of the list are not read for the norm, since `sums` speaks for them; scaled they are as all others */
 } actune_clip_norm_options;
 
 typedef struct actune_clip_result {
@@ -306,7 +309,9 @@ typedef struct actune_clip_result {
    alone decide: the same bits for any number of threads. `max_norm`: >= 0, infinity does not clip; `options` NULL: all zero; `result` may be NULL.
    On a CUDA device the call puts two kernels on the stream and returns, may be captured (with the caller's workspace), and leaves the
    results in device_result; but with `result` or error_if_nonfinite it waits for the stream, which a capture forbids.
-   Errors: INVALID_ARGUMENT (max_norm < 0 or NaN, an unknown norm), NOT_FINITE (`result` is set), NO_MEMORY, DEVICE.
+   A gradient that a backward kernel reduces (bias, alpha ...) is small: put it into the list. One that is a tensor of its own may skip the first of its two
+   passes: stand grad_norm in its pipeline, put the tensor last and give the sum.
+   Errors: INVALID_ARGUMENT (max_norm < 0 or NaN, an unknown norm, sums of no f32 or f64, more summed_tensors than tensors or some without sums), NOT_FINITE (`result` is set), NO_MEMORY, DEVICE.
    Any thread; calls that write go one at a time on the same tensors. */
 ACTUNE_API actune_status actune_clip_norm(const actune_tensor_list *list, double max_norm, const actune_clip_norm_options *options,
                                           actune_clip_result *result);
