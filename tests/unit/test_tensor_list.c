@@ -220,11 +220,11 @@ Test(list, grad_norm_of_a_backward_kernel_goes_into_the_clip)
         total += (long double)dx[i] * dx[i];
     for (int i = 0; i < OTHERS; i++)
         total += (long double)others[i] * others[i];
-    const actune_buffer tensors[] = {{others, OTHERS, ACTUNE_F32}, {dx, COUNT, ACTUNE_F32}}, sums = {&squares, 1, ACTUNE_F32};
+    const actune_buffer both[] = {{others, OTHERS, ACTUNE_F32}, {dx, COUNT, ACTUNE_F32}}, sums = {&squares, 1, ACTUNE_F32};
     float before = dx[12345];
     actune_tensor_list *list;
     actune_clip_result result;
-    cr_assert_eq(actune_tensor_list_create(context, tensors, 2, &list), ACTUNE_OK);
+    cr_assert_eq(actune_tensor_list_create(context, both, 2, &list), ACTUNE_OK);
     cr_assert_eq(actune_clip_norm(list, 1, &(actune_clip_norm_options){.sums = &sums, .summed_tensors = 1}, &result), ACTUNE_OK);
     cr_assert(fabsl((long double)result.norm - sqrtl(total)) <= 1e-6L * sqrtl(total) && result.scaled, "%.17g, not %.17Lg", result.norm, sqrtl(total));
     cr_assert(dx[12345] == before * result.coefficient_f32);
