@@ -2,6 +2,7 @@
 #include "batch.h"
 
 #include "base/dtype.h"
+#include "tuning.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -28,11 +29,22 @@ static bool is_same(const actune_plan_desc *a, const actune_plan_desc *b)
     return same;
 }
 
+/* On a CUDA device a plan that does not run: the batch's kernel has its function. What the context's tuning mode adds, it adds for members too. */
 static actune_status open_plan(actune_batch *batch, const actune_plan_desc *desc)
 {
+    const actune_context *context = batch->context;
+    actune_plan **plan = &batch->plan[batch->plans];
     actune_plan_desc alone = *desc;
     alone.max_threads = 1; /* the batch cuts the work itself */
-    return at_plan_open(batch->context, &alone, batch->context->cuda != NULL ? AT_PLAN_LAID_OUT : AT_PLAN_READY, &batch->plan[batch->plans]);
+    AT_TRY(at_plan_open(batch->context, &alone, context->cuda != NULL ? AT_PLAN_LAID_OUT : AT_PLAN_READY, plan));
+    actune_status status = context->cuda != NULL ? at_batch_cuda_choose(context, *plan) : ACTUNE_OK;
+    if (status != ACTUNE_OK) {
+        actune_plan_destroy(*plan);
+        *plan = NULL;
+        return status;
+    }
+    AT_TRY(at_plan_learn(&alone, plan));
+    return context->cuda != NULL && context->tuning == ACTUNE_TUNING_TUNE ? at_batch_cuda_choose(context, *plan) : ACTUNE_OK;
 }
 
 /* `first[p]` is the member that plan p was made for. */
@@ -139,7 +151,7 @@ void actune_batch_destroy(actune_batch *batch)
         return;
     at_batch_cuda_close(batch->cuda);
     at_workspaces_clear(&batch->scratch);
-    for (int p = 0; p < batch->plans; p++)
+    for (int p = 0; p < batch->members && batch->plan != NULL; p++)
         actune_plan_destroy(batch->plan[p]);
     free(batch->plan);
     free(batch->member);

@@ -14,6 +14,8 @@ static const char default_variant[] = "cuda/batch";
 /* Addresses travel as an argument: 4 KiB of them are allowed, 32,764 bytes from CUDA 12.1 on; 32 bytes are the other arguments'. Few sizes, so that
    batches of any size share their kernels in the cache. */
 static const int rooms[] = {32, 128, 500, 1024, 4080};
+/* Tables of 8-bit codes are 8 KiB of shared memory each, of 48. Further members compute what they would look up. */
+enum { TABLES_MAX = 4 };
 enum { ROOM_OLD = 500, ROOM_MAX = 4080, CUDA_LARGE_ARGUMENTS = 12010 };
 
 struct at_batch_cuda {
@@ -33,13 +35,14 @@ struct at_batch_cuda {
 
 typedef struct function_list {
     at_batch_function *function;
-    int count;
+    int count, tables;
     int *of_plan; /* which one */
 } function_list;
 
-/* The source of the winner, or of the default: its `math` says how the plan of this member alone would compute. */
-static actune_status take_winner(const actune_context *context, actune_plan *plan)
+actune_status at_batch_cuda_choose(const actune_context *context, actune_plan *plan)
 {
+    if (context->cache == NULL)
+        return at_fail(ACTUNE_IO, "CUDA kernels need a folder to be kept in: %s", context->cache_note);
     at_dispatched candidates[AT_CANDIDATES_MAX];
     const at_launch *launch = &plan->launch;
     const at_target target = at_context_target(context);
@@ -73,11 +76,17 @@ static actune_status read_math(const actune_plan *plan, const char **math)
     return status;
 }
 
-static actune_status add_function(const actune_context *context, actune_plan *plan, const at_target *target, function_list *list, int *index)
+static bool is_table(const at_batch_function *function)
+{
+    return strcmp(function->math, "table") == 0;
+}
+
+static actune_status add_function(const actune_plan *plan, const at_target *target, function_list *list, int *index)
 {
     at_batch_function own = {.kernel = &plan->kernel, .layout = plan->launch.layout};
-    AT_TRY(take_winner(context, plan));
     AT_TRY(read_math(plan, &own.math));
+    if (is_table(&own) && list->tables == TABLES_MAX)
+        own.math = "exact";
     const char *shape = at_template_for(own.kernel, own.layout, target);
     for (*index = 0; *index < list->count; ++*index) {
         const at_batch_function *other = &list->function[*index];
@@ -85,6 +94,7 @@ static actune_status add_function(const actune_context *context, actune_plan *pl
             strcmp(at_template_for(other->kernel, other->layout, target), shape) == 0)
             return ACTUNE_OK;
     }
+    list->tables += is_table(&own);
     list->function[list->count++] = own;
     return ACTUNE_OK;
 }
@@ -96,7 +106,7 @@ static actune_status list_functions(const actune_batch *batch, const at_target *
     if (list->function == NULL || list->of_plan == NULL)
         return at_fail(ACTUNE_NO_MEMORY, "no memory for a batch of %d members", batch->members);
     for (int p = 0; p < batch->plans; p++)
-        AT_TRY(add_function(batch->context, batch->plan[p], target, list, &list->of_plan[p]));
+        AT_TRY(add_function(batch->plan[p], target, list, &list->of_plan[p]));
     return ACTUNE_OK;
 }
 
@@ -170,8 +180,6 @@ static actune_status open_cuda(at_batch_cuda *cuda)
     const actune_context *context = cuda->batch->context;
     const at_target target = at_context_target(context);
     function_list list;
-    if (context->cache == NULL)
-        return at_fail(ACTUNE_IO, "CUDA kernels need a folder to be kept in: %s", context->cache_note);
     actune_status status = list_functions(cuda->batch, &target, &list);
     if (status == ACTUNE_OK)
         status = build_kernel(cuda, &list, &target);

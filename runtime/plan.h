@@ -49,7 +49,7 @@ typedef enum at_plan_stage {
     AT_PLAN_READY
 } at_plan_stage;
 
-/* actune_plan_create; `context` and `desc` are not NULL. */
+/* actune_plan_create without what the context's tuning mode adds; `context` and `desc` are not NULL. */
 actune_status at_plan_open(actune_context *context, const actune_plan_desc *desc, at_plan_stage last, actune_plan **plan);
 
 /* What a buffer must be, and in words why it is not: `where` is "actune_execute: buffer 1 (y)". */
