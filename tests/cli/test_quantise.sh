@@ -170,6 +170,13 @@ refused 2 'percentile takes' "$actune" calibrate identity --input a.npy --percen
 refused 2 'dtype takes i8' "$actune" calibrate identity --input a.npy --dtype f32
 refused 1 'nothere.npy' "$actune" calibrate identity --input nothere.npy
 refused 1 'c.npy' "$actune" calibrate identity --input a.npy --input c.npy --channel --layout rows
+ok 'verify reports what quantisation loses' "$actune" verify 'clip(-6, 6) | quantize(i8, scale=0.05)' --direction forward --json && cp out v.json
+ok 'a uniform error of a 20th: 1/400/12' python3 - <<'P'
+import json
+row = [r for r in json.load(open("v.json")) if r["method"] == "quantisation"]
+assert len(row) == 1 and abs(row[0]["mean_squared_error"] * 4800 - 1) < 0.05 and 0.0245 < row[0]["largest_error"] < 0.0251, row
+assert 42 < row[0]["sqnr_db"] < 43, row  # 10 log10(4 * 4800), less what the clip takes
+P
 ok 'actune ops' grep -q '^quantize' <("$actune" ops)
 refused 1 'gives i8, the output was said to be u8' "$actune" apply 'quantize(i8, scale=1)' --dtype f32:u8 --input x.npy --output no.npy
 refused 1 'dequantize takes 8-bit tensors' "$actune" apply 'dequantize(scale=1)' --input x.npy --output no.npy
