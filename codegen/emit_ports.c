@@ -29,7 +29,7 @@ const char *at_emit_name(const char *port_name, at_arena *arena)
                                         "rest",    "row",     "rows",      "s",     "span",     "start", "step",
                                         "stop",    "sum",     "sum_block", "term",  "total",    "width"};
     bool clash = strstr(port_name, "f32x") || strstr(port_name, "f64x") || !strncmp(port_name, "actune", 6) ||
-                 !strncmp(port_name, "stretch", 7) || strspn(port_name + 1, "0123456789") == strlen(port_name + 1);
+                 !strncmp(port_name, "stretch", 7) || !strncmp(port_name, "row_", 4) || strspn(port_name + 1, "0123456789") == strlen(port_name + 1);
     if (!strcmp(port_name, "x") || !strcmp(port_name, "y"))
         clash = false;
     for (size_t i = 0; i < sizeof taken / sizeof *taken; i++)
@@ -97,7 +97,8 @@ static bool is_loop_output(const ports *p, int port)
 /* Ports that the loops go along, element by element. */
 static bool is_element(const ports *p, int port)
 {
-    return p->used[port] && access_of(p, port) == AT_ACCESS_ELEMENT && !p->signature->port[port].is_sum;
+    const at_port *of = &p->signature->port[port];
+    return p->used[port] && access_of(p, port) == AT_ACCESS_ELEMENT && !of->is_sum && !of->is_local;
 }
 
 /* "f32x16" for elements of the compute type, else "f16_f32x16": what the names of load and store end with. */
@@ -166,19 +167,20 @@ static bool sum_output(const ports *p, int port)
     return p->signature->port[port].is_sum;
 }
 
-/* pointer[k]: "const float *x", pointer_port[k]: its place in the slice. */
+/* pointer[k]: "const float *x", pointer_port[k]: its place in the slice, where local ports have none. */
 static void add_pointers(ports *p)
 {
-    int count = 0;
+    int count = 0, locals = 0;
     for (int port = 0; port < p->signature->ports; port++) {
+        locals += p->signature->port[port].is_local;
         bool input = port < p->signature->inputs;
-        if (!p->used[port] || p->signature->port[port].is_sum)
+        if (!p->used[port] || p->signature->port[port].is_sum || p->signature->port[port].is_local)
             continue;
         at_strbuf text = {0};
         at_strbuf_printf(&text, "%s%s *%s", input ? "const " : "", c_type(p->signature->port[port].dtype),
                          p->name[port]);
         set_text(p, "pointer", count, &text);
-        at_scope_number(p->scope, "pointer_port", count++, port);
+        at_scope_number(p->scope, "pointer_port", count++, port - locals);
     }
     at_scope_number(p->scope, "pointers", -1, count);
 }
@@ -249,7 +251,7 @@ static void add_list(ports *p, const char *variable, list_style style)
     at_strbuf text = {0};
     const char *comma = "";
     for (int port = 0; port < p->signature->ports; port++) {
-        if (!p->used[port] || p->signature->port[port].is_sum)
+        if (!p->used[port] || p->signature->port[port].is_sum || p->signature->port[port].is_local)
             continue;
         at_strbuf_append(&text, comma);
         if (access_of(p, port) == AT_ACCESS_ELEMENT)
@@ -274,12 +276,12 @@ static void add_evaluate(ports *p, const char *variable, int u, bool varying)
     int outputs = p->signature->ports - p->signature->inputs;
     const char *first = p->name[p->signature->inputs];
     if (outputs == 1) {
-        at_strbuf_printf(&text, "%s v%s%s = evaluate%s(", p->type, first, end, p->emit->suffix);
+        at_strbuf_printf(&text, "%s v%s%s = %s%s(", p->type, first, end, p->emit->function, p->emit->suffix);
     } else {
         at_strbuf_append(&text, p->type);
         for (int port = p->signature->inputs; port < p->signature->ports; port++)
             at_strbuf_printf(&text, "%s v%s%s", port > p->signature->inputs ? "," : "", p->name[port], end);
-        at_strbuf_printf(&text, "; evaluate%s(", p->emit->suffix);
+        at_strbuf_printf(&text, "; %s%s(", p->emit->function, p->emit->suffix);
     }
     for (int port = 0; port < p->signature->inputs; port++) {
         if (!p->used[port])
@@ -302,7 +304,8 @@ static void name_ports(ports *p)
 {
     at_emit_used_inputs(&p->emit->kernel->graph, p->used);
     for (int port = 0; port < p->signature->ports; port++) {
-        p->name[port] = at_emit_name(p->signature->port[port].name, p->arena);
+        const at_port *of = &p->signature->port[port];
+        p->name[port] = of->is_local ? of->name : at_emit_name(of->name, p->arena);
         p->used[port] |= port >= p->signature->inputs;
     }
 }

@@ -126,12 +126,29 @@ static actune_status parse_stages(at_scan *scan, at_spec *spec)
     return ACTUNE_OK;
 }
 
+/* What looks at whole rows stands once: what comes behind a second one would need the rows of the first. */
+static actune_status check_rows(const at_scan *scan, const at_spec *spec)
+{
+    const char *first = NULL;
+    for (int i = 0; i < spec->stages; i++) {
+        const at_stage_form *form = at_stage_form_of(spec->stage[i].kind);
+        if (!form || !form->is_row)
+            continue;
+        if (first)
+            return at_scan_fail(scan, spec->stage[i].at, ACTUNE_UNSUPPORTED, "a pipeline has one operation on whole rows: behind %s no %s", first,
+                                form->name);
+        first = form->name;
+    }
+    return ACTUNE_OK;
+}
+
 static actune_status parse(at_scan *scan, at_spec *spec)
 {
     at_strbuf canonical = {0};
     AT_TRY(check_text(scan));
     AT_TRY(at_spec_parse_attributes(scan, spec));
     AT_TRY(parse_stages(scan, spec));
+    AT_TRY(check_rows(scan, spec));
     AT_TRY(at_spec_check_output(scan, spec));
     at_spec_print(spec, &canonical);
     spec->canonical = canonical.failed ? NULL : at_arena_strdup(&spec->arena, at_strbuf_text(&canonical));
@@ -189,6 +206,23 @@ static void print_activation_arguments(const at_stage *stage, at_strbuf *out)
         at_strbuf_char(out, ')');
 }
 
+/* "(32", ", 6", ", by=magnitude"; nothing for the first word, which is the default. */
+static void print_form_argument(const at_stage_form *form, const at_stage *stage, int i, at_strbuf *out)
+{
+    const char *word = form->parameter[i].words;
+    int skip = (int)stage->argument[i].value;
+    if (word && skip == 0)
+        return;
+    at_strbuf_append(out, i ? ", " : "(");
+    if (!word) {
+        at_strbuf_double(out, stage->argument[i].value);
+        return;
+    }
+    while (skip-- > 0)
+        word += strcspn(word, " ") + 1;
+    at_strbuf_printf(out, "%s=%.*s", form->parameter[i].name, (int)strcspn(word, " "), word);
+}
+
 static void print_stage(const at_stage *stage, at_strbuf *out)
 {
     const at_stage_form *form = at_stage_form_of(stage->kind);
@@ -200,10 +234,8 @@ static void print_stage(const at_stage *stage, at_strbuf *out)
         print_activation_arguments(stage, out);
         return;
     }
-    for (int i = 0; i < stage->arguments; i++) {
-        at_strbuf_append(out, i ? ", " : "(");
-        at_strbuf_double(out, stage->argument[i].value);
-    }
+    for (int i = 0; i < stage->arguments; i++)
+        print_form_argument(form, stage, i, out);
     if (stage->arguments)
         at_strbuf_char(out, ')');
 }

@@ -16,7 +16,7 @@ typedef struct raw_argument {
 
 /* A parameter that arguments are bound to, of an activation or of a stage form. */
 typedef struct parameter {
-    const char *name, *aliases;
+    const char *name, *aliases, *words;
     bool has_default, infinite, learnable;
     double default_value;
 } parameter;
@@ -109,9 +109,28 @@ static int find_parameter(const binding *b, at_slice name)
     return -1;
 }
 
+/* One of the words of a parameter that takes no number. */
+static actune_status bind_word(const binding *b, const raw_argument *raw, const parameter *to, at_argument *argument)
+{
+    const char *word = to->words;
+    for (int i = 0; *word; i++) {
+        size_t length = strcspn(word, " ");
+        char name[16];
+        if (at_slice_lower(raw->value, name, sizeof name) && strlen(name) == length && !memcmp(name, word, length)) {
+            argument->value = i;
+            return ACTUNE_OK;
+        }
+        word += length + (word[length] == ' ');
+    }
+    return at_scan_fail(b->scan, raw->value_at, ACTUNE_SYNTAX, "'%.*s' is no '%s' of %s; it is one of: %s", AT_SLICE_SHOWN(raw->value), to->name,
+                        b->stage_name, to->words);
+}
+
 static actune_status bind_value(const binding *b, const raw_argument *raw, const parameter *to, at_argument *argument)
 {
     *argument = (at_argument){.name = to->name};
+    if (to->words)
+        return bind_word(b, raw, to, argument);
     bool channel = at_slice_is_any(raw->value, "channel");
     if (channel || at_slice_is_any(raw->value, "learn")) {
         argument->learn = channel ? AT_LEARN_CHANNEL : AT_LEARN_SCALAR;
@@ -186,7 +205,10 @@ static void describe(binding *b, const at_stage_form *form, const at_activation 
     b->parameters = form ? form->parameters : activation->parameters;
     for (int i = 0; i < b->parameters; i++) {
         if (form)
-            b->parameter[i] = (parameter){.name = form->parameter[i].name, .infinite = form->parameter[i].infinite};
+            b->parameter[i] = (parameter){.name = form->parameter[i].name,
+                                          .words = form->parameter[i].words,
+                                          .has_default = form->parameter[i].words != NULL,
+                                          .infinite = form->parameter[i].infinite};
         else
             b->parameter[i] = (parameter){.name = activation->parameter[i].name,
                                           .aliases = activation->parameter[i].aliases,

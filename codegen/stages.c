@@ -102,6 +102,26 @@ static at_node_id build_rrelu(const at_stage_input *in)
     return at_graph_add(in->graph, AT_OP_SELECT, positive, in->x, at_graph_2(in->graph, AT_OP_MUL, slope, in->x));
 }
 
+static const char *check_topk(const at_argument *argument, int *bad)
+{
+    double k = argument[0].value;
+    *bad = 0;
+    if (k > 0 && (k < 1 || (k == floor(k) && k <= INT32_MAX)))
+        return NULL;
+    return k > 1 && k <= INT32_MAX ? "topk's k is a whole number of elements; below 1 it is a share of the row"
+                                   : "topk's k is how many elements of a row stay, from 1 up, or a share of the row between 0 and 1";
+}
+
+/* x where it is kept, else 0. Going back, the mask is that of the forward selection, made again. */
+static at_node_id build_topk(const at_stage_input *in)
+{
+    at_node_id key = in->stage->argument[1].value ? at_graph_1(in->graph, AT_OP_ABS, in->x) : in->x;
+    at_node_id kept = at_graph_1(in->graph, AT_OP_TOPK, key);
+    if (kept != AT_NO_NODE)
+        in->graph->nodes[kept].value = in->stage->argument[0].value;
+    return at_graph_add(in->graph, AT_OP_SELECT, kept, in->x, at_graph_constant(in->graph, 0));
+}
+
 static const at_stage_form forms[] = {
     {.name = "bias",
      .kind = AT_STAGE_BIAS,
@@ -127,13 +147,13 @@ static const at_stage_form forms[] = {
      .build = build_scale_shift},
     {.name = "clip",
      .kind = AT_STAGE_CLIP,
-     .parameter = {{"lo", true}, {"hi", true}},
+     .parameter = {{"lo", true, NULL}, {"hi", true, NULL}},
      .parameters = 2,
      .check = check_clip,
      .build = build_clip},
     {.name = "grad_clip",
      .kind = AT_STAGE_GRAD_CLIP,
-     .parameter = {{"v", false}},
+     .parameter = {{"v", false, NULL}},
      .parameters = 1,
      .check = check_grad_clip,
      .build = build_grad_clip},
@@ -144,7 +164,7 @@ static const at_stage_form forms[] = {
      .build = build_grad_norm},
     {.name = "dropout",
      .kind = AT_STAGE_DROPOUT,
-     .parameter = {{"p", false}},
+     .parameter = {{"p", false, NULL}},
      .parameters = 1,
      .operand = {{"dropout", AT_ACCESS_RANDOM}},
      .operands = 1,
@@ -152,18 +172,25 @@ static const at_stage_form forms[] = {
      .build = build_dropout},
     {.name = "rrelu_training",
      .kind = AT_STAGE_RRELU_TRAINING,
-     .parameter = {{"lower", false}, {"upper", false}},
+     .parameter = {{"lower", false, NULL}, {"upper", false, NULL}},
      .parameters = 2,
      .operand = {{"rrelu", AT_ACCESS_RANDOM}},
      .operands = 1,
      .check = check_rrelu,
      .build = build_rrelu},
+    {.name = "topk",
+     .kind = AT_STAGE_TOPK,
+     .parameter = {{"k", false, NULL}, {"by", false, "value magnitude"}},
+     .parameters = 2,
+     .is_row = true,
+     .check = check_topk,
+     .build = build_topk},
 };
 enum { FORMS = sizeof forms / sizeof *forms };
 
 /* Named by the design, not in this version: a network's rows that use them are skipped, not wrong. */
 static const char *const planned[] = {
-    "halves", "quantize", "dequantize", "cast", "stats", "topk", "standardize", "softmax", "log_softmax",
+    "halves", "quantize", "dequantize", "cast", "stats", "standardize", "softmax", "log_softmax",
 };
 
 int at_stage_form_count(void)

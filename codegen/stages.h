@@ -24,6 +24,7 @@ typedef struct at_stage_form {
     struct {
         const char *name;
         bool infinite; /* an infinity is a value */
+        const char *words; /* "value magnitude": one of these in place of a number, the first where it is left out */
     } parameter[AT_STAGE_PARAMETERS_MAX];
     int parameters;
     struct {
@@ -31,6 +32,7 @@ typedef struct at_stage_form {
         at_access access;
     } operand[AT_STAGE_PARAMETERS_MAX];
     int operands;
+    bool is_row; /* looks at whole rows: one of these a pipeline */
     const char *planned_argument; /* in the design, not built yet: add(channel) */
     /* What is wrong with the arguments, for people; NULL: nothing. *bad is the argument to point at. */
     const char *(*check)(const at_argument *argument, int *bad);

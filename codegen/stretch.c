@@ -18,8 +18,9 @@ static void find_tops(const at_graph *graph, at_node_id *top)
 {
     for (at_node_id v = 0; v < graph->count; v++) {
         const at_node *node = &graph->nodes[v];
-        top[v] = node->op == AT_OP_INPUT ? v : AT_NO_NODE;
-        for (int i = 0; i < arguments_of(graph, v); i++) {
+        bool is_source = node->op == AT_OP_INPUT || node->op == AT_OP_TOPK; /* a row operation is no function of one element */
+        top[v] = is_source ? v : AT_NO_NODE;
+        for (int i = 0; !is_source && i < arguments_of(graph, v); i++) {
             at_node_id above = top[node->arg[i]];
             if (above == AT_NO_NODE)
                 continue;
