@@ -122,7 +122,7 @@ static actune_status scope_row_texts(body *b, const at_kernel *kernel, const at_
         {"key_high", at_arena_printf(&b->arena, "0x%" PRIx64, infinity + 2)},
         {"values_parameter", keeps_values ? at_arena_printf(&b->arena, ", %s *values", c) : ""},
         {"values_argument", keeps_values ? ", values" : ""},
-        {"added_parameter", kernel->signature.sums ? at_arena_printf(&b->arena, ", %s *added, int64_t stride", c) : ""},
+        {"added_parameter", kernel->signature.slots ? at_arena_printf(&b->arena, ", %s *added, int64_t stride", c) : ""},
     };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         if (!texts[i].text)

@@ -58,7 +58,7 @@ static actune_status begin(const at_kernel *kernel, at_kernel *part)
 static actune_status make_prefix(const at_kernel *kernel, at_node_id key, at_node_id value, at_kernel *prefix)
 {
     AT_TRY(begin(kernel, prefix));
-    prefix->signature.sums = 0;
+    prefix->signature.slots = 0;
     prefix->graph.outputs = 0;
     prefix->graph.output[prefix->graph.outputs++] = key;
     AT_TRY(add_port(&prefix->signature, local(kernel, AT_ROW_KEY, true)));
