@@ -396,10 +396,10 @@ actune_status at_emit_evaluate(const at_emit *emit, at_strbuf *out)
     at_strbuf_printf(out, "\nstatic inline %s %s%s(", many ? "void" : e.type, emit->function, emit->suffix);
     for (int i = 0; i < signature->inputs; i++) {
         const at_port *port = &signature->port[i];
-        input[i] = port->is_local ? port->name : at_emit_name(port->name, &e.arena);
+        input[i] = at_row_is_local(port) ? port->name : at_emit_name(port->name, &e.arena);
         if (!used[i])
             continue;
-        bool truth = port->is_local && !strcmp(port->name, AT_ROW_KEPT);
+        bool truth = at_row_is_kept(port);
         at_strbuf_printf(out, "%s%s %s", comma, truth ? e.mask : e.type, input[i]);
         comma = ", ";
     }

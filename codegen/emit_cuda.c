@@ -46,7 +46,7 @@ static const char *kind_of(const at_port *port)
 static void list_values(const at_signature *s, int from, at_strbuf *out)
 {
     for (int i = from; i < s->ports; i++)
-        at_strbuf_printf(out, "%s%s%s_value", i > from ? ", " : "", s->port[i].name, s->port[i].is_local ? "" : at_cuda_suffix(s->port[i].name));
+        at_strbuf_printf(out, "%s%s%s_value", i > from ? ", " : "", s->port[i].name, at_row_is_local(&s->port[i]) ? "" : at_cuda_suffix(s->port[i].name));
 }
 
 static int64_t knob_number(const at_variant *variant, const char *name, int64_t fallback)

@@ -123,7 +123,7 @@ static const char *spelling_of(const printer *p, at_op op)
 
 static void print_name(const at_port *port, at_strbuf *out)
 {
-    at_strbuf_printf(out, "%s%s", port->name, port->is_local ? "" : at_cuda_suffix(port->name));
+    at_strbuf_printf(out, "%s%s", port->name, at_row_is_local(port) ? "" : at_cuda_suffix(port->name));
 }
 
 static void print_node(printer *p, at_node_id id);
@@ -211,7 +211,7 @@ static void print_expression(printer *p, const at_node *node)
     }
     if (node->op == AT_OP_INPUT) {
         const at_port *port = &p->kernel->signature.port[node->index];
-        at_strbuf_append(p->out, p->wide && !port->is_local ? "(double)" : "");
+        at_strbuf_append(p->out, p->wide && !at_row_is_local(port) ? "(double)" : "");
         print_name(port, p->out);
         return;
     }
@@ -310,7 +310,7 @@ static void print_head(printer *p, const char *function)
     at_strbuf_printf(p->out, "static __device__ __forceinline__ void %s(", function);
     for (int i = 0; i < s->ports; i++) {
         const at_port *port = &s->port[i];
-        bool truth = port->is_local && !strcmp(port->name, AT_ROW_KEPT);
+        bool truth = at_row_is_kept(port);
         at_strbuf_printf(p->out, "%s%s %s", i ? ", " : "", truth ? "bool" : type, port->is_output ? "&" : "");
         print_name(port, p->out);
     }

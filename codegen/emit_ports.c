@@ -1,6 +1,7 @@
 /* The ports of a kernel as variables of the loop templates: names, types, and the lists of parameters and arguments
    that lines of a template cannot join by themselves. templates/README.md says what each is for. */
 #include "emit_c.h"
+#include "row.h"
 
 #include "../runtime/base/dtype.h"
 #include <stdio.h>
@@ -98,7 +99,7 @@ static bool is_loop_output(const ports *p, int port)
 static bool is_element(const ports *p, int port)
 {
     const at_port *of = &p->signature->port[port];
-    return p->used[port] && access_of(p, port) == AT_ACCESS_ELEMENT && !of->reduction && !of->is_local;
+    return p->used[port] && access_of(p, port) == AT_ACCESS_ELEMENT && !of->reduction && !at_row_is_local(of);
 }
 
 /* "f32x16" for elements of the compute type, else "f16_f32x16": what the names of load and store end with. */
@@ -181,9 +182,9 @@ static void add_pointers(ports *p)
 {
     int count = 0, locals = 0;
     for (int port = 0; port < p->signature->ports; port++) {
-        locals += p->signature->port[port].is_local;
+        locals += at_row_is_local(&p->signature->port[port]);
         bool input = port < p->signature->inputs;
-        if (!p->used[port] || p->signature->port[port].reduction || p->signature->port[port].is_local)
+        if (!p->used[port] || p->signature->port[port].reduction || at_row_is_local(&p->signature->port[port]))
             continue;
         at_strbuf text = {0};
         at_strbuf_printf(&text, "%s%s *%s", input ? "const " : "", c_type(p->signature->port[port].dtype),
@@ -260,7 +261,7 @@ static void add_list(ports *p, const char *variable, list_style style)
     at_strbuf text = {0};
     const char *comma = "";
     for (int port = 0; port < p->signature->ports; port++) {
-        if (!p->used[port] || p->signature->port[port].reduction || p->signature->port[port].is_local)
+        if (!p->used[port] || p->signature->port[port].reduction || at_row_is_local(&p->signature->port[port]))
             continue;
         at_strbuf_append(&text, comma);
         if (access_of(p, port) == AT_ACCESS_ELEMENT)
@@ -314,7 +315,7 @@ static void name_ports(ports *p)
     at_emit_used_inputs(&p->emit->kernel->graph, p->used);
     for (int port = 0; port < p->signature->ports; port++) {
         const at_port *of = &p->signature->port[port];
-        p->name[port] = of->is_local ? of->name : at_emit_name(of->name, p->arena);
+        p->name[port] = at_row_is_local(of) ? of->name : at_emit_name(of->name, p->arena);
         p->used[port] |= port >= p->signature->inputs;
     }
 }

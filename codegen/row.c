@@ -4,6 +4,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+const char at_row_kept_name[] = "row_kept", at_row_value_name[] = "row_value", at_row_key_name[] = "row_key";
+
+bool at_row_is_kept(const at_port *port)
+{
+    return port->name == at_row_kept_name;
+}
+
+bool at_row_is_local(const at_port *port)
+{
+    return at_row_is_kept(port) || port->name == at_row_value_name || port->name == at_row_key_name;
+}
+
 at_node_id at_row_find(const at_graph *graph)
 {
     for (at_node_id i = 0; i < graph->count; i++)
@@ -43,7 +55,7 @@ static actune_status add_port(at_signature *signature, at_port port)
 
 static at_port local(const at_kernel *kernel, const char *name, bool is_output)
 {
-    return (at_port){.name = name, .access = AT_ACCESS_ELEMENT, .dtype = kernel->signature.compute, .is_output = is_output, .is_local = true};
+    return (at_port){.name = name, .access = AT_ACCESS_ELEMENT, .dtype = kernel->signature.compute, .is_output = is_output};
 }
 
 /* The kernel without ports behind its inputs, and with a copy of its graph. */
@@ -61,10 +73,10 @@ static actune_status make_prefix(const at_kernel *kernel, at_node_id key, at_nod
     prefix->signature.slots = 0;
     prefix->graph.outputs = 0;
     prefix->graph.output[prefix->graph.outputs++] = key;
-    AT_TRY(add_port(&prefix->signature, local(kernel, AT_ROW_KEY, true)));
+    AT_TRY(add_port(&prefix->signature, local(kernel, at_row_key_name, true)));
     if (value != AT_NO_NODE) {
         prefix->graph.output[prefix->graph.outputs++] = value;
-        AT_TRY(add_port(&prefix->signature, local(kernel, AT_ROW_VALUE, true)));
+        AT_TRY(add_port(&prefix->signature, local(kernel, at_row_value_name, true)));
     }
     return at_pass_cse(&prefix->graph);
 }
@@ -78,10 +90,10 @@ static actune_status make_suffix(const at_kernel *kernel, at_node_id step, at_no
 {
     AT_TRY(begin(kernel, suffix));
     replace(&suffix->graph, step, suffix->signature.inputs);
-    AT_TRY(add_port(&suffix->signature, local(kernel, AT_ROW_KEPT, false)));
+    AT_TRY(add_port(&suffix->signature, local(kernel, at_row_kept_name, false)));
     if (value != AT_NO_NODE) {
         replace(&suffix->graph, value, suffix->signature.inputs);
-        AT_TRY(add_port(&suffix->signature, local(kernel, AT_ROW_VALUE, false)));
+        AT_TRY(add_port(&suffix->signature, local(kernel, at_row_value_name, false)));
     }
     for (int i = kernel->signature.inputs; i < kernel->signature.ports; i++)
         AT_TRY(add_port(&suffix->signature, kernel->signature.port[i]));

@@ -6,16 +6,18 @@
 
 #include "kernel.h"
 
-/* What the loops hand to the suffix besides the ports, and get from the prefix. */
-#define AT_ROW_KEPT "row_kept"
-#define AT_ROW_VALUE "row_value"
-#define AT_ROW_KEY "row_key"
+/* Names of what the loops hand to the suffix besides the ports, and get from the prefix: local ports, which have no buffer and are in no kernel that
+   is run. They are known by these addresses: a user's parameter may have the same name. */
+extern const char at_row_kept_name[], at_row_value_name[], at_row_key_name[];
+bool at_row_is_local(const at_port *port);
+/* A truth value (the others are numbers of the compute type). */
+bool at_row_is_kept(const at_port *port);
 
 /* The graph's row operation; AT_NO_NODE when there is none. */
 at_node_id at_row_find(const at_graph *graph);
 
 /* The two element-wise parts of a row kernel as kernels of their own, for the emitters alone. prefix: outputs `row_key`, the row operation's
-   argument, and, where that is expensive and the suffix uses it too, `row_value`; both are local (at_port.is_local). suffix: the kernel's
+   argument, and, where that is expensive and the suffix uses it too, `row_value`; both are local. suffix: the kernel's
    outputs; `row_kept` in place of the row operation and `row_value` in place of what the prefix kept are local inputs. They share the kernel's
    names and stretches. `keep`: whether `row_value` may be used; otherwise the suffix computes everything again. Clear both, also after a
    failure. NO_MEMORY, UNSUPPORTED (no room for two ports more). */

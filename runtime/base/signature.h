@@ -30,7 +30,6 @@ typedef struct at_port {
     actune_dtype dtype;
     bool is_output;
     at_reduction reduction; /* output: over the elements that its access leaves out (parameter gradients) */
-    bool is_local;    /* no buffer: between the parts of a row kernel (codegen/row.h); never in a kernel that is run */
 } at_port;
 
 /* An operation on whole rows (the channels of [outer, channels, 1]); what launching must know of it. */
