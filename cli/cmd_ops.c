@@ -17,6 +17,7 @@ static const struct {
     {"grad_clip(v)", "x", "going back, clips the gradient at this point to [-v, v]"},
     {"rrelu_training(lower, upper)", "x > 0 ? x : slope * x", "a random slope for each element, from seed, offset and its index; at inference: rrelu"},
     {"dropout(p)", "x / (1 - p), or 0 with probability p", "the mask follows from seed, offset and the element's index; backward makes it again"},
+    {"topk(k, by=value)", "x if among the k largest of its row, or 0", "k below 1: that share of the row; by=magnitude ranks |x|; NaN first, of equals the first"},
     {"swiglu", "silu(x) * mul", "short for silu | mul: x is the gate, operand mul the other tensor; also glu, reglu, geglu, geglu_tanh"},
     {"grad_norm", "x", "going back, the sum of squares of the gradient at this point, asked for as that of grad_norm"},
 };

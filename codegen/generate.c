@@ -112,9 +112,13 @@ static actune_status scope_row_texts(body *b, const at_kernel *kernel, const at_
     int64_t infinity = f64 ? INT64_C(0x7ff0000000000000) : 0x7f800000 >> shift;
     char share[AT_NUMBER_BYTES];
     at_number_print(kernel->signature.row.k, share);
+    static const char numbers[] = "0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15";
+    static const char *const lane_end[] = {[2] = ", 2", [4] = ", 4", [8] = ", 8", [16] = NULL};
+    const char *end = lane_end[emit->lanes] ? strstr(numbers, lane_end[emit->lanes]) : numbers + sizeof numbers - 1;
     const struct {
         const char *name, *text;
     } texts[] = {
+        {"lane_numbers", at_arena_strndup(&b->arena, numbers, (size_t)(end - numbers))},
         {"K", at_arena_printf(&b->arena, "i%dx%d", f64 ? 64 : 32, emit->lanes)},
         {"k_share", at_arena_strdup(&b->arena, share)},
         {"key_none", f64 ? "(-0x7fffffffffffffff - 1)" : "(-0x7fffffff - 1)"},
