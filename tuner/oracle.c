@@ -61,7 +61,7 @@ struct at_oracle {
     const at_kernel *kernel;
     trait *trait;
     state *state;
-    bool kept, kept_unsure; /* what the row operation says about the element */
+    bool kept; /* what the row operation says about the element */
 };
 
 static at_node_id root_of(const at_oracle *oracle, at_node_id id)
@@ -394,7 +394,7 @@ static void walk(at_oracle *oracle, const double *inputs)
         if (node->op == AT_OP_INPUT || node->op == AT_OP_CONSTANT)
             eval_leaf(oracle, node, own, inputs);
         else if (node->op == AT_OP_TOPK)
-            *own = (state){.value = oracle->kept, .low = oracle->kept, .high = oracle->kept, .unsure = oracle->kept_unsure};
+            *own = (state){.value = oracle->kept, .low = oracle->kept, .high = oracle->kept};
         else if (node->op == AT_OP_ROUND)
             eval_round(oracle, id, &oracle->state[node->arg[0]], own);
         else
@@ -508,8 +508,7 @@ void at_oracle_key(at_oracle *oracle, const double *inputs, at_expected *key)
     *key = (at_expected){.value = end->value, .error = end->error, .indefinite = isnan(end->value) && !has_nan};
 }
 
-void at_oracle_keep(at_oracle *oracle, bool kept, bool unsure)
+void at_oracle_keep(at_oracle *oracle, bool kept)
 {
     oracle->kept = kept;
-    oracle->kept_unsure = unsure;
 }

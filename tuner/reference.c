@@ -337,19 +337,43 @@ static actune_status judge_rows(const at_signature *signature, at_oracle *oracle
     return status;
 }
 
-static actune_status solve_elements(at_reference *reference, at_oracle *oracle, at_case *made, const at_verdict *verdict, sums *of)
+/* Either of two outputs is right. */
+static at_expected either(const at_expected *kept, const at_expected *dropped)
+{
+    at_expected both = *kept;
+    if (isfinite(kept->value) && isfinite(dropped->value))
+        both.error = fmaxl(kept->error, fabsl(kept->value - dropped->value) + dropped->error);
+    else if (isnan(kept->value) != isnan(dropped->value) && !isinf(kept->value) && !isinf(dropped->value)) {
+        both = isnan(kept->value) ? *dropped : *kept;
+        both.indefinite = true; /* NaN will do */
+    } else if (!isnan(kept->value) || !isnan(dropped->value))
+        both.error = INFINITY;
+    return both;
+}
+
+static void eval_element(const at_signature *signature, at_oracle *oracle, at_verdict verdict, const double *inputs, at_expected *expected)
+{
+    at_expected dropped[AT_OUTPUTS_MAX];
+    at_oracle_keep(oracle, verdict != AT_DROPPED);
+    at_oracle_eval(oracle, inputs, expected);
+    if (verdict != AT_UNSURE)
+        return;
+    at_oracle_keep(oracle, false);
+    at_oracle_eval(oracle, inputs, dropped);
+    for (int k = 0; k < signature->ports - signature->inputs; k++)
+        expected[k] = either(&expected[k], &dropped[k]);
+}
+
+static void solve_elements(at_reference *reference, at_oracle *oracle, at_case *made, const at_verdict *verdict, sums *of)
 {
     const at_signature *signature = &reference->kernel->signature;
     double inputs[AT_PORTS_MAX];
     at_expected expected[AT_OUTPUTS_MAX];
     for (int64_t i = 0; i < made->elements; i++) {
         load_element(signature, made, i, inputs);
-        if (verdict)
-            at_oracle_keep(oracle, verdict[i] != AT_DROPPED, verdict[i] == AT_UNSURE);
-        at_oracle_eval(oracle, inputs, expected);
+        eval_element(signature, oracle, verdict ? verdict[i] : AT_KEPT, inputs, expected);
         keep_element(made, signature, i, expected, of);
     }
-    return ACTUNE_OK;
 }
 
 static actune_status solve(at_reference *reference, at_oracle *oracle, at_case *made)
@@ -365,7 +389,7 @@ static actune_status solve(at_reference *reference, at_oracle *oracle, at_case *
     }
     actune_status status = verdict ? judge_rows(signature, oracle, made, verdict) : ACTUNE_OK;
     if (status == ACTUNE_OK)
-        status = solve_elements(reference, oracle, made, verdict, of);
+        solve_elements(reference, oracle, made, verdict, of);
     free(verdict);
     AT_TRY(status);
     double share = signature->compute == ACTUNE_F64 ? 1e-13 : 1e-6;
