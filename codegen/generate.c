@@ -1,6 +1,7 @@
 /* Source of a variant: approximate -> emit -> expand -> fragments. */
 #include "generate.h"
 
+#include "code_table.h"
 #include "../runtime/base/dtype.h"
 #include "emit_c.h"
 #include "emit_cuda.h"
@@ -41,7 +42,7 @@ actune_status at_kernel_approximated(const at_kernel *kernel, const at_variant *
     if (cuda)
         return ACTUNE_OK;
     actune_status status = ACTUNE_OK;
-    if (kernel->transcendental && strcmp(math, "plain"))
+    if (kernel->transcendental && strcmp(math, "plain") && strcmp(math, "table"))
         status = at_pass_approximate(copy, math);
     if (status == ACTUNE_OK)
         status = at_pass_extremum(&copy->graph);
@@ -136,6 +137,24 @@ static actune_status scope_row_texts(body *b, const at_kernel *kernel, const at_
     return ACTUNE_OK;
 }
 
+/* table[0..16): 16 codes each, in place of the graph's functions. */
+static actune_status add_table(body *b, const at_kernel *kernel)
+{
+    unsigned char table[256];
+    AT_TRY(at_code_table(kernel, table));
+    for (int row = 0; row < 16; row++) {
+        at_strbuf text = {0};
+        for (int i = 0; i < 16; i++)
+            at_strbuf_printf(&text, "%s%d,", i ? " " : "", table[16 * row + i]);
+        const char *kept = at_strbuf_status(&text) ? NULL : at_arena_strdup(&b->arena, at_strbuf_text(&text));
+        at_strbuf_clear(&text);
+        if (!kept)
+            return at_fail(ACTUNE_NO_MEMORY, "out of memory while writing source");
+        at_scope_text(&b->scope, "table", row, kept);
+    }
+    return ACTUNE_OK;
+}
+
 /* One of the two parts: its function, and `template_name` expanded with its ports. The scope stays the last part's. */
 static actune_status write_row_part(body *b, const at_kernel *kernel, at_emit *emit, const char *template_name, bool keeps_values)
 {
@@ -170,11 +189,12 @@ static actune_status write_row(body *b, const at_kernel *kernel, at_emit *emit, 
     return status;
 }
 
-static actune_status write_loop(body *b, at_emit *emit, const char *template_name)
+static actune_status write_loop(body *b, at_emit *emit, const char *template_name, bool is_table)
 {
     at_template_text text;
     AT_TRY(at_template_get(template_name, &text));
-    AT_TRY(at_emit_evaluate(emit, &b->text));
+    if (!is_table)
+        AT_TRY(at_emit_evaluate(emit, &b->text));
     at_strbuf_char(&b->text, '\n');
     return at_template_expand(&text, &b->scope, b->lines, &b->text);
 }
@@ -187,12 +207,13 @@ static actune_status write_body(const at_kernel *kernel, at_layout layout, const
     at_emit emit = {
         .kernel = &approximated, .layout = layout, .math = at_variant_knob(variant, "math", "plain"), .suffix = suffix, .function = "evaluate"};
     actune_status status = fill_scope(b, &approximated, layout, target, variant, symbol, &emit);
+    bool is_table = !strcmp(emit.math, "table"); /* a knob may have been set by hand */
     if (status == ACTUNE_OK)
-        status = at_emit_stretches(&emit, &b->text);
+        status = is_table ? add_table(b, kernel) : at_emit_stretches(&emit, &b->text);
     if (status == ACTUNE_OK && approximated.signature.row.kind != AT_ROW_NONE)
         status = write_row(b, &approximated, &emit, variant->template_name);
     else if (status == ACTUNE_OK)
-        status = write_loop(b, &emit, variant->template_name);
+        status = write_loop(b, &emit, variant->template_name, is_table);
     at_kernel_clear(&approximated);
     return status;
 }

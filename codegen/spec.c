@@ -1,3 +1,4 @@
+#include "quantize.h"
 #include "spec_parse.h"
 
 #include <math.h>
@@ -149,6 +150,7 @@ static actune_status parse(at_scan *scan, at_spec *spec)
     AT_TRY(at_spec_parse_attributes(scan, spec));
     AT_TRY(parse_stages(scan, spec));
     AT_TRY(check_rows(scan, spec));
+    AT_TRY(at_quantize_check_places(scan, spec));
     AT_TRY(at_spec_check_output(scan, spec));
     at_spec_print(spec, &canonical);
     spec->canonical = canonical.failed ? NULL : at_arena_strdup(&spec->arena, at_strbuf_text(&canonical));
@@ -227,21 +229,26 @@ static void print_activation_arguments(const at_stage *stage, at_strbuf *out)
         at_strbuf_char(out, ')');
 }
 
-/* "(32", ", 6", ", by=magnitude"; nothing for the first word, which is the default. */
-static void print_form_argument(const at_stage_form *form, const at_stage *stage, int i, at_strbuf *out)
+/* By position; those that may be operands and words that may be left out by name. */
+static void print_form_arguments(const at_stage *stage, const at_stage_form *form, at_strbuf *out)
 {
-    const char *word = form->parameter[i].words;
-    int skip = (int)stage->argument[i].value;
-    if (word && skip == 0)
-        return;
-    at_strbuf_append(out, i ? ", " : "(");
-    if (!word) {
-        at_strbuf_double(out, stage->argument[i].value);
-        return;
+    const char *separator = "(";
+    for (int i = 0; i < stage->arguments; i++) {
+        const at_argument *argument = &stage->argument[i];
+        if (form->parameter[i].optional && argument->learn == AT_LEARN_NO && argument->value == 0)
+            continue;
+        bool named = form->parameter[i].operand || (form->parameter[i].words && form->parameter[i].optional);
+        at_strbuf_printf(out, "%s%s%s", separator, named ? argument->name : "", named ? "=" : "");
+        if (form->parameter[i].words)
+            at_strbuf_append(out, form->parameter[i].words[(int)argument->value]);
+        else if (argument->learn != AT_LEARN_NO)
+            at_strbuf_append(out, argument->learn == AT_LEARN_CHANNEL ? "channel" : "tensor");
+        else
+            at_strbuf_double(out, argument->value);
+        separator = ", ";
     }
-    while (skip-- > 0)
-        word += strcspn(word, " ") + 1;
-    at_strbuf_printf(out, "%s=%.*s", form->parameter[i].name, (int)strcspn(word, " "), word);
+    if (*separator == ',')
+        at_strbuf_char(out, ')');
 }
 
 static void print_stage(const at_stage *stage, at_strbuf *out)
@@ -255,10 +262,7 @@ static void print_stage(const at_stage *stage, at_strbuf *out)
         print_activation_arguments(stage, out);
         return;
     }
-    for (int i = 0; i < stage->arguments; i++)
-        print_form_argument(form, stage, i, out);
-    if (stage->arguments)
-        at_strbuf_char(out, ')');
+    print_form_arguments(stage, form, out);
 }
 
 void at_spec_print(const at_spec *spec, at_strbuf *out)

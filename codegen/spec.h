@@ -20,6 +20,8 @@ typedef enum at_stage_kind {
     AT_STAGE_GRAD_NORM,   /* identity; going back, the sum of squares */
     AT_STAGE_DROPOUT,     /* p; operand: seed and offset */
     AT_STAGE_RRELU_TRAINING, /* lower, upper; operand: seed and offset */
+    AT_STAGE_QUANTIZE,    /* type, scale, zero_point; scale and zero_point may be operands */
+    AT_STAGE_DEQUANTIZE,  /* scale, zero_point, likewise */
     AT_STAGE_TOPK         /* k, by (0: value, 1: magnitude) */
 } at_stage_kind;
 

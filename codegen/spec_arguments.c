@@ -16,9 +16,11 @@ typedef struct raw_argument {
 
 /* A parameter that arguments are bound to, of an activation or of a stage form. */
 typedef struct parameter {
-    const char *name, *aliases, *words;
+    const char *name, *aliases;
     bool has_default, infinite, learnable;
     double default_value;
+    const char *scalar;       /* what an operand of one value is written as: "learn", "tensor" */
+    const char *const *words; /* instead of a number */
 } parameter;
 
 typedef struct binding {
@@ -109,30 +111,28 @@ static int find_parameter(const binding *b, at_slice name)
     return -1;
 }
 
-/* One of the words of a parameter that takes no number. */
 static actune_status bind_word(const binding *b, const raw_argument *raw, const parameter *to, at_argument *argument)
 {
-    const char *word = to->words;
-    for (int i = 0; *word; i++) {
-        size_t length = strcspn(word, " ");
-        char name[16];
-        if (at_slice_lower(raw->value, name, sizeof name) && strlen(name) == length && !memcmp(name, word, length)) {
-            argument->value = i;
+    at_strbuf list = {0};
+    for (int i = 0; to->words[i]; i++) {
+        argument->value = i;
+        if (at_slice_is_any(raw->value, to->words[i]))
             return ACTUNE_OK;
-        }
-        word += length + (word[length] == ' ');
+        at_strbuf_printf(&list, "%s%s", !i ? "" : to->words[i + 1] ? ", " : " or ", to->words[i]);
     }
-    return at_scan_fail(b->scan, raw->value_at, ACTUNE_SYNTAX, "'%.*s' is no '%s' of %s; it is one of: %s", AT_SLICE_SHOWN(raw->value), to->name,
-                        b->stage_name, to->words);
+    at_scan_fail(b->scan, raw->value_at, ACTUNE_SYNTAX, "'%.*s' is no %s of %s: it is %s", AT_SLICE_SHOWN(raw->value), to->name, b->stage_name,
+                 at_strbuf_text(&list));
+    at_strbuf_clear(&list);
+    return ACTUNE_SYNTAX;
 }
 
 static actune_status bind_value(const binding *b, const raw_argument *raw, const parameter *to, at_argument *argument)
 {
     *argument = (at_argument){.name = to->name};
+    bool channel = at_slice_is_any(raw->value, "channel");
     if (to->words)
         return bind_word(b, raw, to, argument);
-    bool channel = at_slice_is_any(raw->value, "channel");
-    if (channel || at_slice_is_any(raw->value, "learn")) {
+    if (channel || at_slice_is_any(raw->value, to->scalar)) {
         argument->learn = channel ? AT_LEARN_CHANNEL : AT_LEARN_SCALAR;
         if (to->learnable)
             return ACTUNE_OK;
@@ -143,8 +143,8 @@ static actune_status bind_value(const binding *b, const raw_argument *raw, const
     case AT_NUMBER_OK:
         break;
     case AT_NUMBER_BAD:
-        return at_scan_fail(b->scan, raw->value_at, ACTUNE_SYNTAX, "'%.*s' is not a number%s",
-                            AT_SLICE_SHOWN(raw->value), to->learnable ? ", 'learn' or 'channel'" : "");
+        return at_scan_fail(b->scan, raw->value_at, ACTUNE_SYNTAX, "'%.*s' is not a number%s%s%s", AT_SLICE_SHOWN(raw->value),
+                            to->learnable ? ", '" : "", to->learnable ? to->scalar : "", to->learnable ? "' or 'channel'" : "");
     case AT_NUMBER_TOO_LARGE:
         return at_scan_fail(b->scan, raw->value_at, ACTUNE_SYNTAX, "'%.*s' is too large for a number%s",
                             AT_SLICE_SHOWN(raw->value), to->infinite ? "; write inf for no bound" : "");
@@ -206,15 +206,18 @@ static void describe(binding *b, const at_stage_form *form, const at_activation 
     for (int i = 0; i < b->parameters; i++) {
         if (form)
             b->parameter[i] = (parameter){.name = form->parameter[i].name,
-                                          .words = form->parameter[i].words,
-                                          .has_default = form->parameter[i].words != NULL,
-                                          .infinite = form->parameter[i].infinite};
+                                          .infinite = form->parameter[i].infinite,
+                                          .has_default = form->parameter[i].optional,
+                                          .learnable = form->parameter[i].operand,
+                                          .scalar = form->parameter[i].operand ? "tensor" : "learn",
+                                          .words = form->parameter[i].words};
         else
             b->parameter[i] = (parameter){.name = activation->parameter[i].name,
                                           .aliases = activation->parameter[i].aliases,
                                           .has_default = activation->parameter[i].has_default,
                                           .default_value = activation->parameter[i].default_value,
-                                          .learnable = true};
+                                          .learnable = true,
+                                          .scalar = "learn"};
     }
 }
 

@@ -1,5 +1,7 @@
 #include "stages.h"
 
+#include "quantize.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -102,6 +104,8 @@ static at_node_id build_rrelu(const at_stage_input *in)
     return at_graph_add(in->graph, AT_OP_SELECT, positive, in->x, at_graph_2(in->graph, AT_OP_MUL, slope, in->x));
 }
 
+static const char *const topk_orders[] = {"value", "magnitude", NULL};
+
 static const char *check_topk(const at_argument *argument, int *bad)
 {
     double k = argument[0].value;
@@ -147,13 +151,13 @@ static const at_stage_form forms[] = {
      .build = build_scale_shift},
     {.name = "clip",
      .kind = AT_STAGE_CLIP,
-     .parameter = {{"lo", true, NULL}, {"hi", true, NULL}},
+     .parameter = {{.name = "lo", .infinite = true}, {.name = "hi", .infinite = true}},
      .parameters = 2,
      .check = check_clip,
      .build = build_clip},
     {.name = "grad_clip",
      .kind = AT_STAGE_GRAD_CLIP,
-     .parameter = {{"v", false, NULL}},
+     .parameter = {{.name = "v"}},
      .parameters = 1,
      .check = check_grad_clip,
      .build = build_grad_clip},
@@ -164,7 +168,7 @@ static const at_stage_form forms[] = {
      .build = build_grad_norm},
     {.name = "dropout",
      .kind = AT_STAGE_DROPOUT,
-     .parameter = {{"p", false, NULL}},
+     .parameter = {{.name = "p"}},
      .parameters = 1,
      .operand = {{"dropout", AT_ACCESS_RANDOM}},
      .operands = 1,
@@ -172,7 +176,7 @@ static const at_stage_form forms[] = {
      .build = build_dropout},
     {.name = "rrelu_training",
      .kind = AT_STAGE_RRELU_TRAINING,
-     .parameter = {{"lower", false, NULL}, {"upper", false, NULL}},
+     .parameter = {{.name = "lower"}, {.name = "upper"}},
      .parameters = 2,
      .operand = {{"rrelu", AT_ACCESS_RANDOM}},
      .operands = 1,
@@ -180,17 +184,31 @@ static const at_stage_form forms[] = {
      .build = build_rrelu},
     {.name = "topk",
      .kind = AT_STAGE_TOPK,
-     .parameter = {{"k", false, NULL}, {"by", false, "value magnitude"}},
+     .parameter = {{.name = "k"}, {.name = "by", .optional = true, .words = topk_orders}},
      .parameters = 2,
      .is_row = true,
      .check = check_topk,
      .build = build_topk},
+    {.name = "quantize",
+     .kind = AT_STAGE_QUANTIZE,
+     .parameter = {{.name = "type", .words = at_quantize_words},
+                   {.name = "scale", .operand = true},
+                   {.name = "zero_point", .operand = true, .optional = true}},
+     .parameters = 3,
+     .check = at_quantize_check,
+     .build = at_quantize_build},
+    {.name = "dequantize",
+     .kind = AT_STAGE_DEQUANTIZE,
+     .parameter = {{.name = "scale", .operand = true}, {.name = "zero_point", .operand = true, .optional = true}},
+     .parameters = 2,
+     .check = at_dequantize_check,
+     .build = at_dequantize_build},
 };
 enum { FORMS = sizeof forms / sizeof *forms };
 
 /* Named by the design, not in this version: a network's rows that use them are skipped, not wrong. */
 static const char *const planned[] = {
-    "halves", "quantize", "dequantize", "cast", "stats", "standardize", "softmax", "log_softmax",
+    "halves", "cast", "stats", "standardize", "softmax", "log_softmax",
 };
 
 int at_stage_form_count(void)

@@ -13,14 +13,16 @@ static int arguments_of(const at_graph *graph, at_node_id id)
     return at_op_get(graph->nodes[id].op)->arguments;
 }
 
-/* top[v]: the highest node that v is a function of alone; v itself where several meet; AT_NO_NODE for constants. */
+/* top[v]: the highest node that v is a function of alone; v itself where several meet, and at the steps of a quantiser, which no polynomial
+   goes over; AT_NO_NODE for constants. */
 static void find_tops(const at_graph *graph, at_node_id *top)
 {
     for (at_node_id v = 0; v < graph->count; v++) {
         const at_node *node = &graph->nodes[v];
-        bool is_source = node->op == AT_OP_INPUT || node->op == AT_OP_TOPK; /* a row operation is no function of one element */
-        top[v] = is_source ? v : AT_NO_NODE;
-        for (int i = 0; !is_source && i < arguments_of(graph, v); i++) {
+        /* A row operation is no function of one element. */
+        bool begins = node->op == AT_OP_INPUT || node->op == AT_OP_RINT || node->op == AT_OP_TOPK;
+        top[v] = begins ? v : AT_NO_NODE;
+        for (int i = 0; !begins && i < arguments_of(graph, v); i++) {
             at_node_id above = top[node->arg[i]];
             if (above == AT_NO_NODE)
                 continue;

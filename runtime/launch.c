@@ -192,7 +192,7 @@ typedef struct launch_cut {
     char *scratch; /* of piece 0; NULL: none */
 } launch_cut;
 
-static void call(const at_launch *launch, const actune_slice *slice)
+void at_launch_slice(const at_launch *launch, const actune_slice *slice)
 {
     if (launch->function != NULL)
         launch->function(slice);
@@ -206,7 +206,7 @@ void *at_launch_scratch(const at_launch *launch, void *workspace)
     return launch->scratch_bytes > 0 ? (char *)workspace + launch->partial_bytes + (-behind & (AT_ROW_SCRATCH_ALIGN - 1)) : NULL;
 }
 
-void at_launch_slice(const at_launch *launch, const actune_slice *slice, void *scratch)
+void at_launch_slice_with(const at_launch *launch, const actune_slice *slice, void *scratch)
 {
     void *port[AT_PORTS_MAX + 1];
     actune_slice with = *slice;
@@ -215,7 +215,7 @@ void at_launch_slice(const at_launch *launch, const actune_slice *slice, void *s
         port[launch->signature->ports] = scratch;
         with.port = port;
     }
-    call(launch, &with);
+    at_launch_slice(launch, &with);
 }
 
 static void run_piece(void *user, int piece)
@@ -225,7 +225,7 @@ static void run_piece(void *user, int piece)
     slice.begin = piece * cut->step;
     slice.end = slice.begin + cut->step < cut->whole.end ? slice.begin + cut->step : cut->whole.end;
     if (slice.begin < slice.end)
-        at_launch_slice(cut->launch, &slice, cut->scratch != NULL ? cut->scratch + (size_t)piece * cut->launch->scratch_bytes : NULL);
+        at_launch_slice_with(cut->launch, &slice, cut->scratch != NULL ? cut->scratch + (size_t)piece * cut->launch->scratch_bytes : NULL);
 }
 
 void at_launch_run(const at_launch *launch, at_pool *pool, void *const *ports, void *workspace)
@@ -239,7 +239,7 @@ void at_launch_run(const at_launch *launch, at_pool *pool, void *const *ports, v
                                 .partial = workspace}};
     cut.scratch = at_launch_scratch(launch, workspace);
     if (launch->total > 0 && launch->threads == 1) {
-        at_launch_slice(launch, &cut.whole, cut.scratch);
+        at_launch_slice_with(launch, &cut.whole, cut.scratch);
     } else if (launch->total > 0) {
         cut.step = ceil_div(launch->total, launch->threads);
         if (launch->signature->slots == 0 && launch->scratch_bytes == 0)

@@ -28,8 +28,10 @@ actune_status at_launch_init(at_launch *launch, const at_signature *signature, a
                              int threads);
 /* The scratch of the first thread in a workspace; NULL where the kernel has none. */
 void *at_launch_scratch(const at_launch *launch, void *workspace);
-/* One slice on the calling thread. scratch: scratch_bytes (NULL when 0), aligned to 64 bytes. */
-void at_launch_slice(const at_launch *launch, const actune_slice *slice, void *scratch);
+/* One slice, in the calling thread; of a kernel without scratch. */
+void at_launch_slice(const at_launch *launch, const actune_slice *slice);
+/* The same of any kernel. scratch: scratch_bytes (NULL when 0), aligned to 64 bytes. */
+void at_launch_slice_with(const at_launch *launch, const actune_slice *slice, void *scratch);
 /* ports: signature->ports pointers. workspace: workspace_bytes (NULL when 0). pool may be NULL when threads == 1. */
 void at_launch_run(const at_launch *launch, at_pool *pool, void *const *ports, void *workspace);
 

@@ -223,8 +223,8 @@ Test(topk, spec)
     check_refused("topk(3e9)", ACTUNE_SYNTAX, "topk's k");
     check_refused("topk(inf)", ACTUNE_SYNTAX, "'k' of topk must be finite");
     check_refused("topk(learn)", ACTUNE_SYNTAX, "'k' of topk is a constant");
-    check_refused("topk(3, by=size)", ACTUNE_SYNTAX, "value magnitude");
-    check_refused("topk(3, 1)", ACTUNE_SYNTAX, "'1' is no 'by'");
+    check_refused("topk(3, by=size)", ACTUNE_SYNTAX, "value or magnitude");
+    check_refused("topk(3, 1)", ACTUNE_SYNTAX, "'1' is no by of topk");
     check_refused("topk(3) | gelu | topk(2)", ACTUNE_UNSUPPORTED, "behind topk no topk");
     check_refused("[from=output] relu | topk(3)", ACTUNE_SYNTAX, "from=output");
     check_refused("[from=output] topk(3) | relu", ACTUNE_SYNTAX, "from=output does not go with topk");
