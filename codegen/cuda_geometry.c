@@ -82,8 +82,12 @@ actune_status at_cuda_geometry_of(const at_kernel *kernel, const at_variant *var
     int64_t block = knob_number(variant, "block", 256), stages = knob_number(variant, "stages", 1);
     int64_t items = block * (knob_number(variant, "vector", 16) / at_cuda_largest_bytes(kernel)) * knob_number(variant, "vectors", 1);
     const char *grid = at_variant_knob(variant, "grid", "exact");
+    bool is_row = kernel->signature.row.kind != AT_ROW_NONE;
+    if (is_row)
+        items = block * knob_number(variant, "items", 1);
     *geometry = (at_cuda_geometry){.block = (int)block,
                                    .items_per_block = items,
+                                   .rows_per_block = !is_row ? 0 : knob_is(variant, "team", "warp") ? block / 32 : 1,
                                    .grid_stride = strcmp(grid, "exact") != 0,
                                    .blocks_per_sm = grid[0] == 'x' ? atoi(grid + 1) : 0,
                                    .min_blocks = (int)knob_number(variant, "min_blocks", 0),
@@ -122,7 +126,8 @@ int64_t at_cuda_finish_blocks(const at_kernel *kernel, at_layout layout, actune_
 int64_t at_cuda_blocks(const at_kernel *kernel, at_layout layout, actune_shape shape, const at_cuda_geometry *geometry, int sms, int resident)
 {
     int64_t steps = kernel->signature.slots ? at_cuda_chunks(layout, shape)
-                                           : divided_up(shape.outer * shape.channels * shape.inner, geometry->items_per_block);
+                                           : geometry->rows_per_block ? divided_up(shape.outer, geometry->rows_per_block)
+                                            : divided_up(shape.outer * shape.channels * shape.inner, geometry->items_per_block);
     if (steps <= 1)
         return 1;
     if (!geometry->grid_stride)

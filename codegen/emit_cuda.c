@@ -2,7 +2,9 @@
 #include "emit_cuda.h"
 
 #include "../runtime/base/dtype.h"
+#include "../runtime/base/number.h"
 #include "emit_cuda_expression.h"
+#include "row.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -48,7 +50,7 @@ static const char *kind_of(const at_port *port)
 static void list_values(const at_signature *s, int from, at_strbuf *out)
 {
     for (int i = from; i < s->ports; i++)
-        at_strbuf_printf(out, "%s%s%s_value", i > from ? ", " : "", s->port[i].name, at_cuda_suffix(s->port[i].name));
+        at_strbuf_printf(out, "%s%s%s_value", i > from ? ", " : "", s->port[i].name, at_row_is_local(&s->port[i]) ? "" : at_cuda_suffix(s->port[i].name));
 }
 
 static int64_t knob_number(const at_variant *variant, const char *name, int64_t fallback)
@@ -67,7 +69,7 @@ typedef struct unit {
     at_scope scope;
     const at_kernel *kernel;
     const at_variant *variant;
-    const char *walk;   /* "flat", "inner", "outer": how a template goes through the tensor */
+    const char *walk;   /* "flat", "inner", "outer", "rows": how a template goes through the tensor */
     bool piece;         /* a function over a piece of a tensor (a member of a batch), not a kernel */
     int64_t elements;   /* of a vector */
     bool table;         /* codes are looked up: values stay codes */
@@ -82,6 +84,11 @@ static void unit_clear(unit *u)
         at_strbuf_clear(texts[i]);
     at_arena_clear(&u->arena);
     at_scope_clear(&u->scope);
+}
+
+static bool goes_by_rows(const unit *u)
+{
+    return !strcmp(u->walk, "inner") || !strcmp(u->walk, "rows");
 }
 
 /* Bytes of a vector of this port. */
@@ -243,7 +250,7 @@ static void scope_places(unit *u)
     const at_signature *s = &u->kernel->signature;
     bool many = knob_number(u->variant, "vectors", 1) > 1, predicated = knob_is(u->variant, "tail", "predicated");
     bool head = u->elements > 1 && !predicated && !s->slots;
-    bool chunk = s->slots && strcmp(u->walk, "inner");
+    bool chunk = s->slots && !goes_by_rows(u);
     write_conditions(u, head ? " + head" : chunk ? " + begin" : "");
     at_scope_text(&u->scope, "place_plus", -1, u->piece && head ? "work.begin + head + " : u->piece ? "work.begin + " : head ? "head + " : "");
     at_scope_text(&u->scope, "begin_plus", -1, u->piece ? "work.begin + " : "");
@@ -361,7 +368,7 @@ static void scope_uses(unit *u, const at_target *target)
         ptx |= is_wrapped(u, port) || (!u->table && converts_by_ptx(port, target->cuda_arch));
     }
     ptx |= !knob_is(u->variant, "copy", "direct");
-    bool lanes = u->kernel->signature.slots && strcmp(u->walk, "inner");
+    bool lanes = u->kernel->signature.slots && !goes_by_rows(u);
     for (int i = 0; i < u->kernel->signature.ports; i++)
         lanes |= u->kernel->signature.port[i].reduction && u->kernel->signature.port[i].access == AT_ACCESS_SCALAR;
     bool random = false;
@@ -374,15 +381,58 @@ static void scope_uses(unit *u, const at_target *target)
     at_scope_number(&u->scope, "uses_ptx", -1, ptx);
 }
 
+/* Prefix and suffix of a row kernel, and what the row step needs to know. */
+static actune_status write_row(unit *u)
+{
+    const char *math = at_variant_knob(u->variant, "math", "exact");
+    const at_row *row = &u->kernel->signature.row;
+    bool f64 = u->kernel->signature.compute == ACTUNE_F64;
+    char share[AT_NUMBER_BYTES];
+    at_strbuf text = {0};
+    at_kernel prefix, suffix;
+    actune_status status = at_row_split(u->kernel, false, &prefix, &suffix);
+    if (status == ACTUNE_OK)
+        status = at_emit_cuda_function(&prefix, math, "row_key", &u->evaluate);
+    at_strbuf_append(&u->evaluate, "\n");
+    if (status == ACTUNE_OK)
+        status = at_emit_cuda_function(&suffix, math, "evaluate", &u->evaluate);
+    list_values(&prefix.signature, 0, &text);
+    scope_copy(u, "key_arguments", -1, &text);
+    list_values(&suffix.signature, 0, &u->arguments);
+    at_number_print(row->k, share);
+    at_strbuf_append(&text, share);
+    scope_copy(u, "k_share", -1, &text);
+    at_scope_number(&u->scope, "k_is_share", -1, row->k < 1);
+    at_scope_number(&u->scope, "k", -1, row->k < 1 ? 0 : (int64_t)row->k);
+    at_scope_text(&u->scope, "U", -1, f64 ? "unsigned long long" : "unsigned");
+    bool stores = !knob_is(u->variant, "shared", "0");
+    at_scope_text(&u->scope, "more_argument", -1, stores ? "more, room, " : "");
+    at_scope_text(&u->scope, "more_parameter", -1, !stores ? "" : f64 ? "const unsigned long long *more, int room, " : "const unsigned *more, int room, ");
+    at_scope_text(&u->scope, "key_low", -1, f64 ? "0x10000000000000" : "0x800000"); /* of -infinity */
+    at_scope_text(&u->scope, "key_high", -1, f64 ? "0xfff0000000000002" : "0xff800002");
+    at_row_clear(&prefix);
+    at_row_clear(&suffix);
+    return status;
+}
+
+static actune_status write_functions(unit *u)
+{
+    const at_signature *s = &u->kernel->signature;
+    list_values(s, s->inputs, &u->results);
+    if (s->row.kind != AT_ROW_NONE)
+        return write_row(u);
+    list_values(s, 0, &u->arguments);
+    if (u->table)
+        return at_emit_cuda_table(u->kernel, &u->evaluate);
+    return at_emit_cuda_function(u->kernel, at_variant_knob(u->variant, "math", "exact"), "evaluate", &u->evaluate);
+}
+
 static actune_status fill_unit(unit *u, const at_target *target, const char *symbol)
 {
     const at_signature *s = &u->kernel->signature;
     at_scope *scope = &u->scope;
     bool f64 = s->compute == ACTUNE_F64;
-    AT_TRY(u->table ? at_emit_cuda_table(u->kernel, &u->evaluate)
-                    : at_emit_cuda_evaluate(u->kernel, at_variant_knob(u->variant, "math", "exact"), &u->evaluate));
-    list_values(s, 0, &u->arguments);
-    list_values(s, s->inputs, &u->results);
+    AT_TRY(write_functions(u));
     print_knobs(u);
     for (int i = 0, slot = 0; i < s->ports; slot += s->port[i++].reduction != AT_REDUCTION_NONE)
         scope_port(u, i, slot);
@@ -417,7 +467,7 @@ static actune_status fill_unit(unit *u, const at_target *target, const char *sym
 actune_status at_emit_cuda(const at_kernel *kernel, at_layout layout, const at_target *target, const at_variant *variant, const char *symbol,
                            bool lines, at_strbuf *source)
 {
-    static const char *const walks[][2] = {{"cuda/channel_inner", "inner"}, {"cuda/channel_outer", "outer"}};
+    static const char *const walks[][2] = {{"cuda/channel_inner", "inner"}, {"cuda/channel_outer", "outer"}, {"cuda/row", "rows"}};
     unit u = {.kernel = kernel, .variant = variant, .walk = "flat", .piece = !strcmp(variant->template_name, "cuda/batch_member")};
     const char *shape = u.piece ? at_template_for(kernel, layout, target) : variant->template_name;
     at_template_text text;
@@ -426,7 +476,7 @@ actune_status at_emit_cuda(const at_kernel *kernel, at_layout layout, const at_t
         if (!strcmp(walks[i][0], shape))
             u.walk = walks[i][1];
     u.table = knob_is(variant, "math", "table");
-    u.elements = knob_number(variant, "vector", 16) / at_cuda_largest_bytes(kernel);
+    u.elements = kernel->signature.row.kind != AT_ROW_NONE ? 1 : knob_number(variant, "vector", 16) / at_cuda_largest_bytes(kernel);
     if (u.elements < 1)
         return at_fail(ACTUNE_UNSUPPORTED, "vector=%s does not hold one element of every tensor", at_variant_knob(variant, "vector", ""));
     at_scope_kernel(&u.scope, kernel, layout, target);

@@ -1,6 +1,7 @@
 /* The ports of a kernel as variables of the loop templates: names, types, and the lists of parameters and arguments
    that lines of a template cannot join by themselves. templates/README.md says what each is for. */
 #include "emit_c.h"
+#include "row.h"
 
 #include "../runtime/base/dtype.h"
 #include <stdio.h>
@@ -29,7 +30,7 @@ const char *at_emit_name(const char *port_name, at_arena *arena)
                                         "rest",    "row",     "rows",      "s",     "span",     "start", "step",
                                         "stop",    "sum",     "sum_block", "term",  "total",    "width"};
     bool clash = strstr(port_name, "f32x") || strstr(port_name, "f64x") || !strncmp(port_name, "actune", 6) ||
-                 !strncmp(port_name, "stretch", 7) || strspn(port_name + 1, "0123456789") == strlen(port_name + 1);
+                 !strncmp(port_name, "stretch", 7) || !strncmp(port_name, "row_", 4) || strspn(port_name + 1, "0123456789") == strlen(port_name + 1);
     if (!strcmp(port_name, "x") || !strcmp(port_name, "y"))
         clash = false;
     for (size_t i = 0; i < sizeof taken / sizeof *taken; i++)
@@ -101,7 +102,8 @@ static bool is_loop_output(const ports *p, int port)
 /* Ports that the loops go along, element by element. */
 static bool is_element(const ports *p, int port)
 {
-    return p->used[port] && access_of(p, port) == AT_ACCESS_ELEMENT && !p->signature->port[port].reduction;
+    const at_port *of = &p->signature->port[port];
+    return p->used[port] && access_of(p, port) == AT_ACCESS_ELEMENT && !of->reduction && !at_row_is_local(of);
 }
 
 /* "f32x16" for elements of the compute type, else "f16_f32x16": what the names of load and store end with. */
@@ -179,19 +181,20 @@ static bool sum_output(const ports *p, int port)
     return p->signature->port[port].reduction;
 }
 
-/* pointer[k]: "const float *x", pointer_port[k]: its place in the slice. */
+/* pointer[k]: "const float *x", pointer_port[k]: its place in the slice, where local ports have none. */
 static void add_pointers(ports *p)
 {
-    int count = 0;
+    int count = 0, locals = 0;
     for (int port = 0; port < p->signature->ports; port++) {
+        locals += at_row_is_local(&p->signature->port[port]);
         bool input = port < p->signature->inputs;
-        if (!p->used[port] || p->signature->port[port].reduction)
+        if (!p->used[port] || p->signature->port[port].reduction || at_row_is_local(&p->signature->port[port]))
             continue;
         at_strbuf text = {0};
         at_strbuf_printf(&text, "%s%s *%s", input ? "const " : "", c_type(p->signature->port[port].dtype),
                          p->name[port]);
         set_text(p, "pointer", count, &text);
-        at_scope_number(p->scope, "pointer_port", count++, port);
+        at_scope_number(p->scope, "pointer_port", count++, port - locals);
     }
     at_scope_number(p->scope, "pointers", -1, count);
 }
@@ -262,7 +265,7 @@ static void add_list(ports *p, const char *variable, list_style style)
     at_strbuf text = {0};
     const char *comma = "";
     for (int port = 0; port < p->signature->ports; port++) {
-        if (!p->used[port] || p->signature->port[port].reduction)
+        if (!p->used[port] || p->signature->port[port].reduction || at_row_is_local(&p->signature->port[port]))
             continue;
         at_strbuf_append(&text, comma);
         if (access_of(p, port) == AT_ACCESS_ELEMENT)
@@ -287,12 +290,12 @@ static void add_evaluate(ports *p, const char *variable, int u, bool varying)
     int outputs = p->signature->ports - p->signature->inputs;
     const char *first = p->name[p->signature->inputs];
     if (outputs == 1) {
-        at_strbuf_printf(&text, "%s v%s%s = evaluate%s(", p->type, first, end, p->emit->suffix);
+        at_strbuf_printf(&text, "%s v%s%s = %s%s(", p->type, first, end, p->emit->function, p->emit->suffix);
     } else {
         at_strbuf_append(&text, p->type);
         for (int port = p->signature->inputs; port < p->signature->ports; port++)
             at_strbuf_printf(&text, "%s v%s%s", port > p->signature->inputs ? "," : "", p->name[port], end);
-        at_strbuf_printf(&text, "; evaluate%s(", p->emit->suffix);
+        at_strbuf_printf(&text, "; %s%s(", p->emit->function, p->emit->suffix);
     }
     for (int port = 0; port < p->signature->inputs; port++) {
         if (!p->used[port])
@@ -315,7 +318,8 @@ static void name_ports(ports *p)
 {
     at_emit_used_inputs(&p->emit->kernel->graph, p->used);
     for (int port = 0; port < p->signature->ports; port++) {
-        p->name[port] = at_emit_name(p->signature->port[port].name, p->arena);
+        const at_port *of = &p->signature->port[port];
+        p->name[port] = at_row_is_local(of) ? of->name : at_emit_name(of->name, p->arena);
         p->used[port] |= port >= p->signature->inputs;
     }
 }

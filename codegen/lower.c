@@ -3,6 +3,7 @@
 #include "../runtime/base/dtype.h"
 #include "pass.h"
 #include "quantize.h"
+#include "row.h"
 #include "spec_parse.h"
 #include <string.h>
 
@@ -232,6 +233,15 @@ static actune_status identify(at_kernel *kernel)
     return status;
 }
 
+static void mark_row(at_kernel *kernel)
+{
+    at_node_id step = at_row_find(&kernel->graph);
+    if (step == AT_NO_NODE)
+        return;
+    kernel->signature.row = (at_row){AT_ROW_TOPK, kernel->graph.nodes[step].value};
+    kernel->signature.has_channel = true;
+}
+
 static void mark_transcendental(at_kernel *kernel)
 {
     for (int32_t i = 0; i < kernel->graph.count; i++)
@@ -279,6 +289,7 @@ static actune_status lower(at_lowering *l)
     AT_TRY(collect_operands(l));
     AT_TRY(l->request->direction == ACTUNE_FORWARD ? lower_forward(l) : at_lower_backward(l));
     mark_transcendental(kernel);
+    mark_row(kernel);
     return identify(kernel);
 }
 

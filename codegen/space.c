@@ -68,7 +68,7 @@ void at_scope_variant(at_scope *scope, const at_variant *variant, const at_kerne
         scope_knob(scope, &variant->knob[i], kernel);
 }
 
-/* A kernel with no per-channel port, or one channel, is a flat one wherever it stands. */
+/* A kernel with no per-channel port, or one channel, is a flat one wherever it stands; what looks at whole rows has a loop of its own. */
 const char *at_template_for(const at_kernel *kernel, at_layout layout, const at_target *target)
 {
     static const char *const names[2][3] = {{[AT_LAYOUT_FLAT] = "cpu/elementwise",
@@ -77,6 +77,8 @@ const char *at_template_for(const at_kernel *kernel, at_layout layout, const at_
                                             {[AT_LAYOUT_FLAT] = "cuda/elementwise",
                                              [AT_LAYOUT_CHANNEL_INNER] = "cuda/channel_inner",
                                              [AT_LAYOUT_CHANNEL_OUTER] = "cuda/channel_outer"}};
+    if (kernel->signature.row.kind != AT_ROW_NONE)
+        return target->cuda ? "cuda/row" : "cpu/row";
     return names[target->cuda][kernel->signature.has_channel ? layout : AT_LAYOUT_FLAT];
 }
 

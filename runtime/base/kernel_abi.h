@@ -37,6 +37,12 @@ typedef struct at_chunk_plan {
     int64_t chunks_per_plane; /* CHANNEL_OUTER */
 } at_chunk_plan;
 
+/* Row kernels (at_signature.row): without sums [begin, end) are rows; the pointer behind the last port is scratch of this call alone, aligned to
+   64 bytes: AT_ROW_SCRATCH_ARRAYS arrays and one for each sum, each of as many doubles as channels, filled up to a whole number of
+   AT_ROW_SCRATCH_PAD and with one of them more (whole vectors are written, and a sample taken). Compiled kernels keep keys, a copy of those that are
+   still in question, and values of the compute type there; the interpreter values and their order. */
+enum { AT_ROW_SCRATCH_ARRAYS = 3, AT_ROW_SCRATCH_PAD = 64, AT_ROW_SCRATCH_ALIGN = 64 };
+
 enum { AT_CHUNK_ELEMENTS = 16384, AT_SUM_LANES = 32, AT_SUM_BLOCK = 512, AT_SUM_ROWS = 16 };
 
 #endif

@@ -16,9 +16,20 @@ const char *at_layout_name(at_layout layout)
 
 at_layout at_layout_of(const at_signature *signature, actune_shape shape)
 {
+    if (signature->row.kind != AT_ROW_NONE)
+        return AT_LAYOUT_CHANNEL_INNER; /* at_launch_init refuses inner > 1 */
     if (!signature->has_channel || shape.channels == 1)
         return AT_LAYOUT_FLAT;
     return shape.inner == 1 ? AT_LAYOUT_CHANNEL_INNER : AT_LAYOUT_CHANNEL_OUTER;
+}
+
+/* Generated kernels do the same (templates/cpu/row.c.in, templates/cuda/row.cu.in). */
+int64_t at_row_kept(const at_row *row, int64_t channels)
+{
+    if (row->k >= 1)
+        return (int64_t)row->k;
+    int64_t share = (int64_t)(row->k * (double)channels + 0.5);
+    return share < 1 ? 1 : share;
 }
 
 int64_t at_port_count(const at_port *port, actune_shape shape)

@@ -32,13 +32,21 @@ typedef struct at_port {
     at_reduction reduction; /* output: over the elements that its access leaves out (parameter gradients) */
 } at_port;
 
+/* An operation on whole rows (the channels of [outer, channels, 1]); what launching must know of it. */
+typedef enum at_row_kind { AT_ROW_NONE, AT_ROW_TOPK } at_row_kind;
+typedef struct at_row {
+    at_row_kind kind;
+    double k; /* TOPK: how many elements stay, or below 1 which share of the row */
+} at_row;
+
 typedef struct at_signature {
     at_port port[AT_PORTS_MAX]; /* inputs in pipeline order (x, [dy], operands), then outputs (y | dx, gradients) */
     int ports, inputs;          /* input i is the graph's INPUT i; output port inputs + k is the graph's output k */
     actune_direction direction;
     actune_dtype dtype_in, dtype_out, compute;
-    bool has_channel;           /* any CHANNEL port */
+    bool has_channel;           /* any CHANNEL port, or an operation on rows: the extent of channels matters */
     int slots;                  /* partial results that a chunk leaves (for each channel): one for each reduced port, in port order */
+    at_row row;
 } at_signature;
 
 typedef enum at_layout {
@@ -50,6 +58,8 @@ typedef enum at_layout {
 const char *at_layout_name(at_layout layout); /* "flat", "channel_inner", "channel_outer" */
 /* The layout in which a kernel of this signature runs this shape. */
 at_layout at_layout_of(const at_signature *signature, actune_shape shape);
+/* How many elements of a row of `channels` stay: k, or the share rounded to the nearest number (halves up), at least one. */
+int64_t at_row_kept(const at_row *row, int64_t channels);
 /* Elements of a port for a shape. */
 int64_t at_port_count(const at_port *port, actune_shape shape);
 

@@ -62,6 +62,8 @@ assert 190 < sum(v == 0 for v in y) < 310
 assert all(a == 0 or abs(a - b / 0.75) < 1e-6 * abs(a) for a, b in zip(y, x))
 assert sum((a == 0) != (b == 0) for a, b in zip(y, other)) > 250
 P
+ok 'topk' "$actune" apply 'topk(3, by=magnitude)' --input x4.npy --layout nhwc --output yt.npy
+ok 'topk, backward' "$actune" apply 'relu | topk(0.4)' --backward --input x4.npy --grad dy4.npy --layout nhwc --output dxt.npy
 ok 'values' python3 - <<'P'
 import math, npy
 
@@ -98,6 +100,12 @@ mine = lambda v: v if v > 0 else 0.5 * math.expm1(v)
 near(npy.read("yu.npy")[0], [clip(mine(v), -1, 1) for v in x], "user function")
 near(npy.read("dxu.npy")[0], [d * slope(lambda u: clip(mine(u), -1, 1), v) for v, d in zip(x, dy)], "user gradient", 1e-5)
 assert npy.read("yempty.npy") == ([], (0, 3))
+rows = [x4[i:i + 7] for i in range(0, len(x4), 7)]
+def kept(keys, k):
+    return set(sorted(range(len(keys)), key=lambda i: (-keys[i], i))[:k])
+near(npy.read("yt.npy")[0], [v if i in kept([abs(u) for u in row], 3) else 0 for row in rows for i, v in enumerate(row)], "topk by magnitude", 0)
+near(npy.read("dxt.npy")[0], [dy4[r * 7 + i] if v > 0 and i in kept([max(u, 0) for u in row], 3) else 0 for r, row in enumerate(rows) for i, v in enumerate(row)],
+     "relu | topk, backward", 0)
 P
 
 cp y.npy before.npy
@@ -108,6 +116,8 @@ refused 1 'uint16' "$actune" apply relu --input xi.npy --output y.npy
 refused 1 '--operand bias' "$actune" apply 'bias | relu' --input x.npy --output y.npy
 refused 1 '--layout' "$actune" apply 'bias | relu' --input x4.npy --operand bias=b3.npy --output y.npy
 refused 1 'needs 7' "$actune" apply 'bias | relu' --input x4.npy --operand bias=b3.npy --output y.npy --layout nhwc
+refused 1 'argument k is 9' "$actune" apply 'topk(9)' --input x4.npy --output y.npy --layout nhwc
+refused 1 'inner is 35' "$actune" apply 'topk(2)' --input x4.npy --output y.npy --layout nchw
 refused 2 '--backward' "$actune" apply relu --backward --input x.npy --output y.npy
 refused 2 'SPEC' "$actune" apply --input x.npy --output y.npy
 refused 1 'could not be written' "$actune" apply relu --input x.npy --output no-such-folder/y.npy

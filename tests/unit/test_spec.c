@@ -256,7 +256,6 @@ Test(spec, not_yet)
         "relu | stats",
         "add(channel)",
         "mul(channel)",
-        "topk(8)",
         "halves(second)",
         "standardize",
         "cast(bf16)",
