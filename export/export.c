@@ -83,6 +83,8 @@ static actune_status check_request(const at_export_request *request)
         return at_fail(ACTUNE_INVALID_ARGUMENT, "no folder to export to");
     if ((!request->cpu && !request->cuda) || (request->cpu && request->isas_count < 1) || (request->cuda && request->archs_count < 1))
         return at_fail(ACTUNE_INVALID_ARGUMENT, "no target: a CPU needs an instruction set, CUDA an architecture");
+    if (request->cuda)
+        return at_fail(ACTUNE_UNSUPPORTED, "kernels for CUDA are not exported yet: use actune::actune in the program, or --targets cpu");
     return ACTUNE_OK;
 }
 
