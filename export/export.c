@@ -1,5 +1,5 @@
 /* The way of an export, in order. */
-#include "job.h"
+#include "cuda.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -83,8 +83,6 @@ static actune_status check_request(const at_export_request *request)
         return at_fail(ACTUNE_INVALID_ARGUMENT, "no folder to export to");
     if ((!request->cpu && !request->cuda) || (request->cpu && request->isas_count < 1) || (request->cuda && request->archs_count < 1))
         return at_fail(ACTUNE_INVALID_ARGUMENT, "no target: a CPU needs an instruction set, CUDA an architecture");
-    if (request->cuda)
-        return at_fail(ACTUNE_UNSUPPORTED, "kernels for CUDA are not exported yet: use actune::actune in the program, or --targets cpu");
     return ACTUNE_OK;
 }
 
@@ -105,6 +103,8 @@ static actune_status write_texts(at_export_job *job)
 {
     AT_TRY(at_export_write_header(job));
     AT_TRY(at_export_write_kernels(job));
+    if (job->request->cuda)
+        AT_TRY(at_export_write_cuda(job));
     AT_TRY(at_export_write_library(job));
     AT_TRY(at_export_write_support(job));
     AT_TRY(at_export_write_package(job));
