@@ -18,7 +18,7 @@ static int failures;
 
 typedef unsigned long long pointer;
 static struct {
-    int (*init)(unsigned), (*retain)(void **, int), (*push)(void *), (*alloc)(pointer *, size_t), (*release)(pointer);
+    int (*init)(unsigned), (*retain)(void **, int), (*push)(void *), (*pop)(void **), (*alloc)(pointer *, size_t), (*release)(pointer);
     int (*up)(pointer, const void *, size_t, void *), (*down)(void *, pointer, size_t, void *);
     int (*stream)(void **, unsigned), (*sync)(void *), (*end_stream)(void *);
     int (*begin)(void *, int), (*end)(void *, void **), (*instantiate)(void **, void *, unsigned long long), (*launch)(void *, void *);
@@ -37,6 +37,7 @@ static void *open_driver(void)
 {
     void *library = dlopen(getenv("ACTUNE_LIBCUDA"), RTLD_NOW), *context;
     find(library, &cu.init, "cuInit"), find(library, &cu.retain, "cuDevicePrimaryCtxRetain"), find(library, &cu.push, "cuCtxPushCurrent_v2");
+    find(library, &cu.pop, "cuCtxPopCurrent_v2");
     find(library, &cu.alloc, "cuMemAlloc_v2"), find(library, &cu.release, "cuMemFree_v2");
     find(library, &cu.up, "cuMemcpyHtoDAsync_v2"), find(library, &cu.down, "cuMemcpyDtoHAsync_v2");
     find(library, &cu.stream, "cuStreamCreate"), find(library, &cu.sync, "cuStreamSynchronize"), find(library, &cu.end_stream, "cuStreamDestroy_v2");
@@ -142,8 +143,8 @@ int main(int argc, char **argv)
     CHECK(gpu_layer_f32_cuda(9, &x, &x, &x + 1, 1, 1, 1, stream) == GPU_DEVICE && strstr(gpu_last_error(), "cuda:9"));
     CHECK(gpu_layer_f32_cuda(0, NULL, &x, &x + 1, 1, 1, 1, stream) == GPU_INVALID_ARGUMENT);
     gpu_release();
-    cu.end_stream(stream);
-    cu.give_back(0);
+    void *context;
+    CHECK(cu.end_stream(stream) == 0 && cu.pop(&context) == 0 && cu.give_back(0) == 0);
     puts(failures ? "failed" : "ok");
     return failures > 0;
 }
