@@ -110,7 +110,6 @@ refused 2 'f33' "$actune" export relu --dtypes f33 -o x
 refused 2 'x86-64-v9' "$actune" export relu --isa x86-64-v9 -o x
 refused 2 'sm80' "$actune" export relu --targets cuda --archs sm80 -o x
 refused 2 'needs --archs' "$actune" export relu --targets cuda -o x
-refused 1 'CUDA are not exported yet' "$actune" export relu --targets cpu,cuda --archs sm_90 -o x
 refused 2 'FOLDER' "$actune" export relu
 refused 1 "did you mean 'gelu'" "$actune" export geluu -o x
 refused 1 'both get the name' "$actune" export a=relu a=gelu -o x
