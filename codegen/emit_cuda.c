@@ -286,7 +286,9 @@ static void scope_port(unit *u, int i, int slot)
     at_strbuf name = {0};
     at_strbuf_printf(&name, "%s%s", port->name, at_cuda_suffix(port->name));
     scope_copy(u, "port_name", i, &name);
-    at_scope_text(scope, "port_kind", i, kind_of(port));
+    /* One channel (the flat walk of a kernel that has some): one value for all elements. */
+    const char *kind = kind_of(port);
+    at_scope_text(scope, "port_kind", i, !strcmp(u->walk, "flat") && !strcmp(kind, "channel") ? "scalar" : kind);
     at_scope_text(scope, "port_type", i, at_dtype_get(port->dtype)->name);
     at_scope_text(scope, "port_c", i, storage[port->dtype].c);
     at_scope_text(scope, "port_from", i, converted ? storage[port->dtype].from : "");
