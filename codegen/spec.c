@@ -126,12 +126,25 @@ static actune_status parse_stages(at_scan *scan, at_spec *spec)
     return ACTUNE_OK;
 }
 
+static actune_status check_observers(const at_scan *scan, const at_spec *spec)
+{
+    bool seen = false;
+    for (int i = 0; i < spec->stages; i++) {
+        bool observes = spec->stage[i].kind == AT_STAGE_STATS;
+        if (seen && observes)
+            return at_scan_fail(scan, spec->stage[i].at, ACTUNE_SYNTAX, "a pipeline has one stage stats, and this is its second");
+        seen |= observes;
+    }
+    return ACTUNE_OK;
+}
+
 static actune_status parse(at_scan *scan, at_spec *spec)
 {
     at_strbuf canonical = {0};
     AT_TRY(check_text(scan));
     AT_TRY(at_spec_parse_attributes(scan, spec));
     AT_TRY(parse_stages(scan, spec));
+    AT_TRY(check_observers(scan, spec));
     AT_TRY(at_spec_check_output(scan, spec));
     at_spec_print(spec, &canonical);
     spec->canonical = canonical.failed ? NULL : at_arena_strdup(&spec->arena, at_strbuf_text(&canonical));
@@ -221,6 +234,8 @@ static void print_stage(const at_stage *stage, at_strbuf *out)
         print_activation_arguments(stage, out);
         return;
     }
+    if (stage->of_word)
+        at_strbuf_printf(out, "(%s)", form->word);
     for (int i = 0; i < stage->arguments; i++) {
         at_strbuf_append(out, i ? ", " : "(");
         at_strbuf_double(out, stage->argument[i].value);

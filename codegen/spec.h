@@ -19,7 +19,8 @@ typedef enum at_stage_kind {
     AT_STAGE_GRAD_CLIP,   /* v */
     AT_STAGE_GRAD_NORM,   /* identity; going back, the sum of squares */
     AT_STAGE_DROPOUT,     /* p; operand: seed and offset */
-    AT_STAGE_RRELU_TRAINING /* lower, upper; operand: seed and offset */
+    AT_STAGE_RRELU_TRAINING, /* lower, upper; operand: seed and offset */
+    AT_STAGE_STATS        /* identity; forward, an output with statistics of the value; of_word "channel": per channel */
 } at_stage_kind;
 
 typedef enum at_learn { AT_LEARN_NO, AT_LEARN_SCALAR, AT_LEARN_CHANNEL } at_learn;
@@ -36,6 +37,7 @@ typedef struct at_stage {
     at_stage_kind kind;
     const at_activation *activation; /* ACTIVATION: built-in or the user's; NULL for other kinds */
     const char *file, *function;     /* "@file.c:function" as written; NULL for built-ins */
+    bool of_word;                    /* the word that the stage may have as argument is there: add(channel) */
     at_argument argument[AT_ARGUMENTS_MAX]; /* one for each parameter, in its order, defaults filled in */
     int arguments;
     size_t at;                       /* of its first character in the text */

@@ -67,6 +67,12 @@ static at_node_id build_grad_norm(const at_stage_input *in)
     return in->direction == ACTUNE_FORWARD ? in->x : build_add(in);
 }
 
+/* It leaves the value as it is; the lowering makes the output that tells of it. */
+static at_node_id build_stats(const at_stage_input *in)
+{
+    return in->x;
+}
+
 static const char *check_dropout(const at_argument *argument, int *bad)
 {
     *bad = 0;
@@ -158,12 +164,13 @@ static const at_stage_form forms[] = {
      .operands = 1,
      .check = check_rrelu,
      .build = build_rrelu},
+    {.name = "stats", .kind = AT_STAGE_STATS, .word = "channel", .build = build_stats},
 };
 enum { FORMS = sizeof forms / sizeof *forms };
 
 /* Named by the design, not in this version: a network's rows that use them are skipped, not wrong. */
 static const char *const planned[] = {
-    "halves", "quantize", "dequantize", "cast", "stats", "topk", "standardize", "softmax", "log_softmax",
+    "halves", "quantize", "dequantize", "cast", "topk", "standardize", "softmax", "log_softmax",
 };
 
 int at_stage_form_count(void)
