@@ -277,6 +277,16 @@ static void add_statistics(const at_port *port, double value, double *slot, int6
         join(&slot[f * apart], at_port_field(port, f) == AT_REDUCTION_MAX, field[f]);
 }
 
+/* The values of one channel: added by themselves first, as their sums then keep more digits. */
+static void add_statistics_of(const at_port *port, const double *values, int count, bool narrow, double *slot)
+{
+    double record[ACTUNE_STATISTICS_FIELDS] = {0};
+    for (int i = 0; i < count; i++)
+        add_statistics(port, narrow ? (float)values[i] : values[i], record, 1);
+    for (int f = 0; f < ACTUNE_STATISTICS_FIELDS; f++)
+        join(&slot[f], at_port_field(port, f) == AT_REDUCTION_MAX, record[f]);
+}
+
 /* `slots`: of the chunk; each of a channel's has `channels` of them where channels lie side by side. */
 static void add_sums(const interp_run *run, int64_t first, int count, double *slots)
 {
@@ -290,9 +300,12 @@ static void add_sums(const interp_run *run, int64_t first, int count, double *sl
         const at_port *port = &signature->port[p];
         bool rows = run->layout == AT_LAYOUT_CHANNEL_INNER;
         int64_t apart = rows ? run->slice->channels : 1;
-        for (int i = 0; i < count; i++) {
+        bool statistics = port->reduction == AT_REDUCTION_STATISTICS;
+        if (statistics && !rows)
+            add_statistics_of(port, values, count, narrow, &slots[sum]);
+        for (int i = 0; i < count && (rows || !statistics); i++) {
             double *slot = &slots[sum * apart + (rows ? channel_of(run, first + i) : 0)];
-            if (port->reduction == AT_REDUCTION_STATISTICS)
+            if (statistics)
                 add_statistics(port, narrow ? (float)values[i] : values[i], slot, apart);
             else
                 join(slot, port->reduction == AT_REDUCTION_MAX, values[i]);

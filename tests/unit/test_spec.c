@@ -212,7 +212,6 @@ Test(spec, not_yet)
     static const char *const cases[] = {
         "halves | silu | mul",
         "relu | quantize(i8)",
-        "relu | stats",
         "add(channel)",
         "mul(channel)",
         "topk(8)",
