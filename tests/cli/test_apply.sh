@@ -41,7 +41,7 @@ ok 'stats, read as advice' "$actune" doctor --stats s4.jsonl
 refused 1 'no stage stats' "$actune" apply relu --input x.npy --output never.npy --stats s.jsonl
 refused 1 'second' "$actune" apply 'stats | relu | stats' --input x.npy --output never.npy
 refused 1 "takes no arguments but 'channel'" "$actune" apply 'relu | stats(3)' --input x.npy --output never.npy
-refused 1 'cannot be written' "$actune" apply 'relu | stats' --input x.npy --output y.npy --stats "$work"
+refused 1 'cannot be written' "$actune" apply 'relu | stats' --input x.npy --output unread.npy --stats "$work"
 python3 - <<'P' || { echo "FAILED: what --stats wrote"; failures=$((failures + 1)); }
 import json, npy
 lines = [json.loads(line) for line in open("s4.jsonl")]
