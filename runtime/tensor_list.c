@@ -19,6 +19,8 @@ static actune_status check_tensor(const actune_buffer *tensors, int i)
     const at_dtype_info *info = at_dtype_get(tensor->dtype);
     if (info == NULL)
         return refuse(i, "is of no known element type");
+    if (info->bytes == 1)
+        return at_fail(ACTUNE_UNSUPPORTED, "actune_tensor_list_create: tensor %d is %s; gradients are f32, f64, f16 or bf16", i, info->name);
     if (tensor->dtype != tensors[0].dtype)
         return at_fail(ACTUNE_INVALID_ARGUMENT,
                        "actune_tensor_list_create: tensor %d is %s, tensor 0 %s; a list has one element type, make one list for each", i, info->name,

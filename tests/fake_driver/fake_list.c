@@ -97,7 +97,7 @@ static void compare(double scale, double special, double max_norm, const actune_
 
 static void every_type(void)
 {
-    for (int type = 0; type < AT_DTYPE_COUNT; type++) {
+    for (int type = 0; type < AT_DTYPE_WIDE_COUNT; type++) {
         open_tensors((actune_dtype)type);
         for (int norm = 0; norm < 3; norm++) {
             actune_clip_norm_options options = {.norm = (actune_norm)norm};
@@ -120,7 +120,7 @@ static void every_type(void)
 
 static void by_value(void)
 {
-    for (int type = 0; type < AT_DTYPE_COUNT; type++) {
+    for (int type = 0; type < AT_DTYPE_WIDE_COUNT; type++) {
         open_tensors((actune_dtype)type);
         fill(1, NAN);
         CHECK_OK(actune_clip_value(here, 0.1, NULL));

@@ -150,7 +150,7 @@ static void check_norms(actune_context *context, tensors *t)
 Test(list, norms_and_scaling_in_every_type)
 {
     actune_context *context = open_context(0);
-    for (int dtype = 0; dtype < AT_DTYPE_COUNT; dtype++) {
+    for (int dtype = 0; dtype < AT_DTYPE_WIDE_COUNT; dtype++) {
         tensors t;
         fill(&t, (actune_dtype)dtype, 8);
         check_norms(context, &t);
@@ -182,7 +182,7 @@ Test(list, squares_beyond_f32)
 Test(list, the_same_bits_however_it_runs)
 {
     actune_context *one = open_context(1), *all = open_context(0);
-    for (int dtype = 0; dtype < AT_DTYPE_COUNT; dtype++)
+    for (int dtype = 0; dtype < AT_DTYPE_WIDE_COUNT; dtype++)
         for (int norm = 0; norm < 3; norm++) {
             actune_clip_norm_options options = {.norm = (actune_norm)norm};
             actune_clip_result result[3];
@@ -356,7 +356,7 @@ Test(list, by_value)
 {
     setenv("ACTUNE_INTERPRET", "1", 1);
     actune_context *context = open_context(0);
-    for (int dtype = 0; dtype < AT_DTYPE_COUNT; dtype++) {
+    for (int dtype = 0; dtype < AT_DTYPE_WIDE_COUNT; dtype++) {
         tensors t;
         fill(&t, (actune_dtype)dtype, 8);
         at_dtype_store(t.dtype, t.buffer[1].data, 3, NAN);

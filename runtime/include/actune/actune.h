@@ -62,8 +62,20 @@ ACTUNE_API const char *actune_status_message(actune_status status);
 /* The message of the last failure in this thread, "" when none. Valid until the next call in this thread that fails. */
 ACTUNE_API const char *actune_last_error(void);
 
-/* Element types. Kernels compute in f32 (f64 for f64) and round once, when they store. */
-typedef enum actune_dtype { ACTUNE_F32 = 0, ACTUNE_F64 = 1, ACTUNE_F16 = 2, ACTUNE_BF16 = 3 } actune_dtype;
+/* Element types. Kernels compute in f32 (f64 for f64) and round once, to nearest even, when they store. What does not fit the 8-bit types
+   becomes their largest or smallest number, infinities too; NaN becomes 0 in I8 and U8 and stays NaN (0x7f) in the other two. F8E4M3 is OCP's
+   "e4m3fn" (448 at most, no infinity), F8E5M2 its e5m2 (57344 at most; infinities are read, never written). Numbers alone: scales and zero
+   points are stages, quantize and dequantize. */
+typedef enum actune_dtype {
+    ACTUNE_F32 = 0,
+    ACTUNE_F64 = 1,
+    ACTUNE_F16 = 2,
+    ACTUNE_BF16 = 3,
+    ACTUNE_I8 = 4,
+    ACTUNE_U8 = 5,
+    ACTUNE_F8E4M3 = 6,
+    ACTUNE_F8E5M2 = 7
+} actune_dtype;
 
 typedef enum actune_direction { ACTUNE_FORWARD = 0, ACTUNE_BACKWARD = 1 } actune_direction;
 
