@@ -72,6 +72,7 @@ typedef struct unit {
     const at_kernel *kernel;
     const at_variant *variant;
     const char *walk;   /* "flat", "inner", "outer": how a template goes through the tensor */
+    bool piece;         /* a function over a piece of a tensor (a member of a batch), not a kernel */
     int64_t elements;   /* of a vector */
     bool table;         /* codes are looked up: values stay codes */
     at_strbuf evaluate, arguments, results, aligned, operands_aligned, knobs, types;
@@ -248,7 +249,9 @@ static void scope_places(unit *u)
     bool head = u->elements > 1 && !predicated && !s->slots;
     bool chunk = s->slots && strcmp(u->walk, "inner");
     write_conditions(u, head ? " + head" : chunk ? " + begin" : "");
-    at_scope_text(&u->scope, "head_plus", -1, head ? "head + " : "");
+    at_scope_text(&u->scope, "place_plus", -1, u->piece && head ? "work.begin + head + " : u->piece ? "work.begin + " : head ? "head + " : "");
+    at_scope_text(&u->scope, "begin_plus", -1, u->piece ? "work.begin + " : "");
+    at_scope_number(&u->scope, "piece", -1, u->piece);
     at_scope_text(&u->scope, "origin_open", -1, head ? "(" : "");
     at_scope_text(&u->scope, "origin", -1, head ? " + head)" : "");
     at_scope_text(&u->scope, "column_name", -1, many ? "column_here" : "column");
@@ -445,11 +448,12 @@ actune_status at_emit_cuda(const at_kernel *kernel, at_layout layout, const at_t
                            bool lines, at_strbuf *source)
 {
     static const char *const walks[][2] = {{"cuda/channel_inner", "inner"}, {"cuda/channel_outer", "outer"}};
-    unit u = {.kernel = kernel, .variant = variant, .walk = "flat"};
+    unit u = {.kernel = kernel, .variant = variant, .walk = "flat", .piece = !strcmp(variant->template_name, "cuda/batch_member")};
+    const char *shape = u.piece ? at_template_for(kernel, layout, target) : variant->template_name;
     at_template_text text;
     AT_TRY(at_template_get(variant->template_name, &text));
     for (size_t i = 0; i < sizeof walks / sizeof *walks; i++)
-        if (!strcmp(walks[i][0], variant->template_name))
+        if (!strcmp(walks[i][0], shape))
             u.walk = walks[i][1];
     u.table = knob_is(variant, "math", "table");
     u.elements = knob_number(variant, "vector", 16) / at_cuda_largest_bytes(kernel);

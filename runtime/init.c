@@ -93,7 +93,7 @@ static actune_status fans_of(const actune_init_desc *desc, double *in, double *o
 
 static actune_status scale_of(const actune_init_desc *desc, double *scale, int64_t *count)
 {
-    double gain, in = 1, out = 1;
+    double gain = 1, in = 1, out = 1;
     if (desc == NULL)
         return at_fail(ACTUNE_INVALID_ARGUMENT, "actune_init: the description is NULL");
     if ((unsigned)desc->kind > ACTUNE_XAVIER_UNIFORM)

@@ -91,15 +91,19 @@ static actune_status cut(actune_tensor_list *list, const actune_buffer *tensors,
         list->chunks += (tensors[i].count + AT_LIST_CHUNK - 1) / AT_LIST_CHUNK;
     }
     list->chunk = malloc((size_t)(list->chunks + 1) * sizeof *list->chunk);
-    if (list->chunk == NULL)
+    list->first_chunk = malloc(((size_t)count + 1) * sizeof *list->first_chunk);
+    if (list->chunk == NULL || list->first_chunk == NULL)
         return at_fail(ACTUNE_NO_MEMORY, "no memory for a list of %d tensors", count);
     at_list_chunk *next = list->chunk;
     size_t bytes = (size_t)at_dtype_get(list->dtype)->bytes;
-    for (int i = 0; i < count; i++)
+    for (int i = 0; i < count; i++) {
+        list->first_chunk[i] = next - list->chunk;
         for (int64_t begin = 0; begin < tensors[i].count; begin += AT_LIST_CHUNK) {
             int64_t rest = tensors[i].count - begin;
             *next++ = (at_list_chunk){(char *)tensors[i].data + (size_t)begin * bytes, rest < AT_LIST_CHUNK ? rest : AT_LIST_CHUNK};
         }
+    }
+    list->first_chunk[count] = list->chunks;
     return ACTUNE_OK;
 }
 
@@ -166,6 +170,7 @@ void actune_tensor_list_destroy(actune_tensor_list *list)
         at_binary_release(list->binary);
     at_strbuf_clear(&list->note);
     free(list->piece_begin);
+    free(list->first_chunk);
     free(list->chunk);
     actune_context_close(list->context);
     free(list);
