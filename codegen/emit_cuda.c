@@ -3,8 +3,10 @@
 
 #include "../runtime/base/dtype.h"
 #include "../runtime/base/number.h"
+#include "emit_c.h"
 #include "emit_cuda_expression.h"
 #include "row.h"
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,6 +37,8 @@ static const struct {
 
 static const char *kind_of(const at_port *port)
 {
+    if (port->reduction == AT_REDUCTION_STATISTICS)
+        return "statistics";
     if (port->reduction)
         return "sum";
     if (port->access == AT_ACCESS_CHANNEL)
@@ -308,9 +312,33 @@ static void scope_port(unit *u, int i, int slot)
 static int64_t maximum_slots(const at_signature *s)
 {
     int64_t bits = 0;
-    for (int i = s->inputs, slot = 0; i < s->ports; slot += s->port[i++].reduction != AT_REDUCTION_NONE)
-        bits |= (int64_t)(s->port[i].reduction == AT_REDUCTION_MAX) << slot;
+    for (int i = s->inputs, slot = 0; i < s->ports; slot += at_reduction_fields(s->port[i++].reduction))
+        for (int f = 0; f < at_reduction_fields(s->port[i].reduction); f++)
+            bits |= (int64_t)(at_port_field(&s->port[i], f) == AT_REDUCTION_MAX) << (slot + f);
     return bits;
+}
+
+static void print_bound(at_strbuf *out, double value, bool f64)
+{
+    if (isinf(value))
+        at_strbuf_printf(out, "%s%s", value < 0 ? "-" : "", f64 ? "__longlong_as_double(0x7ff0000000000000)" : "__int_as_float(0x7f800000)");
+    else
+        at_emit_literal(out, value, f64);
+}
+
+/* As C, of the compute type: where the statistics count a value as clipped. */
+static void scope_bounds(unit *u, const at_signature *s)
+{
+    for (int i = s->inputs; i < s->ports; i++) {
+        at_strbuf lo = {0}, hi = {0};
+        if (s->port[i].reduction != AT_REDUCTION_STATISTICS)
+            continue;
+        print_bound(&lo, s->port[i].clip_lo, s->compute == ACTUNE_F64);
+        print_bound(&hi, s->port[i].clip_hi, s->compute == ACTUNE_F64);
+        scope_copy(u, "clip_lo", -1, &lo);
+        scope_copy(u, "clip_hi", -1, &hi);
+        at_scope_number(&u->scope, "clips", -1, s->port[i].clip_lo < s->port[i].clip_hi);
+    }
 }
 
 static void scope_launch(unit *u)
@@ -436,7 +464,7 @@ static actune_status fill_unit(unit *u, const at_target *target, const char *sym
     bool f64 = s->compute == ACTUNE_F64;
     AT_TRY(write_functions(u));
     print_knobs(u);
-    for (int i = 0, slot = 0; i < s->ports; slot += s->port[i++].reduction != AT_REDUCTION_NONE)
+    for (int i = 0, slot = 0; i < s->ports; slot += at_reduction_fields(s->port[i++].reduction))
         scope_port(u, i, slot);
     scope_types(u, s);
     scope_words(u);
@@ -444,9 +472,11 @@ static actune_status fill_unit(unit *u, const at_target *target, const char *sym
     scope_hints(u);
     scope_places(u);
     scope_launch(u);
+    scope_bounds(u, s);
     scope_uses(u, target);
     at_scope_number(scope, "ports", -1, s->ports);
     at_scope_number(scope, "maximum_slots", -1, maximum_slots(s));
+    at_scope_number(scope, "watch_lanes", -1, strcmp(u->walk, "inner") ? 1024 / knob_number(u->variant, "block", 256) : 1);
     at_scope_number(scope, "elements", -1, u->elements);
     at_scope_text(scope, "C", -1, u->table ? "unsigned char" : f64 ? "double" : "float");
     at_scope_text(scope, "F", -1, f64 ? "" : "f");

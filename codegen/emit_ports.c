@@ -25,7 +25,7 @@ const char *at_emit_name(const char *port_name, at_arena *arena)
 {
     static const char *const taken[] = {"begin",   "block",   "channel",   "c",     "channels", "chunk", "column",
                                         "count",   "end",     "evaluate",  "first", "head",     "i",     "inner",
-                                        "int64_t", "j",       "k",         "lane",  "largest", "n",        "outer", "part",
+                                        "int64_t", "j",       "k",         "lane",  "kept",    "largest", "left",   "moved", "n",       "origin",  "record", "seen",        "outer", "part",
                                         "partial", "pattern", "period",    "phase", "piece",    "plane", "r",
                                         "rest",    "row",     "rows",      "s",     "span",     "start", "step",
                                         "stop",    "sum",     "sum_block", "term",  "total",    "width"};
@@ -142,15 +142,6 @@ static void add_group(ports *p, const char *count_name, const char *prefix, bool
     at_scope_number(p->scope, count_name, -1, count);
 }
 
-/* reduction[k]: "sum" or "max", of sum[k]. */
-static void add_reductions(ports *p)
-{
-    int count = 0;
-    for (int port = 0; port < p->signature->ports; port++)
-        if (p->signature->port[port].reduction)
-            at_scope_text(p->scope, "reduction", count++, at_reduction_name(p->signature->port[port].reduction));
-}
-
 static bool element_input(const ports *p, int port)
 {
     return port < p->signature->inputs && is_element(p, port);
@@ -178,7 +169,38 @@ static bool random_input(const ports *p, int port)
 
 static bool sum_output(const ports *p, int port)
 {
-    return p->signature->port[port].reduction;
+    at_reduction reduction = p->signature->port[port].reduction;
+    return reduction == AT_REDUCTION_SUM || reduction == AT_REDUCTION_MAX;
+}
+
+static bool statistics_output(const ports *p, int port)
+{
+    return p->signature->port[port].reduction == AT_REDUCTION_STATISTICS;
+}
+
+/* reduction[k]: "sum" or "max", of sum[k]. */
+static void add_reductions(ports *p)
+{
+    int count = 0;
+    for (int port = 0; port < p->signature->ports; port++)
+        if (sum_output(p, port))
+            at_scope_text(p->scope, "reduction", count++, at_reduction_name(p->signature->port[port].reduction));
+}
+
+/* clip_lo, clip_hi: the bounds at which the statistics count, as C; clips: whether there are any. */
+static void add_bounds(ports *p)
+{
+    for (int port = p->signature->inputs; port < p->signature->ports; port++) {
+        const at_port *of = &p->signature->port[port];
+        at_strbuf lo = {0}, hi = {0};
+        if (!statistics_output(p, port))
+            continue;
+        at_emit_literal(&lo, of->clip_lo, p->signature->compute == ACTUNE_F64);
+        at_emit_literal(&hi, of->clip_hi, p->signature->compute == ACTUNE_F64);
+        set_text(p, "clip_lo", -1, &lo);
+        set_text(p, "clip_hi", -1, &hi);
+        at_scope_number(p->scope, "clips", -1, of->clip_lo < of->clip_hi);
+    }
 }
 
 /* pointer[k]: "const float *x", pointer_port[k]: its place in the slice, where local ports have none. */
@@ -279,6 +301,15 @@ static void add_list(ports *p, const char *variable, list_style style)
     set_text(p, variable, -1, &text);
 }
 
+/* finite_watches: that all 32 lanes of the statistics are. */
+static void add_watches(ports *p)
+{
+    at_strbuf text = {0};
+    for (int u = 0; u < 32 / p->emit->lanes; u++)
+        at_strbuf_printf(&text, "%swatch_is_finite_%s(&seen%d)", u ? " && " : "", p->type, u);
+    set_text(p, "finite_watches", -1, &text);
+}
+
 /* "f32x16 vy = evaluate(vx, vbias);". Element vectors have the number of the vector in their names, operands only where
    the loop has one for each (`varying`: per-channel operands along a row). */
 static void add_evaluate(ports *p, const char *variable, int u, bool varying)
@@ -336,8 +367,11 @@ actune_status at_emit_scope(const at_emit *emit, at_arena *arena, at_scope *scop
     at_scope_text(scope, "suffix", -1, emit->suffix);
     add_group(&p, "ins", "in", element_input);
     add_group(&p, "outs", "out", element_output);
-    add_group(&p, "sums", "sum", sum_output);
+    add_group(&p, "plain_sums", "sum", sum_output);
+    add_group(&p, "statistics", "watched", statistics_output);
     add_reductions(&p);
+    add_bounds(&p);
+    add_watches(&p);
     add_group(&p, "channel_ins", "channel_in", channel_input);
     add_group(&p, "random_ins", "random_in", random_input);
     add_group(&p, "scalar_ins", "scalar_in", scalar_input);

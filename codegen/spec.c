@@ -143,6 +143,18 @@ static actune_status check_rows(const at_scan *scan, const at_spec *spec)
     return ACTUNE_OK;
 }
 
+static actune_status check_observers(const at_scan *scan, const at_spec *spec)
+{
+    bool seen = false;
+    for (int i = 0; i < spec->stages; i++) {
+        bool observes = spec->stage[i].kind == AT_STAGE_STATS;
+        if (seen && observes)
+            return at_scan_fail(scan, spec->stage[i].at, ACTUNE_SYNTAX, "a pipeline has one stage stats, and this is its second");
+        seen |= observes;
+    }
+    return ACTUNE_OK;
+}
+
 static actune_status parse(at_scan *scan, at_spec *spec)
 {
     at_strbuf canonical = {0};
@@ -150,6 +162,7 @@ static actune_status parse(at_scan *scan, at_spec *spec)
     AT_TRY(at_spec_parse_attributes(scan, spec));
     AT_TRY(parse_stages(scan, spec));
     AT_TRY(check_rows(scan, spec));
+    AT_TRY(check_observers(scan, spec));
     AT_TRY(at_quantize_check_places(scan, spec));
     AT_TRY(at_spec_check_output(scan, spec));
     at_spec_print(spec, &canonical);
@@ -262,6 +275,8 @@ static void print_stage(const at_stage *stage, at_strbuf *out)
         print_activation_arguments(stage, out);
         return;
     }
+    if (stage->of_word)
+        at_strbuf_printf(out, "(%s)", form->word);
     print_form_arguments(stage, form, out);
 }
 

@@ -105,7 +105,7 @@ static actune_status check_before(const at_scan *scan, const at_stage *stage)
    the value was there or beyond. So only one that no value reaches beyond. */
 static actune_status check_behind(const at_scan *scan, const at_spec *spec, const at_stage *stage, at_range range)
 {
-    if (stage->kind == AT_STAGE_GRAD_CLIP)
+    if (stage->kind == AT_STAGE_GRAD_CLIP || stage->kind == AT_STAGE_STATS)
         return ACTUNE_OK;
     if (stage->kind == AT_STAGE_GRAD_NORM)
         return fail_norm(scan, stage);

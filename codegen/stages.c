@@ -69,6 +69,12 @@ static at_node_id build_grad_norm(const at_stage_input *in)
     return in->direction == ACTUNE_FORWARD ? in->x : build_add(in);
 }
 
+/* It leaves the value as it is; the lowering makes the output that tells of it. */
+static at_node_id build_stats(const at_stage_input *in)
+{
+    return in->x;
+}
+
 static const char *check_dropout(const at_argument *argument, int *bad)
 {
     *bad = 0;
@@ -189,6 +195,7 @@ static const at_stage_form forms[] = {
      .is_row = true,
      .check = check_topk,
      .build = build_topk},
+    {.name = "stats", .kind = AT_STAGE_STATS, .word = "channel", .build = build_stats},
     {.name = "quantize",
      .kind = AT_STAGE_QUANTIZE,
      .parameter = {{.name = "type", .words = at_quantize_words},
@@ -208,7 +215,7 @@ enum { FORMS = sizeof forms / sizeof *forms };
 
 /* Named by the design, not in this version: a network's rows that use them are skipped, not wrong. */
 static const char *const planned[] = {
-    "halves", "cast", "stats", "standardize", "softmax", "log_softmax",
+    "halves", "cast", "standardize", "softmax", "log_softmax",
 };
 
 int at_stage_form_count(void)

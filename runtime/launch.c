@@ -158,22 +158,25 @@ static double channel_sum(const at_launch *launch, at_reduction reduction, const
     return plane_sum(launch, reduction, partial, sum, channel);
 }
 
-static void finish_sum(const at_launch *launch, double *partial, int sum, const at_port *port, void *array)
+/* One slot of the signature, to field `field` of its port. */
+static void finish_slot(const at_launch *launch, double *partial, int sum, const at_port *port, int field, void *array)
 {
+    at_reduction reduction = at_port_field(port, field);
+    int fields = at_reduction_fields(port->reduction);
     int64_t channels = launch->layout == AT_LAYOUT_FLAT ? 1 : launch->shape.channels;
     int64_t columns = launch->layout == AT_LAYOUT_CHANNEL_INNER ? channels : 1;
     double fold = 0;
     if (launch->layout != AT_LAYOUT_CHANNEL_OUTER)
-        fold_chunks(&launch->chunk, port->reduction, partial + sum * columns, columns);
+        fold_chunks(&launch->chunk, reduction, partial + sum * columns, columns);
     for (int64_t channel = 0; channel < channels; channel++) {
-        double value = channel_sum(launch, port->reduction, partial, sum, channel);
+        double value = channel_sum(launch, reduction, partial, sum, channel);
         if (port->access == AT_ACCESS_SCALAR)
-            fold = join(port->reduction, fold, value);
+            fold = join(reduction, fold, value);
         else
-            store_sum(port, array, channel, value);
+            store_sum(port, array, channel * fields + field, value);
     }
     if (port->access == AT_ACCESS_SCALAR)
-        store_sum(port, array, 0, fold);
+        store_sum(port, array, field, fold);
 }
 
 static void finish_sums(const at_launch *launch, void *const *ports, double *partial)
@@ -181,8 +184,8 @@ static void finish_sums(const at_launch *launch, void *const *ports, double *par
     const at_signature *signature = launch->signature;
     int sum = 0;
     for (int i = signature->inputs; i < signature->ports; i++)
-        if (signature->port[i].reduction)
-            finish_sum(launch, partial, sum++, &signature->port[i], ports[i]);
+        for (int field = 0; field < at_reduction_fields(signature->port[i].reduction); field++)
+            finish_slot(launch, partial, sum++, &signature->port[i], field, ports[i]);
 }
 
 typedef struct launch_cut {

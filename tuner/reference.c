@@ -263,7 +263,8 @@ static int64_t port_index(const at_port *port, actune_shape shape, int64_t eleme
     return 0;
 }
 
-/* Sums in long double, and what they may be off by (NUMERICS.md: 1e-6 of the sum of absolute terms; f64: 1e-13). Of maxima: as far as
+/* Sums in long double, and what they may be off by (NUMERICS.md: 1e-6 of the sum of absolute terms; f64: 1e-13; of statistics,
+   which are sums of distances from a mean of 32 values, 16 times that). Of maxima: as far as
    any element may be. */
 typedef struct sums {
     long double *total, *absolute, *error;
@@ -288,21 +289,58 @@ static actune_status make_outputs(at_reference *reference, at_case *made, sums *
     return ACTUNE_OK;
 }
 
+static void add_to(sums *of, int64_t field, long double value, long double error)
+{
+    of->total[field] += value;
+    of->absolute[field] += fabsl(value);
+    of->error[field] += error;
+}
+
+static void take_largest(sums *of, int64_t field, long double value, long double error)
+{
+    of->total[field] = value > of->total[field] ? value : of->total[field];
+    of->error[field] = error > of->error[field] ? error : of->error[field];
+}
+
+/* Whether a comparison with `bound` may go either way. */
+static bool is_near(const at_expected *value, double bound)
+{
+    return value->error > 0 && fabsl(value->value - bound) <= value->error;
+}
+
+/* One value into its record at `at`. Where a value is not known well, neither are the counts that it is near to. */
+static void keep_statistics(const at_port *port, const at_expected *value, int64_t at, sums *of)
+{
+    int64_t record = at * ACTUNE_STATISTICS_FIELDS;
+    long double x = value->value, error = value->error;
+    bool clips = port->clip_lo < port->clip_hi, lost = value->indefinite || isinf(error), finite = isfinite(x);
+    add_to(of, record + ACTUNE_STATISTICS_COUNT, 1, 0);
+    add_to(of, record + ACTUNE_STATISTICS_NONPOSITIVE, x <= 0, is_near(value, 0));
+    add_to(of, record + ACTUNE_STATISTICS_ZERO, x == 0, is_near(value, 0));
+    add_to(of, record + ACTUNE_STATISTICS_CLIPPED, clips && (x <= port->clip_lo || x >= port->clip_hi),
+           clips && (is_near(value, port->clip_lo) || is_near(value, port->clip_hi)));
+    add_to(of, record + ACTUNE_STATISTICS_NAN, isnan(x), 0);
+    add_to(of, record + ACTUNE_STATISTICS_INF, isinf(x) != 0, 0);
+    add_to(of, record + ACTUNE_STATISTICS_SUM, finite ? x : 0, error);
+    add_to(of, record + ACTUNE_STATISTICS_SQUARES, finite ? x * x : 0, error > 0 ? (2 * fabsl(x) + error) * error : 0);
+    take_largest(of, record + ACTUNE_STATISTICS_ABSMAX, finite ? fabsl(x) : 0, error);
+    for (int f = ACTUNE_STATISTICS_NONPOSITIVE; lost && f < ACTUNE_STATISTICS_FIELDS; f++)
+        of->error[record + f] = INFINITY;
+}
+
 static void keep_element(at_case *made, const at_signature *signature, int64_t element, const at_expected *expected,
                          sums *of)
 {
     for (int k = 0; k < signature->ports - signature->inputs; k++) {
         const at_port *port = &signature->port[signature->inputs + k];
         int64_t at = port_index(port, made->shape, element);
-        if (port->reduction == AT_REDUCTION_MAX) {
-            of[k].total[at] = expected[k].value > of[k].total[at] ? expected[k].value : of[k].total[at];
-            long double error = expected[k].indefinite ? INFINITY : expected[k].error;
-            of[k].error[at] = error > of[k].error[at] ? error : of[k].error[at];
-        } else if (port->reduction) {
-            of[k].total[at] += expected[k].value;
-            of[k].absolute[at] += fabsl(expected[k].value);
-            of[k].error[at] += expected[k].error;
-        } else {
+        if (port->reduction == AT_REDUCTION_STATISTICS)
+            keep_statistics(port, &expected[k], at, &of[k]);
+        else if (port->reduction == AT_REDUCTION_MAX)
+            take_largest(&of[k], at, expected[k].value, expected[k].indefinite ? INFINITY : expected[k].error);
+        else if (port->reduction == AT_REDUCTION_SUM)
+            add_to(&of[k], at, expected[k].value, expected[k].error);
+        else {
             made->want[k][at] = (double)expected[k].value;
             made->allowed[k][at] = (double)expected[k].error;
             made->indefinite[k][at] = expected[k].indefinite;
@@ -397,8 +435,9 @@ static actune_status solve(at_reference *reference, at_oracle *oracle, at_case *
         const at_port *port = &signature->port[signature->inputs + k];
         for (int64_t i = 0; port->reduction && i < at_port_count(port, made->shape); i++) {
             made->want[k][i] = (double)of[k].total[i];
-            made->allowed[k][i] =
-                (double)(share * of[k].absolute[i] + of[k].error[i] + at_ulp(port->dtype, of[k].total[i]));
+            bool counts = port->reduction == AT_REDUCTION_STATISTICS && i % ACTUNE_STATISTICS_FIELDS <= ACTUNE_STATISTICS_INF;
+            long double rounding = counts ? 0 : (port->reduction == AT_REDUCTION_STATISTICS ? 16 : 1) * share * of[k].absolute[i] + at_ulp(port->dtype, of[k].total[i]);
+            made->allowed[k][i] = (double)(of[k].error[i] + rounding);
         }
     }
     return ACTUNE_OK;

@@ -264,20 +264,64 @@ static void store_elements(const interp_run *run, int64_t first, int count)
     }
 }
 
+static void join(double *slot, bool is_max, double value)
+{
+    *slot = !is_max ? *slot + value : value > *slot ? value : *slot;
+}
+
+/* One value into its record, whose fields lie `apart` slots from each other. */
+static void add_statistics(const at_port *port, double value, double *slot, int64_t apart)
+{
+    bool finite = isfinite(value), clips = port->clip_lo < port->clip_hi;
+    const double field[ACTUNE_STATISTICS_FIELDS] = {
+        [ACTUNE_STATISTICS_COUNT] = 1,
+        [ACTUNE_STATISTICS_NONPOSITIVE] = value <= 0,
+        [ACTUNE_STATISTICS_ZERO] = value == 0,
+        [ACTUNE_STATISTICS_CLIPPED] = clips && (value <= port->clip_lo || value >= port->clip_hi),
+        [ACTUNE_STATISTICS_NAN] = isnan(value),
+        [ACTUNE_STATISTICS_INF] = isinf(value) != 0,
+        [ACTUNE_STATISTICS_SUM] = finite ? value : 0,
+        [ACTUNE_STATISTICS_SQUARES] = finite ? value * value : 0,
+        [ACTUNE_STATISTICS_ABSMAX] = finite ? fabs(value) : 0,
+    };
+    for (int f = 0; f < ACTUNE_STATISTICS_FIELDS; f++)
+        join(&slot[f * apart], at_port_field(port, f) == AT_REDUCTION_MAX, field[f]);
+}
+
+/* The values of one channel: added by themselves first, as their sums then keep more digits. */
+static void add_statistics_of(const at_port *port, const double *values, int count, bool narrow, double *slot)
+{
+    double record[ACTUNE_STATISTICS_FIELDS] = {0};
+    for (int i = 0; i < count; i++)
+        add_statistics(port, narrow ? (float)values[i] : values[i], record, 1);
+    for (int f = 0; f < ACTUNE_STATISTICS_FIELDS; f++)
+        join(&slot[f], at_port_field(port, f) == AT_REDUCTION_MAX, record[f]);
+}
+
+/* `slots`: of the chunk; each of a channel's has `channels` of them where channels lie side by side. */
 static void add_sums(const interp_run *run, int64_t first, int count, double *slots)
 {
     const at_signature *signature = &run->kernel->signature;
+    bool narrow = signature->compute != ACTUNE_F64;
     int sum = 0;
     for (int p = signature->inputs; p < signature->ports; p++) {
         if (!signature->port[p].reduction)
             continue;
         const double *values = value_of(run, run->kernel->graph.output[p - signature->inputs]);
-        bool rows = run->layout == AT_LAYOUT_CHANNEL_INNER, is_max = signature->port[p].reduction == AT_REDUCTION_MAX;
-        for (int i = 0; i < count; i++) {
-            double *slot = rows ? &slots[sum * run->slice->channels + channel_of(run, first + i)] : &slots[sum];
-            *slot = !is_max ? *slot + values[i] : values[i] > *slot ? values[i] : *slot;
+        const at_port *port = &signature->port[p];
+        bool rows = run->layout == AT_LAYOUT_CHANNEL_INNER;
+        int64_t apart = rows ? run->slice->channels : 1;
+        bool statistics = port->reduction == AT_REDUCTION_STATISTICS;
+        if (statistics && !rows)
+            add_statistics_of(port, values, count, narrow, &slots[sum]);
+        for (int i = 0; i < count && (rows || !statistics); i++) {
+            double *slot = &slots[sum * apart + (rows ? channel_of(run, first + i) : 0)];
+            if (statistics)
+                add_statistics(port, narrow ? (float)values[i] : values[i], slot, apart);
+            else
+                join(slot, port->reduction == AT_REDUCTION_MAX, values[i]);
         }
-        sum++;
+        sum += at_reduction_fields(port->reduction);
     }
 }
 

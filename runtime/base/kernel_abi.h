@@ -29,7 +29,9 @@ typedef void (*actune_kernel_fn)(const actune_slice *slice);
    Inside a chunk (all layouts but CHANNEL_INNER): 32 virtual lanes, element i of the chunk goes to lane i % 32, f32 adds in order
    within blocks of 512 elements; after each block the lanes are added in order into the f64 partial (f64 kernels: f64 throughout).
    CHANNEL_INNER: per channel, f32 adds in row order within blocks of 16 rows, then into the f64 partial.
-   A maximum takes a slot as a sum does: the largest of 0 and its elements that are no NaN (whose order decides nothing). */
+   A maximum takes a slot as a sum does: the largest of 0 and its elements that are no NaN (whose order decides nothing).
+   Statistics take ACTUNE_STATISTICS_FIELDS slots. Their sum and squares are made of distances from the chunk's first value, from which they are brought back in
+   f64 at the end of the chunk; a block of 512 elements (16 rows) in which they are not finite is done again in f64, without what is not finite. */
 typedef struct at_chunk_plan {
     int64_t chunks;
     int64_t slots;          /* doubles of one chunk */

@@ -36,6 +36,26 @@ C
 ok 'forward' "$actune" apply 'gelu_tanh | clip(-6, 6)' --input x.npy --output y.npy
 ok 'backward' "$actune" apply 'gelu_tanh | clip(-6, 6)' --backward --input x.npy --grad dy.npy --output dx.npy
 ok 'nchw' "$actune" apply 'bias | silu' --input x4.npy --operand bias=b3.npy --output y4.npy --layout nchw
+ok 'stats' "$actune" apply 'bias | relu | stats(channel)' --input x4.npy --operand bias=b3.npy --output y4s.npy --layout nchw --stats s4.jsonl
+ok 'stats, read as advice' "$actune" doctor --stats s4.jsonl
+refused 1 'no stage stats' "$actune" apply relu --input x.npy --output never.npy --stats s.jsonl
+refused 1 'second' "$actune" apply 'stats | relu | stats' --input x.npy --output never.npy
+refused 1 "takes no arguments but 'channel'" "$actune" apply 'relu | stats(3)' --input x.npy --output never.npy
+refused 1 'cannot be written' "$actune" apply 'relu | stats' --input x.npy --output unread.npy --stats "$work"
+python3 - <<'P' || { echo "FAILED: what --stats wrote"; failures=$((failures + 1)); }
+import json, npy
+lines = [json.loads(line) for line in open("s4.jsonl")]
+read = npy.read("y4s.npy")
+y = list(read[0] if isinstance(read, tuple) else read)
+assert len(lines) == 4 and lines[0]["layer"] == "tensor" and lines[0]["spec"] == "bias | relu | stats(channel)"
+for name, part in [(0, y)] + [(c + 1, [y[i] for i in range(210) if i // 35 % 3 == c]) for c in range(3)]:
+    n, mean = len(part), sum(part) / len(part)
+    line = lines[name]
+    assert line["count"] == n and line["nan"] == 0 and line["fraction_clipped"] == 0
+    assert line["fraction_zero"] == line["fraction_nonpositive"] == sum(v == 0 for v in part) / n
+    assert abs(line["mean"] - mean) < 1e-6 and abs(line["variance"] - sum((v - mean) ** 2 for v in part) / n) < 1e-5
+    assert line["absmax"] == max(part)
+P
 ok 'rows' "$actune" apply 'bias | silu' --input x4.npy --operand bias=b7.npy --output y4r.npy --layout nhwc
 ok 'gradient of an operand' "$actune" apply 'bias | silu' --backward --input x4.npy --grad dy4.npy --operand bias=b3.npy --output dx4.npy \
     --grad-of bias=db.npy --layout nchw

@@ -253,7 +253,6 @@ Test(spec, not_yet)
 {
     static const char *const cases[] = {
         "halves | silu | mul",
-        "relu | stats",
         "add(channel)",
         "mul(channel)",
         "halves(second)",
