@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
 # actune export --targets cpu,cuda on the fake NVRTC, and the library on the fake driver: cubins, PTX for newer devices, what is refused.
-# Where a real NVRTC is found: that its code goes into a library of less than 2 MB an architecture for twenty kernels.
 # Arguments: the program, the source folder, the build folder.
 set -u
 build=$3
