@@ -3,6 +3,7 @@
 #include "../runtime/base/dtype.h"
 #include "pass.h"
 #include "quantize.h"
+#include "row.h"
 #include "spec_parse.h"
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +23,7 @@ static bool clash(const char *a, const char *b)
 
 static bool is_taken(const at_lowering *l, const char *name)
 {
-    if (clash(name, "x") || clash(name, "y"))
+    if (clash(name, "x") || clash(name, "y") || clash(name, "stats"))
         return true;
     for (int i = 0; i < l->operands; i++)
         if (clash(name, l->operand[i].name))
@@ -85,7 +86,7 @@ actune_status at_lower_port(at_kernel *kernel, at_port port)
                        kernel->spec, AT_PORTS_MAX);
     signature->port[signature->ports++] = port;
     signature->inputs += !port.is_output;
-    signature->slots += port.reduction == AT_REDUCTION_MOMENTS ? AT_MOMENTS_SLOTS : port.reduction != AT_REDUCTION_NONE;
+    signature->slots += at_reduction_fields(port.reduction);
     signature->has_channel |= port.access == AT_ACCESS_CHANNEL;
     return ACTUNE_OK;
 }
@@ -155,7 +156,9 @@ actune_status at_lower_flow(const at_lowering *l, const at_segment *stages, cons
     for (int s = stages->stage; s < stages->stage_end; s++) {
         const at_stage *stage = &l->spec->stage[s];
         const at_stage_form *form = at_stage_form_of(stage->kind);
-        bool has_value = stage->kind != AT_STAGE_GRAD_CLIP && stage->kind != AT_STAGE_GRAD_NORM;
+        bool has_value = stage->kind != AT_STAGE_GRAD_CLIP && stage->kind != AT_STAGE_GRAD_NORM && stage->kind != AT_STAGE_STATS;
+        if (stage->kind == AT_STAGE_STATS && l->request->direction == ACTUNE_FORWARD)
+            graph->output[graph->outputs++] = flow->rounded ? flow->value : at_graph_1(graph, AT_OP_ROUND, flow->value);
         if (has_value && !flow->rounded) {
             flow->value = at_graph_1(graph, AT_OP_ROUND, flow->value);
             flow->rounded = true;
@@ -203,10 +206,45 @@ actune_status at_lower_stages(at_lowering *l, const at_segment *stages)
     at_flow flow = {at_graph_input(l->graph, 0), true};
     for (int i = stages->operand; i < stages->operand + stages->operands; i++)
         operand[i] = at_lower_operand(l, i);
+    l->graph->outputs = 1; /* what stages observe comes behind it */
     AT_TRY(at_lower_flow(l, stages, operand, &flow));
     l->graph->output[0] = flow.value;
-    l->graph->outputs = 1;
     return at_lower_simplify(l->graph);
+}
+
+/* The clip that stands next to stage `s`: behind it, else before it; stages that leave the value alone are looked through. */
+static const at_stage *clip_beside(const at_spec *spec, int s)
+{
+    for (int step = 1; step >= -1; step -= 2)
+        for (int i = s + step; i >= 0 && i < spec->stages; i += step) {
+            at_stage_kind kind = spec->stage[i].kind;
+            if (kind == AT_STAGE_CLIP)
+                return &spec->stage[i];
+            if (kind != AT_STAGE_GRAD_CLIP && kind != AT_STAGE_GRAD_NORM)
+                break;
+        }
+    return NULL;
+}
+
+static actune_status add_statistics_port(const at_lowering *l)
+{
+    for (int s = 0; s < l->spec->stages; s++) {
+        if (l->spec->stage[s].kind != AT_STAGE_STATS)
+            continue;
+        at_port port = {.name = "stats",
+                        .access = l->spec->stage[s].of_word ? AT_ACCESS_CHANNEL : AT_ACCESS_SCALAR,
+                        .dtype = ACTUNE_F64,
+                        .is_output = true,
+                        .reduction = AT_REDUCTION_STATISTICS};
+        const at_stage *clip = clip_beside(l->spec, s);
+        bool narrow = l->kernel->signature.compute == ACTUNE_F32;
+        if (clip) {
+            port.clip_lo = narrow ? (float)clip->argument[0].value : clip->argument[0].value;
+            port.clip_hi = narrow ? (float)clip->argument[1].value : clip->argument[1].value;
+        }
+        AT_TRY(at_lower_port(l->kernel, port));
+    }
+    return ACTUNE_OK;
 }
 
 actune_status at_lower_forward_ports(const at_lowering *l)
@@ -216,7 +254,8 @@ actune_status at_lower_forward_ports(const at_lowering *l)
     for (int i = 0; i < l->operands; i++)
         AT_TRY(at_lower_input_port(kernel, l->operand[i].name, l->operand[i].access,
                                    at_lower_operand_dtype(l, &l->operand[i])));
-    return at_lower_output_port(kernel, "y", AT_ACCESS_ELEMENT, kernel->signature.dtype_out, AT_REDUCTION_NONE);
+    AT_TRY(at_lower_output_port(kernel, "y", AT_ACCESS_ELEMENT, kernel->signature.dtype_out, AT_REDUCTION_NONE));
+    return add_statistics_port(l);
 }
 
 static actune_status lower_forward(at_lowering *l)
@@ -234,12 +273,23 @@ static void identify_port(const at_port *port, at_strbuf *text)
     static const char *const access_names[] = {"element", "channel", "scalar", "random"};
     at_strbuf_printf(text, "port %s %s%s%s%s\n", access_names[port->access], at_dtype_get(port->dtype)->name,
                      port->is_output ? " output" : "", port->reduction ? " " : "", at_reduction_name(port->reduction));
+    if (port->clip_lo < port->clip_hi)
+        at_strbuf_printf(text, "clip %a %a\n", port->clip_lo, port->clip_hi);
 }
 
 static void mark_transcendental(at_kernel *kernel)
 {
     for (int32_t i = 0; i < kernel->graph.count; i++)
         kernel->transcendental |= at_op_get(kernel->graph.nodes[i].op)->transcendental;
+}
+
+static void mark_row(at_kernel *kernel)
+{
+    at_node_id step = at_row_find(&kernel->graph);
+    if (step == AT_NO_NODE)
+        return;
+    kernel->signature.row = (at_row){AT_ROW_TOPK, kernel->graph.nodes[step].value};
+    kernel->signature.has_channel = true;
 }
 
 /* What decides the kernel's results, and nothing else: neither the spec's spelling nor the names of ports. */
@@ -264,6 +314,7 @@ actune_status at_lower_identify(at_kernel *kernel)
     if (!kernel->passes)
         at_graph_print(&kernel->graph, &text);
     mark_transcendental(kernel);
+    mark_row(kernel);
     actune_status status = at_strbuf_status(&text);
     if (status == ACTUNE_OK)
         kernel->hash = at_hash_text(at_strbuf_text(&text));

@@ -127,12 +127,58 @@ static actune_status parse_stages(at_scan *scan, at_spec *spec)
     return ACTUNE_OK;
 }
 
+/* What looks at whole rows stands once: what comes behind a second one would need the rows of the first. */
+static actune_status check_rows(const at_scan *scan, const at_spec *spec)
+{
+    const char *first = NULL;
+    for (int i = 0; i < spec->stages; i++) {
+        const at_stage_form *form = at_stage_form_of(spec->stage[i].kind);
+        if (!form || !form->is_row)
+            continue;
+        if (first)
+            return at_scan_fail(scan, spec->stage[i].at, ACTUNE_UNSUPPORTED, "a pipeline has one operation on whole rows: behind %s no %s", first,
+                                form->name);
+        first = form->name;
+    }
+    return ACTUNE_OK;
+}
+
+static actune_status check_observers(const at_scan *scan, const at_spec *spec)
+{
+    bool seen = false;
+    for (int i = 0; i < spec->stages; i++) {
+        bool observes = spec->stage[i].kind == AT_STAGE_STATS;
+        if (seen && observes)
+            return at_scan_fail(scan, spec->stage[i].at, ACTUNE_SYNTAX, "a pipeline has one stage stats, and this is its second");
+        seen |= observes;
+    }
+    return ACTUNE_OK;
+}
+
+/* Rows and observers see a tensor as one pass does; a pipeline with standardize has several. */
+static actune_status check_passes(const at_scan *scan, const at_spec *spec)
+{
+    bool standardizes = false;
+    for (int i = 0; i < spec->stages; i++)
+        standardizes |= spec->stage[i].kind == AT_STAGE_STANDARDIZE;
+    for (int i = 0; standardizes && i < spec->stages; i++) {
+        const at_stage_form *form = at_stage_form_of(spec->stage[i].kind);
+        if (form && (form->is_row || form->kind == AT_STAGE_STATS))
+            return at_scan_fail(scan, spec->stage[i].at, ACTUNE_UNSUPPORTED,
+                                "%s does not go with standardize in one pipeline yet: make it a pipeline of its own", form->name);
+    }
+    return ACTUNE_OK;
+}
+
 static actune_status parse(at_scan *scan, at_spec *spec)
 {
     at_strbuf canonical = {0};
     AT_TRY(check_text(scan));
     AT_TRY(at_spec_parse_attributes(scan, spec));
     AT_TRY(parse_stages(scan, spec));
+    AT_TRY(check_rows(scan, spec));
+    AT_TRY(check_observers(scan, spec));
+    AT_TRY(check_passes(scan, spec));
     AT_TRY(at_quantize_check_places(scan, spec));
     AT_TRY(at_spec_check_output(scan, spec));
     at_spec_print(spec, &canonical);
@@ -249,6 +295,8 @@ static void print_stage(const at_stage *stage, at_strbuf *out)
         print_activation_arguments(stage, out);
         return;
     }
+    if (stage->of_word)
+        at_strbuf_printf(out, "(%s)", form->word);
     print_form_arguments(stage, form, out);
 }
 

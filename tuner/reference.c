@@ -60,6 +60,20 @@ static const struct case_row {
     {AT_LAYOUT_CHANNEL_OUTER, 2, 4, 8192, AT_VALUES_EXHAUSTIVE},
 };
 
+/* For kernels that look at whole rows; at the end those where all, all but one or half of the elements stay. */
+static const struct case_row row_cases[] = {
+    {AT_LAYOUT_CHANNEL_INNER, 0, 50, 1, AT_VALUES_SPECIAL},   {AT_LAYOUT_CHANNEL_INNER, 5, 0, 1, AT_VALUES_SPECIAL},
+    {AT_LAYOUT_CHANNEL_INNER, 3, 1, 1, AT_VALUES_SPECIAL},    {AT_LAYOUT_CHANNEL_INNER, 5, 7, 1, AT_VALUES_SPECIAL},
+    {AT_LAYOUT_CHANNEL_INNER, 4, 8, 1, AT_VALUES_SPECIAL},    {AT_LAYOUT_CHANNEL_INNER, 3, 9, 1, AT_VALUES_SPECIAL},
+    {AT_LAYOUT_CHANNEL_INNER, 5, 17, 1, AT_VALUES_SPECIAL},   {AT_LAYOUT_CHANNEL_INNER, 4, 33, 1, AT_VALUES_SPECIAL},
+    {AT_LAYOUT_CHANNEL_INNER, 5, 64, 1, AT_VALUES_SPECIAL},   {AT_LAYOUT_CHANNEL_INNER, 3, 67, 1, AT_VALUES_SPECIAL},
+    {AT_LAYOUT_CHANNEL_INNER, 9, 131, 1, AT_VALUES_SPECIAL},  {AT_LAYOUT_CHANNEL_INNER, 4, 1000, 1, AT_VALUES_SPECIAL},
+    {AT_LAYOUT_CHANNEL_INNER, 2, 4097, 1, AT_VALUES_SPECIAL}, {AT_LAYOUT_CHANNEL_INNER, 1, 20011, 1, AT_VALUES_SPECIAL},
+    {AT_LAYOUT_CHANNEL_INNER, 19, 31, 1, AT_VALUES_NORMAL},   {AT_LAYOUT_CHANNEL_INNER, 6, 257, 1, AT_VALUES_NORMAL},
+    {AT_LAYOUT_CHANNEL_INNER, 3, 5003, 1, AT_VALUES_NORMAL},  {AT_LAYOUT_CHANNEL_INNER, 16, 4096, 1, AT_VALUES_EXHAUSTIVE},
+    {AT_LAYOUT_CHANNEL_INNER, 1, 65536, 1, AT_VALUES_NORMAL},
+};
+
 /* --- inputs --- */
 
 enum { SPECIALS_MAX = 256 };
@@ -107,10 +121,12 @@ static void list_specials(const at_kernel *kernel, actune_dtype dtype, specials 
     }
 }
 
-/* Any bit pattern of the type. */
+/* Any bit pattern of the type, but for a NaN that could be the one of all ones in a narrower type, which outputs are poisoned with. */
 static double random_bits(actune_dtype dtype, at_random *random)
 {
     uint64_t bits = at_random_next(random);
+    if (isnan(at_dtype_load(dtype, &bits, 0)))
+        bits &= dtype == ACTUNE_F64 ? ~(UINT64_C(1) << 45) : ~(UINT64_C(1) << 16);
     return at_dtype_load(dtype, &bits, 0);
 }
 
@@ -238,6 +254,9 @@ static actune_status make_inputs(at_reference *reference, at_case *made, const s
 
 static bool is_wanted(const struct case_row *row, const at_kernel *kernel, at_layout layout)
 {
+    const at_row *step = &kernel->signature.row;
+    if (step->kind != AT_ROW_NONE && row->channels > 0 && at_row_kept(step, row->channels) > row->channels)
+        return false;
     bool narrow = at_dtype_get(kernel->signature.dtype_in)->bytes <= 2,
          forward = kernel->signature.direction == ACTUNE_FORWARD;
     actune_shape shape = {row->outer, row->channels, row->inner};
@@ -245,9 +264,30 @@ static bool is_wanted(const struct case_row *row, const at_kernel *kernel, at_la
            (row->values != AT_VALUES_EXHAUSTIVE || (narrow && forward && kernel->passes == 0));
 }
 
+enum { ROW_CASES_MAX = sizeof row_cases / sizeof *row_cases + 3, KEPT_MAX = 100000 };
+
+static int list_cases(const at_kernel *kernel, struct case_row *rows)
+{
+    int count = sizeof case_rows / sizeof *case_rows;
+    const at_row *step = &kernel->signature.row;
+    if (step->kind == AT_ROW_NONE) {
+        memcpy(rows, case_rows, sizeof case_rows);
+        return count;
+    }
+    count = sizeof row_cases / sizeof *row_cases;
+    memcpy(rows, row_cases, sizeof row_cases);
+    for (int i = 0; i < 3 && step->k >= 1 && step->k <= KEPT_MAX; i++) {
+        const int64_t more[] = {0, 1, (int64_t)step->k + 1};
+        rows[count++] = (struct case_row){AT_LAYOUT_CHANNEL_INNER, 2, (int64_t)step->k + more[i], 1, i < 2 ? AT_VALUES_SPECIAL : AT_VALUES_NORMAL};
+    }
+    return count;
+}
+
 actune_status at_reference_init(at_reference *reference, const at_kernel *kernel, at_layout layout, int64_t seed)
 {
-    enum { ROWS = sizeof case_rows / sizeof *case_rows };
+    enum { ROWS = sizeof case_rows / sizeof *case_rows + ROW_CASES_MAX };
+    struct case_row rows[ROWS];
+    int row_count = list_cases(kernel, rows);
     *reference = (at_reference){.kernel = kernel, .layout = layout};
     reference->cases = at_arena_array(&reference->arena, ROWS, sizeof *reference->cases);
     if (!reference->cases)
@@ -261,8 +301,8 @@ actune_status at_reference_init(at_reference *reference, const at_kernel *kernel
     if (kernel->passes == 0)
         AT_TRY(at_oracle_create(kernel, &oracle));
     actune_status status = ACTUNE_OK;
-    for (int r = 0; r < ROWS && status == ACTUNE_OK; r++) {
-        const struct case_row *row = &case_rows[r];
+    for (int r = 0; r < row_count && status == ACTUNE_OK; r++) {
+        const struct case_row *row = &rows[r];
         if (!is_wanted(row, kernel, layout))
             continue;
         at_case *made = &reference->cases[reference->count++];

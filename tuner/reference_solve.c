@@ -6,6 +6,7 @@
 #include "../runtime/base/dtype.h"
 #include "../runtime/base/random.h"
 #include "reference_moments.h"
+#include "reference_row.h"
 
 static int64_t port_index(const at_port *port, actune_shape shape, int64_t element)
 {
@@ -21,8 +22,8 @@ static int64_t port_index(const at_port *port, actune_shape shape, int64_t eleme
     return 0;
 }
 
-/* Sums in long double, and what they may be off by (NUMERICS.md: 1e-6 of the sum of absolute terms; f64: 1e-13). Of maxima: as far as
-   any element may be. */
+/* Sums in long double, and what they may be off by (NUMERICS.md: 1e-6 of the sum of absolute terms; f64: 1e-13; of statistics,
+   which are sums of distances from a mean of 32 values, 16 times that). Of maxima: as far as any element may be. */
 typedef struct sums {
     long double *total, *absolute, *error;
 } sums;
@@ -45,21 +46,58 @@ static actune_status make_outputs(at_arena *arena, const at_signature *signature
     return ACTUNE_OK;
 }
 
+static void add_to(sums *of, int64_t field, long double value, long double error)
+{
+    of->total[field] += value;
+    of->absolute[field] += fabsl(value);
+    of->error[field] += error;
+}
+
+static void take_largest(sums *of, int64_t field, long double value, long double error)
+{
+    of->total[field] = value > of->total[field] ? value : of->total[field];
+    of->error[field] = error > of->error[field] ? error : of->error[field];
+}
+
+/* Whether a comparison with `bound` may go either way. */
+static bool is_near(const at_expected *value, double bound)
+{
+    return value->error > 0 && fabsl(value->value - bound) <= value->error;
+}
+
+/* One value into its record at `at`. Where a value is not known well, neither are the counts that it is near to. */
+static void keep_statistics(const at_port *port, const at_expected *value, int64_t at, sums *of)
+{
+    int64_t record = at * ACTUNE_STATISTICS_FIELDS;
+    long double x = value->value, error = value->error;
+    bool clips = port->clip_lo < port->clip_hi, lost = value->indefinite || isinf(error), finite = isfinite(x);
+    add_to(of, record + ACTUNE_STATISTICS_COUNT, 1, 0);
+    add_to(of, record + ACTUNE_STATISTICS_NONPOSITIVE, x <= 0, is_near(value, 0));
+    add_to(of, record + ACTUNE_STATISTICS_ZERO, x == 0, is_near(value, 0));
+    add_to(of, record + ACTUNE_STATISTICS_CLIPPED, clips && (x <= port->clip_lo || x >= port->clip_hi),
+           clips && (is_near(value, port->clip_lo) || is_near(value, port->clip_hi)));
+    add_to(of, record + ACTUNE_STATISTICS_NAN, isnan(x), 0);
+    add_to(of, record + ACTUNE_STATISTICS_INF, isinf(x) != 0, 0);
+    add_to(of, record + ACTUNE_STATISTICS_SUM, finite ? x : 0, error);
+    add_to(of, record + ACTUNE_STATISTICS_SQUARES, finite ? x * x : 0, error > 0 ? (2 * fabsl(x) + error) * error : 0);
+    take_largest(of, record + ACTUNE_STATISTICS_ABSMAX, finite ? fabsl(x) : 0, error);
+    for (int f = ACTUNE_STATISTICS_NONPOSITIVE; lost && f < ACTUNE_STATISTICS_FIELDS; f++)
+        of->error[record + f] = INFINITY;
+}
+
 static void keep_element(at_case *made, const at_signature *signature, int64_t element, const at_expected *expected,
                          sums *of)
 {
     for (int k = 0; k < signature->ports - signature->inputs; k++) {
         const at_port *port = &signature->port[signature->inputs + k];
         int64_t at = port_index(port, made->shape, element);
-        if (port->reduction == AT_REDUCTION_MAX) {
-            of[k].total[at] = expected[k].value > of[k].total[at] ? expected[k].value : of[k].total[at];
-            long double error = expected[k].indefinite ? INFINITY : expected[k].error;
-            of[k].error[at] = error > of[k].error[at] ? error : of[k].error[at];
-        } else if (port->reduction) {
-            of[k].total[at] += expected[k].value;
-            of[k].absolute[at] += fabsl(expected[k].value);
-            of[k].error[at] += expected[k].error;
-        } else {
+        if (port->reduction == AT_REDUCTION_STATISTICS)
+            keep_statistics(port, &expected[k], at, &of[k]);
+        else if (port->reduction == AT_REDUCTION_MAX)
+            take_largest(&of[k], at, expected[k].value, expected[k].indefinite ? INFINITY : expected[k].error);
+        else if (port->reduction == AT_REDUCTION_SUM)
+            add_to(&of[k], at, expected[k].value, expected[k].error);
+        else {
             made->want[k][at] = (double)expected[k].value;
             made->allowed[k][at] = (double)expected[k].error;
             made->indefinite[k][at] = expected[k].indefinite;
@@ -67,27 +105,85 @@ static void keep_element(at_case *made, const at_signature *signature, int64_t e
     }
 }
 
-static void solve_element(const at_signature *signature, const at_case *made, at_oracle *oracle, int64_t element, at_expected *expected)
+static void load_element(const at_signature *signature, const at_case *made, at_oracle *oracle, int64_t i, double *inputs)
 {
-    double inputs[AT_PORTS_MAX], *off = at_oracle_input_error(oracle);
+    double *off = at_oracle_input_error(oracle);
     for (int p = 0; p < signature->inputs; p++) {
         const at_port *port = &signature->port[p];
-        int64_t at = port_index(port, made->shape, element);
-        inputs[p] = port->access == AT_ACCESS_RANDOM ? at_random_unit(made->input[p], element) : at_dtype_load(port->dtype, made->input[p], at);
+        int64_t at = port_index(port, made->shape, i);
+        inputs[p] = port->access == AT_ACCESS_RANDOM ? at_random_unit(made->input[p], i) : at_dtype_load(port->dtype, made->input[p], at);
         off[p] = made->input_error[p] ? made->input_error[p][at] : 0;
     }
+}
+
+/* What the row operation says about every element. verdict: made->elements places, used when there is such an operation. */
+static actune_status judge_rows(const at_signature *signature, at_oracle *oracle, const at_case *made, at_verdict *verdict)
+{
+    int64_t channels = made->shape.channels, kept = at_row_kept(&signature->row, channels);
+    double inputs[AT_PORTS_MAX];
+    at_expected *key = calloc((size_t)channels + 1, sizeof *key);
+    actune_status status = key ? ACTUNE_OK : at_fail(ACTUNE_NO_MEMORY, "no memory for the keys of a row");
+    for (int64_t row = 0; row < made->shape.outer && status == ACTUNE_OK; row++) {
+        for (int64_t c = 0; c < channels; c++) {
+            load_element(signature, made, oracle, row * channels + c, inputs);
+            at_oracle_key(oracle, inputs, &key[c]);
+        }
+        status = at_row_judge(key, channels, kept, verdict + row * channels);
+    }
+    free(key);
+    return status;
+}
+
+/* Either of two outputs is right. */
+static at_expected either(const at_expected *kept, const at_expected *dropped)
+{
+    at_expected both = *kept;
+    if (isfinite(kept->value) && isfinite(dropped->value))
+        both.error = fmaxl(kept->error, fabsl(kept->value - dropped->value) + dropped->error);
+    else if (isnan(kept->value) != isnan(dropped->value) && !isinf(kept->value) && !isinf(dropped->value)) {
+        both = isnan(kept->value) ? *dropped : *kept;
+        both.indefinite = true; /* NaN will do */
+    } else if (!isnan(kept->value) || !isnan(dropped->value))
+        both.error = INFINITY;
+    return both;
+}
+
+static void eval_element(const at_signature *signature, at_oracle *oracle, at_verdict verdict, const double *inputs, at_expected *expected)
+{
+    at_expected dropped[AT_OUTPUTS_MAX];
+    at_oracle_keep(oracle, verdict != AT_DROPPED);
     at_oracle_eval(oracle, inputs, expected);
+    if (verdict != AT_UNSURE)
+        return;
+    at_oracle_keep(oracle, false);
+    at_oracle_eval(oracle, inputs, dropped);
+    for (int k = 0; k < signature->ports - signature->inputs; k++)
+        expected[k] = either(&expected[k], &dropped[k]);
+}
+
+static void solve_elements(const at_signature *signature, at_oracle *oracle, at_case *made, const at_verdict *verdict, sums *of)
+{
+    double inputs[AT_PORTS_MAX];
+    at_expected expected[AT_OUTPUTS_MAX];
+    for (int64_t i = 0; i < made->elements; i++) {
+        load_element(signature, made, oracle, i, inputs);
+        eval_element(signature, oracle, verdict ? verdict[i] : AT_KEPT, inputs, expected);
+        keep_element(made, signature, i, expected, of);
+    }
 }
 
 /* The one output of a kernel of moments, from the terms of all elements. */
 static actune_status solve_moments(const at_signature *signature, at_oracle *oracle, at_case *made)
 {
     int64_t planes_apart = at_port_count(&signature->port[signature->inputs], made->shape) / AT_MOMENTS_COUNT;
+    double inputs[AT_PORTS_MAX];
     at_expected *term = calloc((size_t)made->elements + 1, sizeof *term);
     if (!term)
         return at_fail(ACTUNE_NO_MEMORY, "no memory for reference outputs");
-    for (int64_t i = 0; i < made->elements; i++)
-        solve_element(signature, made, oracle, i, &term[i]);
+    for (int64_t i = 0; i < made->elements; i++) {
+        load_element(signature, made, oracle, i, inputs);
+        at_oracle_eval(oracle, inputs, &term[i]);
+    }
     bool channels = signature->port[signature->inputs].access == AT_ACCESS_CHANNEL;
     for (int64_t c = 0; c < planes_apart; c++) {
         at_moments_expected expected;
@@ -101,24 +197,38 @@ static actune_status solve_moments(const at_signature *signature, at_oracle *ora
     return ACTUNE_OK;
 }
 
+/* How far the kernel's own adding up may be off, for number `i` of a reduced port. */
+static long double rounding_of(const at_signature *signature, const at_port *port, const sums *of, int64_t i)
+{
+    bool statistics = port->reduction == AT_REDUCTION_STATISTICS;
+    if (statistics && i % ACTUNE_STATISTICS_FIELDS <= ACTUNE_STATISTICS_INF) /* counts */
+        return 0;
+    double share = signature->compute == ACTUNE_F64 ? 1e-13 : 1e-6;
+    return (statistics ? 16 : 1) * share * of->absolute[i] + at_ulp(port->dtype, of->total[i]);
+}
+
 static actune_status solve(at_arena *arena, const at_signature *signature, at_oracle *oracle, at_case *made)
 {
     sums of[AT_OUTPUTS_MAX];
-    at_expected expected[AT_OUTPUTS_MAX];
+    at_verdict *verdict = NULL;
     AT_TRY(make_outputs(arena, signature, made, of));
     if (at_signature_is_moments(signature))
         return made->values == AT_VALUES_NORMAL ? solve_moments(signature, oracle, made) : ACTUNE_OK;
-    for (int64_t i = 0; i < made->elements; i++) {
-        solve_element(signature, made, oracle, i, expected);
-        keep_element(made, signature, i, expected, of);
+    if (signature->row.kind != AT_ROW_NONE) {
+        verdict = calloc((size_t)made->elements + 1, sizeof *verdict);
+        if (!verdict)
+            return at_fail(ACTUNE_NO_MEMORY, "no memory for reference outputs");
     }
-    double share = signature->compute == ACTUNE_F64 ? 1e-13 : 1e-6;
+    actune_status status = verdict ? judge_rows(signature, oracle, made, verdict) : ACTUNE_OK;
+    if (status == ACTUNE_OK)
+        solve_elements(signature, oracle, made, verdict, of);
+    free(verdict);
+    AT_TRY(status);
     for (int k = 0; k < signature->ports - signature->inputs; k++) {
         const at_port *port = &signature->port[signature->inputs + k];
         for (int64_t i = 0; port->reduction && i < at_port_count(port, made->shape); i++) {
             made->want[k][i] = (double)of[k].total[i];
-            made->allowed[k][i] =
-                (double)(share * of[k].absolute[i] + of[k].error[i] + at_ulp(port->dtype, of[k].total[i]));
+            made->allowed[k][i] = (double)(of[k].error[i] + rounding_of(signature, port, &of[k], i));
         }
     }
     return ACTUNE_OK;
