@@ -172,7 +172,7 @@ static bool random_input(const ports *p, int port)
 static bool sum_output(const ports *p, int port)
 {
     at_reduction reduction = p->signature->port[port].reduction;
-    return reduction == AT_REDUCTION_SUM || reduction == AT_REDUCTION_MAX;
+    return reduction != AT_REDUCTION_NONE && reduction != AT_REDUCTION_STATISTICS;
 }
 
 static bool statistics_output(const ports *p, int port)
@@ -180,7 +180,7 @@ static bool statistics_output(const ports *p, int port)
     return p->signature->port[port].reduction == AT_REDUCTION_STATISTICS;
 }
 
-/* reduction[k]: "sum" or "max", of sum[k]. */
+/* reduction[k]: "sum", "max" or "moments", of sum[k]. */
 static void add_reductions(ports *p)
 {
     int count = 0;

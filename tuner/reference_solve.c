@@ -1,5 +1,6 @@
 #include "reference_solve.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -85,6 +86,13 @@ static void keep_statistics(const at_port *port, const at_expected *value, int64
         of->error[record + f] = INFINITY;
 }
 
+/* A value far below the type's numbers does not become the zero that it is not: a kernel's zero has no sign to agree with then. */
+static double narrowed(const at_port *port, long double value)
+{
+    double near = (double)value;
+    return near == 0 && value != 0 && port->dtype != ACTUNE_F64 ? copysign(DBL_TRUE_MIN, near) : near;
+}
+
 static void keep_element(at_case *made, const at_signature *signature, int64_t element, const at_expected *expected,
                          sums *of)
 {
@@ -98,7 +106,7 @@ static void keep_element(at_case *made, const at_signature *signature, int64_t e
         else if (port->reduction == AT_REDUCTION_SUM)
             add_to(&of[k], at, expected[k].value, expected[k].error);
         else {
-            made->want[k][at] = (double)expected[k].value;
+            made->want[k][at] = narrowed(port, expected[k].value);
             made->allowed[k][at] = (double)expected[k].error;
             made->indefinite[k][at] = expected[k].indefinite;
         }

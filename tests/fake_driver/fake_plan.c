@@ -474,7 +474,7 @@ int main(void)
         on_a_stream();
         capture_one(&list[0], false);
         capture_one(&list[9], true);
-        capture_one(&list[20], true); /* several passes */
+        capture_one(&list[23], true); /* several passes */
         threads_and_devices();
         misuse();
         fail_all(&rig_cuda, 999);

@@ -132,6 +132,8 @@ Test(spec, errors)
         {"standardize(-1)", ACTUNE_SYNTAX, "spec:1:13: standardize's eps is negative"},
         {"standardize(channel, channel)", ACTUNE_SYNTAX, "spec:1:22: 'eps' of standardize is a constant"},
         {"standardize(rows=1)", ACTUNE_SYNTAX, "spec:1:13: unknown argument 'rows'; standardize takes channel, eps"},
+        {"standardize | topk(3)", ACTUNE_UNSUPPORTED, "spec:1:15: topk does not go with standardize in one pipeline yet"},
+        {"stats | standardize", ACTUNE_UNSUPPORTED, "spec:1:1: stats does not go with standardize in one pipeline yet"},
         {"[pass=0] standardize", ACTUNE_SYNTAX, "spec:1:7: pass is one of 1, 2"},
         {"xyzzy", ACTUNE_SYNTAX, "spec:1:1: unknown stage 'xyzzy'; `actune ops` lists all stages"},
         {"", ACTUNE_SYNTAX, "spec:1:1: a spec has at least one stage, for example 'relu'\n  \n  ^"},

@@ -143,6 +143,10 @@ static actune_plan *plan_of(actune_context *context, const pipeline *p, bool bac
                              .max_threads = threads};
     actune_plan *plan;
     cr_assert_eq(actune_plan_create(context, &desc, &plan), ACTUNE_OK, "%s: %s", spec, actune_last_error());
+    const char *interpret = getenv("ACTUNE_INTERPRET");
+    actune_plan_info info;
+    actune_plan_describe(plan, &info);
+    cr_assert(strstr(info.note, "interpreted") == NULL || (interpret && strcmp(interpret, "1") == 0), "%s is not compiled: %s", spec, info.note);
     return plan;
 }
 
