@@ -37,6 +37,8 @@ static actune_status open_plan(actune_batch *batch, const actune_plan_desc *desc
     actune_plan_desc alone = *desc;
     alone.max_threads = 1; /* the batch cuts the work itself */
     AT_TRY(at_plan_open(batch->context, &alone, context->cuda != NULL ? AT_PLAN_LAID_OUT : AT_PLAN_READY, plan));
+    if ((*plan)->kernel.passes > 0) /* no kernel to choose a variant of; measure_member refuses it */
+        return ACTUNE_OK;
     actune_status status = context->cuda != NULL ? at_batch_cuda_choose(context, *plan) : ACTUNE_OK;
     if (status != ACTUNE_OK) {
         actune_plan_destroy(*plan);
