@@ -8,7 +8,7 @@
 
 static bool is_element(const at_port *port)
 {
-    return port->access == AT_ACCESS_ELEMENT && !port->is_sum;
+    return port->access == AT_ACCESS_ELEMENT && !port->reduction;
 }
 
 int64_t at_cuda_largest_bytes(const at_kernel *kernel)
@@ -48,7 +48,7 @@ bool at_cuda_narrow(const at_kernel *kernel)
 {
     for (int i = 0; i < kernel->signature.ports; i++) {
         const at_port *port = &kernel->signature.port[i];
-        if (port->is_sum || (port->is_output && at_dtype_get(port->dtype)->bytes > 2))
+        if (port->reduction || (port->is_output && at_dtype_get(port->dtype)->bytes > 2))
             return false;
     }
     return true;
@@ -101,7 +101,7 @@ int64_t at_cuda_finish_blocks(const at_kernel *kernel, at_layout layout, actune_
     enum { CHANNELS_OF_A_BLOCK = 32 };
     bool per_channel = false;
     for (int i = 0; i < kernel->signature.ports; i++)
-        per_channel |= kernel->signature.port[i].is_sum && kernel->signature.port[i].access != AT_ACCESS_SCALAR;
+        per_channel |= kernel->signature.port[i].reduction && kernel->signature.port[i].access != AT_ACCESS_SCALAR;
     if (!per_channel || layout == AT_LAYOUT_FLAT)
         return 1;
     return layout == AT_LAYOUT_CHANNEL_INNER ? divided_up(shape.channels, CHANNELS_OF_A_BLOCK) : shape.channels;
@@ -109,7 +109,7 @@ int64_t at_cuda_finish_blocks(const at_kernel *kernel, at_layout layout, actune_
 
 int64_t at_cuda_blocks(const at_kernel *kernel, at_layout layout, actune_shape shape, const at_cuda_geometry *geometry, int sms, int resident)
 {
-    int64_t steps = kernel->signature.sums ? at_cuda_chunks(layout, shape)
+    int64_t steps = kernel->signature.slots ? at_cuda_chunks(layout, shape)
                                            : divided_up(shape.outer * shape.channels * shape.inner, geometry->items_per_block);
     if (steps <= 1)
         return 1;

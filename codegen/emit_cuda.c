@@ -30,7 +30,7 @@ static const struct {
 
 static const char *kind_of(const at_port *port)
 {
-    if (port->is_sum)
+    if (port->reduction)
         return "sum";
     if (port->access == AT_ACCESS_CHANNEL)
         return "channel";
@@ -87,7 +87,7 @@ static int64_t vector_bytes(const unit *u, const at_port *port)
 
 static bool is_element(const at_port *port)
 {
-    return port->access == AT_ACCESS_ELEMENT && !port->is_sum;
+    return port->access == AT_ACCESS_ELEMENT && !port->reduction;
 }
 
 /* Whether a vector goes through load_N or store_N: where C has no way to say it. */
@@ -215,7 +215,7 @@ static void write_conditions(unit *u, const char *origin)
     int64_t compute_bytes = s->compute == ACTUNE_F64 ? 8 : 4;
     int64_t operand_align = u->elements * compute_bytes < 16 ? u->elements * compute_bytes : 16;
     const char *span = !strcmp(u->walk, "inner") ? "channels" : "inner";
-    if (!s->sums && strcmp(u->walk, "flat"))
+    if (!s->slots && strcmp(u->walk, "flat"))
         at_strbuf_printf(&u->aligned, "%s >= %lld", span, (long long)u->elements);
     at_strbuf_printf(&u->operands_aligned, "head == 0 && channels %% %lld == 0", (long long)u->elements);
     for (int i = 0; i < s->ports; i++) {
@@ -237,8 +237,8 @@ static void scope_places(unit *u)
 {
     const at_signature *s = &u->kernel->signature;
     bool many = knob_number(u->variant, "vectors", 1) > 1, predicated = knob_is(u->variant, "tail", "predicated");
-    bool head = u->elements > 1 && !predicated && !s->sums;
-    bool chunk = s->sums && strcmp(u->walk, "inner");
+    bool head = u->elements > 1 && !predicated && !s->slots;
+    bool chunk = s->slots && strcmp(u->walk, "inner");
     write_conditions(u, head ? " + head" : chunk ? " + begin" : "");
     at_scope_text(&u->scope, "head_plus", -1, head ? "head + " : "");
     at_scope_text(&u->scope, "origin_open", -1, head ? "(" : "");
@@ -280,11 +280,21 @@ static void scope_port(unit *u, int i, int slot)
     at_scope_text(scope, "port_to", i, storage[port->dtype].to);
     at_scope_text(scope, "port_to_end", i, narrow ? ")" : "");
     at_scope_number(scope, "port_scalar", i, port->access == AT_ACCESS_SCALAR);
+    at_scope_text(scope, "port_reduction", i, at_reduction_name(port->reduction));
     at_scope_number(scope, "port_slot", i, slot);
     at_scope_number(scope, "port_bytes", i, bytes);
     at_scope_number(scope, "port_load", i, is_wrapped(u, port) && !port->is_output);
     at_scope_number(scope, "port_store", i, is_wrapped(u, port) && port->is_output);
     at_scope_number(scope, "port_line_vectors", i, bytes < 128 ? 128 / bytes : 1);
+}
+
+/* One bit each. */
+static int64_t maximum_slots(const at_signature *s)
+{
+    int64_t bits = 0;
+    for (int i = s->inputs, slot = 0; i < s->ports; slot += s->port[i++].reduction != AT_REDUCTION_NONE)
+        bits |= (int64_t)(s->port[i].reduction == AT_REDUCTION_MAX) << slot;
+    return bits;
 }
 
 static void scope_launch(unit *u)
@@ -297,7 +307,7 @@ static void scope_launch(unit *u)
     scope_copy(u, "bounds", -1, &bounds);
     at_scope_number(&u->scope, "sum_rounds", -1, vectors > 1024 / block ? vectors : 1024 / block);
     at_scope_text(&u->scope, "last_argument", -1,
-                  !u->kernel->signature.sums            ? ""
+                  !u->kernel->signature.slots            ? ""
                   : knob_is(u->variant, "restrict", "yes") ? ", double *__restrict__ partial"
                                                            : ", double *partial");
 }
@@ -335,9 +345,9 @@ static void scope_uses(unit *u, const at_target *target)
         ptx |= is_wrapped(u, port) || port->dtype == ACTUNE_F16 || (port->dtype == ACTUNE_BF16 && port->is_output && target->cuda_arch >= 80);
     }
     ptx |= !knob_is(u->variant, "copy", "direct");
-    bool lanes = u->kernel->signature.sums && strcmp(u->walk, "inner");
+    bool lanes = u->kernel->signature.slots && strcmp(u->walk, "inner");
     for (int i = 0; i < u->kernel->signature.ports; i++)
-        lanes |= u->kernel->signature.port[i].is_sum && u->kernel->signature.port[i].access == AT_ACCESS_SCALAR;
+        lanes |= u->kernel->signature.port[i].reduction && u->kernel->signature.port[i].access == AT_ACCESS_SCALAR;
     bool random = false;
     for (int i = 0; i < u->kernel->signature.ports; i++)
         random |= u->kernel->signature.port[i].access == AT_ACCESS_RANDOM;
@@ -359,7 +369,7 @@ static actune_status fill_unit(unit *u, const at_target *target, const char *sym
     list_values(s, 0, &u->arguments);
     list_values(s, s->inputs, &u->results);
     print_knobs(u);
-    for (int i = 0, slot = 0; i < s->ports; slot += s->port[i++].is_sum)
+    for (int i = 0, slot = 0; i < s->ports; slot += s->port[i++].reduction != AT_REDUCTION_NONE)
         scope_port(u, i, slot);
     scope_types(u, s);
     scope_words(u);
@@ -369,6 +379,7 @@ static actune_status fill_unit(unit *u, const at_target *target, const char *sym
     scope_launch(u);
     scope_uses(u, target);
     at_scope_number(scope, "ports", -1, s->ports);
+    at_scope_number(scope, "maximum_slots", -1, maximum_slots(s));
     at_scope_number(scope, "elements", -1, u->elements);
     at_scope_text(scope, "C", -1, f64 ? "double" : "float");
     at_scope_text(scope, "F", -1, f64 ? "" : "f");

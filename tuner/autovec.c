@@ -149,7 +149,7 @@ static void print_pointers(const printer *to)
         const at_port *port = &signature->port[p];
         const char *type = port_text[port->dtype].type, *constant = port->is_output ? "" : "const ";
         at_strbuf_printf(to->out, "    %s%s *restrict p%d = s->port[%d];\n", constant, type, p, p);
-        if (port->is_sum)
+        if (port->reduction)
             at_strbuf_printf(to->out, "    for (long c = 0; c < %s; c++)\n        p%d[c] = 0;\n",
                              port->access == AT_ACCESS_CHANNEL ? "s->channels" : "1", p);
     }
@@ -160,8 +160,13 @@ static void print_stores(const printer *to)
     const at_signature *signature = &to->kernel->signature;
     for (int k = 0; k < to->kernel->graph.outputs; k++) {
         const at_port *port = &signature->port[signature->inputs + k];
-        at_strbuf_printf(to->out, "                p%d[%s] %s %s(v%d);\n", signature->inputs + k, index_text(port),
-                         port->is_sum ? "+=" : "=", port_text[port->dtype].store, to->kernel->graph.output[k]);
+        const char *at = index_text(port);
+        if (port->reduction == AT_REDUCTION_MAX)
+            at_strbuf_printf(to->out, "                p%d[%s] = v%d > p%d[%s] ? v%d : p%d[%s];\n", signature->inputs + k, at,
+                             to->kernel->graph.output[k], signature->inputs + k, at, to->kernel->graph.output[k], signature->inputs + k, at);
+        else
+            at_strbuf_printf(to->out, "                p%d[%s] %s %s(v%d);\n", signature->inputs + k, at,
+                             port->reduction ? "+=" : "=", port_text[port->dtype].store, to->kernel->graph.output[k]);
     }
 }
 

@@ -246,7 +246,8 @@ static int64_t port_index(const at_port *port, actune_shape shape, int64_t eleme
     return 0;
 }
 
-/* Sums in long double, and what they may be off by (NUMERICS.md: 1e-6 of the sum of absolute terms; f64: 1e-13). */
+/* Sums in long double, and what they may be off by (NUMERICS.md: 1e-6 of the sum of absolute terms; f64: 1e-13). Of maxima: as far as
+   any element may be. */
 typedef struct sums {
     long double *total, *absolute, *error;
 } sums;
@@ -260,9 +261,9 @@ static actune_status make_outputs(at_reference *reference, at_case *made, sums *
         made->want[k] = at_arena_array(&reference->arena, count, sizeof *made->want[k]);
         made->allowed[k] = at_arena_array(&reference->arena, count, sizeof *made->allowed[k]);
         made->indefinite[k] = at_arena_array(&reference->arena, count, sizeof *made->indefinite[k]);
-        of[k].total = at_arena_array(&reference->arena, port->is_sum ? count : 1, sizeof(long double));
-        of[k].absolute = at_arena_array(&reference->arena, port->is_sum ? count : 1, sizeof(long double));
-        of[k].error = at_arena_array(&reference->arena, port->is_sum ? count : 1, sizeof(long double));
+        of[k].total = at_arena_array(&reference->arena, port->reduction ? count : 1, sizeof(long double));
+        of[k].absolute = at_arena_array(&reference->arena, port->reduction ? count : 1, sizeof(long double));
+        of[k].error = at_arena_array(&reference->arena, port->reduction ? count : 1, sizeof(long double));
         if (!made->want[k] || !made->allowed[k] || !made->indefinite[k] || !of[k].total || !of[k].absolute ||
             !of[k].error)
             return at_fail(ACTUNE_NO_MEMORY, "no memory for reference outputs");
@@ -276,7 +277,11 @@ static void keep_element(at_case *made, const at_signature *signature, int64_t e
     for (int k = 0; k < signature->ports - signature->inputs; k++) {
         const at_port *port = &signature->port[signature->inputs + k];
         int64_t at = port_index(port, made->shape, element);
-        if (port->is_sum) {
+        if (port->reduction == AT_REDUCTION_MAX) {
+            of[k].total[at] = expected[k].value > of[k].total[at] ? expected[k].value : of[k].total[at];
+            long double error = expected[k].indefinite ? INFINITY : expected[k].error;
+            of[k].error[at] = error > of[k].error[at] ? error : of[k].error[at];
+        } else if (port->reduction) {
             of[k].total[at] += expected[k].value;
             of[k].absolute[at] += fabsl(expected[k].value);
             of[k].error[at] += expected[k].error;
@@ -307,7 +312,7 @@ static actune_status solve(at_reference *reference, at_oracle *oracle, at_case *
     double share = signature->compute == ACTUNE_F64 ? 1e-13 : 1e-6;
     for (int k = 0; k < signature->ports - signature->inputs; k++) {
         const at_port *port = &signature->port[signature->inputs + k];
-        for (int64_t i = 0; port->is_sum && i < at_port_count(port, made->shape); i++) {
+        for (int64_t i = 0; port->reduction && i < at_port_count(port, made->shape); i++) {
             made->want[k][i] = (double)of[k].total[i];
             made->allowed[k][i] =
                 (double)(share * of[k].absolute[i] + of[k].error[i] + at_ulp(port->dtype, of[k].total[i]));

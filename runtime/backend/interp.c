@@ -242,7 +242,7 @@ static void store_elements(const interp_run *run, int64_t first, int count)
         const at_port *port = &signature->port[p];
         const double *values = value_of(run, run->kernel->graph.output[p - signature->inputs]);
         void *array = run->slice->port[p];
-        if (port->is_sum)
+        if (port->reduction)
             continue;
         if (port->dtype == ACTUNE_F32)
             for (int i = 0; i < count; i++)
@@ -258,15 +258,14 @@ static void add_sums(const interp_run *run, int64_t first, int count, double *sl
     const at_signature *signature = &run->kernel->signature;
     int sum = 0;
     for (int p = signature->inputs; p < signature->ports; p++) {
-        if (!signature->port[p].is_sum)
+        if (!signature->port[p].reduction)
             continue;
         const double *values = value_of(run, run->kernel->graph.output[p - signature->inputs]);
-        if (run->layout == AT_LAYOUT_CHANNEL_INNER)
-            for (int i = 0; i < count; i++)
-                slots[sum * run->slice->channels + channel_of(run, first + i)] += values[i];
-        else
-            for (int i = 0; i < count; i++)
-                slots[sum] += values[i];
+        bool rows = run->layout == AT_LAYOUT_CHANNEL_INNER, is_max = signature->port[p].reduction == AT_REDUCTION_MAX;
+        for (int i = 0; i < count; i++) {
+            double *slot = rows ? &slots[sum * run->slice->channels + channel_of(run, first + i)] : &slots[sum];
+            *slot = !is_max ? *slot + values[i] : values[i] > *slot ? values[i] : *slot;
+        }
         sum++;
     }
 }
@@ -326,7 +325,7 @@ void at_interpret(const void *kernel, at_layout layout, const actune_slice *slic
         return;
     run.block = STACK_DOUBLES / nodes < BLOCK_MAX ? STACK_DOUBLES / nodes : BLOCK_MAX;
     fill_constants(&run);
-    if (signature->sums == 0) {
+    if (signature->slots == 0) {
         run_elements(&run, slice->begin, slice->end, NULL);
         return;
     }
