@@ -40,8 +40,9 @@ static __device__ __forceinline__ float nan_max_f32(float a, float b)
     return a < b || b != b ? b : a;
 }
 
-/* 2^n and p with exp(x) = 2^n p, 0 below -88.03 and infinity from 88.4 on. Every operation rounds the same on every device. */
-static __device__ __forceinline__ float exp_parts_f32(float x, float &power)
+/* 2^n and p with exp(x) = 2^n p, 0 below -88.03 and infinity from 88.4 on. Every operation rounds the same on every device. `one`: its bits;
+   those of 0.5 give half of 2^n, which reaches further. */
+static __device__ __forceinline__ float exp_parts_f32(float x, float &power, int one = 0x3f800000)
 {
     x = x < -88.0296936f ? -88.0296936f : x > 88.7228394f ? 88.7228394f : x;
     const float t = fmaf(x, 1.44269502f, 12582912.0f), n = t - 12582912.0f;
@@ -51,7 +52,7 @@ static __device__ __forceinline__ float exp_parts_f32(float x, float &power)
     p = fmaf(p, r, 0.166665211f);
     p = fmaf(p, r, 0.49999994f);
     p = fmaf(p, r, 1.0f);
-    power = __int_as_float((int)((unsigned int)__float_as_int(t) << 23) + 0x3f800000);
+    power = __int_as_float((int)((unsigned int)__float_as_int(t) << 23) + one);
     return fmaf(p, r, 1.0f);
 }
 
@@ -74,10 +75,19 @@ static __device__ __forceinline__ int elements_to_border(const void *pointer, in
     return (int)(-(unsigned long long)pointer % align) / bytes;
 }
 
-/* Without a 64-bit division where 32 bits hold it. */
+/* Without a 64-bit division, whose code takes NVRTC as long as a whole kernel: bit by bit where 32 bits do not hold it. */
 static __device__ __forceinline__ int remainder_of(long long i, int n)
 {
-    return i >> 32 ? (int)(i % n) : (int)((unsigned int)i % (unsigned int)n);
+    const unsigned int high = (unsigned int)(i >> 32), low = (unsigned int)i, divisor = (unsigned int)n;
+    if (high == 0)
+        return (int)(low % divisor);
+    unsigned int rest = high % divisor;
+#pragma unroll 1
+    for (int bit = 31; bit >= 0; bit--) {
+        rest = rest << 1 | (low >> bit & 1);
+        rest -= rest >= divisor ? divisor : 0;
+    }
+    return (int)rest;
 }
 
 /* i modulo n, for i < 2 n. */

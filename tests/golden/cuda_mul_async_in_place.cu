@@ -50,8 +50,9 @@ static __device__ __forceinline__ float nan_max_f32(float a, float b)
     return a < b || b != b ? b : a;
 }
 
-/* 2^n and p with exp(x) = 2^n p, 0 below -88.03 and infinity from 88.4 on. Every operation rounds the same on every device. */
-static __device__ __forceinline__ float exp_parts_f32(float x, float &power)
+/* 2^n and p with exp(x) = 2^n p, 0 below -88.03 and infinity from 88.4 on. Every operation rounds the same on every device. `one`: its bits;
+   those of 0.5 give half of 2^n, which reaches further. */
+static __device__ __forceinline__ float exp_parts_f32(float x, float &power, int one = 0x3f800000)
 {
     x = x < -88.0296936f ? -88.0296936f : x > 88.7228394f ? 88.7228394f : x;
     const float t = fmaf(x, 1.44269502f, 12582912.0f), n = t - 12582912.0f;
@@ -61,7 +62,7 @@ static __device__ __forceinline__ float exp_parts_f32(float x, float &power)
     p = fmaf(p, r, 0.166665211f);
     p = fmaf(p, r, 0.49999994f);
     p = fmaf(p, r, 1.0f);
-    power = __int_as_float((int)((unsigned int)__float_as_int(t) << 23) + 0x3f800000);
+    power = __int_as_float((int)((unsigned int)__float_as_int(t) << 23) + one);
     return fmaf(p, r, 1.0f);
 }
 
