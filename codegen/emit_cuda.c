@@ -334,12 +334,17 @@ static void scope_uses(unit *u, const at_target *target)
 {
     bool ptx = strstr(at_strbuf_text(&u->evaluate), "_approx_") || knob_is(u->variant, "dependent", "yes");
     static const char *const from_parts[] = {"gate_f32", "mish_times_f32", "sigmoid_f32", "softplus_f32", "expm1_times_f32"};
-    bool parts = false;
+    bool parts = false, quotient = false; /* of the first three */
     for (size_t h = 0; h < sizeof helpers / sizeof *helpers; h++)
         at_scope_number(&u->scope, helpers[h].flag, -1, strstr(at_strbuf_text(&u->evaluate), helpers[h].word) != NULL);
-    for (size_t i = 0; i < sizeof from_parts / sizeof *from_parts; i++)
-        parts |= strstr(at_strbuf_text(&u->evaluate), from_parts[i]) != NULL;
+    for (size_t i = 0; i < sizeof from_parts / sizeof *from_parts; i++) {
+        bool used = strstr(at_strbuf_text(&u->evaluate), from_parts[i]) != NULL;
+        parts |= used;
+        quotient |= used && i < 3;
+    }
+    ptx |= quotient;
     at_scope_number(&u->scope, "uses_exp_parts", -1, parts);
+    at_scope_number(&u->scope, "uses_quotient", -1, quotient);
     for (int i = 0; i < u->kernel->signature.ports; i++) {
         const at_port *port = &u->kernel->signature.port[i];
         ptx |= is_wrapped(u, port) || port->dtype == ACTUNE_F16 || (port->dtype == ACTUNE_BF16 && port->is_output && target->cuda_arch >= 80);

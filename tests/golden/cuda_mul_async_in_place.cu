@@ -28,6 +28,13 @@ static __device__ __forceinline__ void let_next_grid_start()
     asm volatile("griddepcontrol.launch_dependents;");
 }
 
+static __device__ __forceinline__ float rcp_approx_f32(float x)
+{
+    float y;
+    asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
+}
+
 static __device__ __forceinline__ float from_f16(unsigned short bits)
 {
     float value;
@@ -66,12 +73,25 @@ static __device__ __forceinline__ float exp_parts_f32(float x, float &power, int
     return fmaf(p, r, 1.0f);
 }
 
+/* a / b, rounded nearly right, for 1 <= b < 2^127.5; 0 from 2^126 on. The way of `/` around denormals is a good part of a kernel's code. */
+static __device__ __forceinline__ float quotient_f32(float a, float b)
+{
+    const float r = rcp_approx_f32(b), q = a * r, rest = fmaf(-q, b, a);
+    return rest == rest ? fmaf(rest, r, q) : q; /* infinite a */
+}
+
+/* 1 + exp(x), at most 2^127.5. */
+static __device__ __forceinline__ float one_plus_exp_f32(float x)
+{
+    float power;
+    const float p = exp_parts_f32(x > 88.3f ? 88.3f : x, power);
+    return fmaf(power, p, 1.0f);
+}
+
 /* x sigmoid(u), with two roundings after the exponential. */
 static __device__ __forceinline__ float gate_f32(float x, float u)
 {
-    float power;
-    const float p = exp_parts_f32(-u, power);
-    return x / fmaf(power, p, 1.0f);
+    return quotient_f32(x, one_plus_exp_f32(-u));
 }
 
 static __device__ __forceinline__ bool is_aligned(const void *pointer, int bytes)
