@@ -27,6 +27,7 @@ void emu_barrier_expect(unsigned long long *barrier, int bytes);
 void emu_barrier_wait(unsigned long long *barrier, unsigned phase);
 void emu_copy_bulk(void *to, const void *from, int bytes, unsigned long long *barrier);
 void emu_misaligned(const void *address, int bytes);
+void emu_wait_previous(void);
 float emu_from_f16(unsigned short bits);
 unsigned short emu_to_f16(float value);
 unsigned short emu_to_bf16(float value);
@@ -123,7 +124,7 @@ static inline void barrier_init_fence() {}
 static inline void barrier_expect(unsigned long long *barrier, int bytes) { emu_barrier_expect(barrier, bytes); }
 static inline void barrier_wait(unsigned long long *barrier, unsigned phase) { emu_barrier_wait(barrier, phase); }
 static inline void copy_bulk(void *to, const void *from, int bytes, unsigned long long *barrier) { emu_copy_bulk(to, from, bytes, barrier); }
-static inline void wait_for_previous_grid() {}
+static inline void wait_for_previous_grid() { emu_wait_previous(); }
 static inline void let_next_grid_start() {}
 
 /* Approximate instructions and CUDA's functions at the edge of what they may be off (README.md, "Bounds"): to either side, decided by the

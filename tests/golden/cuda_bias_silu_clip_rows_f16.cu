@@ -67,7 +67,7 @@ static __device__ __forceinline__ float exp_parts_f32(float x, float &power, int
 static __device__ __forceinline__ float quotient_f32(float a, float b)
 {
     const float r = rcp_approx_f32(b), q = a * r, rest = fmaf(-q, b, a);
-    return rest == rest ? fmaf(rest, r, q) : q; /* infinite a */
+    return copysignf(rest == rest ? fmaf(rest, r, q) : q, a); /* infinite a; -0 */
 }
 
 /* 1 + exp(x), at most 2^127.5. */
