@@ -30,7 +30,7 @@ actune_status at_lower_simplify(at_graph *graph);
 actune_status at_lower_input_port(at_kernel *kernel, const char *name, at_access access, actune_dtype dtype);
 actune_status at_lower_output_port(at_kernel *kernel, const char *name, at_access access, actune_dtype dtype,
                                    at_reduction reduction);
-/* Element operands have the type of x, the others are computed with as they are. */
+/* Element operands have the type of x, or of its gradient where x has 8 bits; the others are computed with as they are. */
 actune_dtype at_lower_operand_dtype(const at_lowering *lowering, const at_operand *operand);
 
 /* lower_backward.c: graph and ports of the gradients. */
