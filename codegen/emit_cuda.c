@@ -30,6 +30,7 @@ static const struct {
     {"uses_gate", "gate_f32"},             {"uses_mish", "mish_times_f32"},       {"uses_closed", "closed_f32"},
     {"uses_expm1", "expm1_times_f32"},     {"uses_erfc_times", "erfc_times_f32"}, {"uses_tanhshrink", "tanhshrink_f32"},
     {"uses_div_approx", "div_approx_"},    {"uses_tanh_approx", "tanh_approx_"},  {"uses_sigmoid_approx", "sigmoid_approx_"},
+    {"uses_erfc", "erfc_f32"},
 };
 
 static const char *kind_of(const at_port *port)

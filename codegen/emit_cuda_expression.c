@@ -77,6 +77,7 @@ static const struct {
     const char *text;
 } own_spelling[] = {
     {AT_OP_EXPM1, "expm1_times_f32(1.0f, {a})"},
+    {AT_OP_ERFC, "erfc_f32({a})"},
 };
 
 const char *at_cuda_suffix(const char *port_name)

@@ -441,13 +441,14 @@ static void judge(const char *name, int nth, actune_status status, job *j, int b
     CHECK(rig_living() == before, "failure %d of %s leaves %d behind", nth, name, rig_living() - before);
 }
 
-/* Without a context nothing can be given back: pushing it fails before that alone. NVRTC is asked when nothing is cached. */
-static void fail_each(const rig_library *library, const char *name, int code, job *j)
+/* Without a context nothing can be given back: pushing it fails before that alone. NVRTC is asked when nothing is cached.
+   How often the call failed. */
+static int fail_each(const rig_library *library, const char *name, int code, job *j)
 {
     static int caches;
     CHECK_OK(run_once(j));
-    int last = strcmp(name, "cuCtxPushCurrent_v2") ? TIMES_MAX : pushes;
-    for (int nth = 1; nth <= last; nth++) {
+    int last = strcmp(name, "cuCtxPushCurrent_v2") ? TIMES_MAX : pushes, nth = 1;
+    for (; nth <= last; nth++) {
         clear_outputs(j);
         if (library == &rig_nvrtc)
             snprintf(cache_name, sizeof cache_name, "cache%d", ++caches);
@@ -460,11 +461,13 @@ static void fail_each(const rig_library *library, const char *name, int code, jo
             break;
         judge(name, nth, status, j, before);
     }
+    return nth - 1;
 }
+
+static const work small = {"bias | relu", "bias", ACTUNE_F32, ACTUNE_F32, {1, 2, 35}, false};
 
 static void fail_all(const rig_library *library, int code)
 {
-    static const work small = {"bias | relu", "bias", ACTUNE_F32, ACTUNE_F32, {1, 2, 35}, false};
     job j;
     const char *names[128];
     int count = 0;
@@ -481,6 +484,21 @@ static void fail_all(const rig_library *library, int code)
     CHECK_OK(run_once(&j));
     CHECK(is_right(&j), "after all failures");
     job_close(&j);
+}
+
+/* The launches that a plan makes only where it overlaps: of the kernel, and of the one that adds up its sums. */
+static void fail_overlapping(void)
+{
+    job j;
+    overlap = true;
+    job_open(&j, &small, 0);
+    job_allocate(&j);
+    int failed = fail_each(&rig_cuda, "cuLaunchKernelEx", 999, &j);
+    CHECK(failed == 2, "cuLaunchKernelEx failed %d times", failed);
+    CHECK_OK(run_once(&j));
+    CHECK(is_right(&j), "after all failures");
+    job_close(&j);
+    overlap = false;
 }
 
 static bool open_all(void)
@@ -523,6 +541,7 @@ int main(void)
         misuse();
         fail_all(&rig_cuda, 999);
         fail_all(&rig_nvrtc, 1);
+        fail_overlapping();
     }
     close_all();
     rig_check_clean("at the end");
