@@ -283,7 +283,8 @@ static actune_status verify_kernel(verify_run *run, const cli_request *request, 
     run->kernel = kernel;
     if (!status && direction == ACTUNE_FORWARD)
         status = note_quantisation(run, request);
-    at_layout last = kernel->signature.has_channel ? AT_LAYOUT_CHANNEL_OUTER : AT_LAYOUT_FLAT;
+    bool is_row = kernel->signature.row.kind != AT_ROW_NONE;
+    at_layout last = is_row ? AT_LAYOUT_CHANNEL_INNER : kernel->signature.has_channel ? AT_LAYOUT_CHANNEL_OUTER : AT_LAYOUT_FLAT;
     for (at_layout layout = kernel->signature.has_channel ? AT_LAYOUT_CHANNEL_INNER : AT_LAYOUT_FLAT; !status && layout <= last; layout++) {
         run->layout = layout;
         status = verify_layout(run);

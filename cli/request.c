@@ -94,7 +94,7 @@ actune_status cli_shape(const int64_t *dim, int rank, cli_tensor_layout layout, 
     }
     if (layout == CLI_LAYOUT_NONE && rank > 2)
         return at_fail(ACTUNE_INVALID_ARGUMENT,
-                       "a tensor of %d axes and per-channel operands: say where the channels are, with --layout nchw "
+                       "a tensor of %d axes and per-channel operands or an operation on rows: say where the channels are, with --layout nchw "
                        "(second axis), nhwc or rows (last axis)", rank);
     if (layout == CLI_LAYOUT_NCHW) {
         if (rank < 2)

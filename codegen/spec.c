@@ -127,12 +127,42 @@ static actune_status parse_stages(at_scan *scan, at_spec *spec)
     return ACTUNE_OK;
 }
 
+/* What looks at whole rows stands once: what comes behind a second one would need the rows of the first. */
+static actune_status check_rows(const at_scan *scan, const at_spec *spec)
+{
+    const char *first = NULL;
+    for (int i = 0; i < spec->stages; i++) {
+        const at_stage_form *form = at_stage_form_of(spec->stage[i].kind);
+        if (!form || !form->is_row)
+            continue;
+        if (first)
+            return at_scan_fail(scan, spec->stage[i].at, ACTUNE_UNSUPPORTED, "a pipeline has one operation on whole rows: behind %s no %s", first,
+                                form->name);
+        first = form->name;
+    }
+    return ACTUNE_OK;
+}
+
+static actune_status check_observers(const at_scan *scan, const at_spec *spec)
+{
+    bool seen = false;
+    for (int i = 0; i < spec->stages; i++) {
+        bool observes = spec->stage[i].kind == AT_STAGE_STATS;
+        if (seen && observes)
+            return at_scan_fail(scan, spec->stage[i].at, ACTUNE_SYNTAX, "a pipeline has one stage stats, and this is its second");
+        seen |= observes;
+    }
+    return ACTUNE_OK;
+}
+
 static actune_status parse(at_scan *scan, at_spec *spec)
 {
     at_strbuf canonical = {0};
     AT_TRY(check_text(scan));
     AT_TRY(at_spec_parse_attributes(scan, spec));
     AT_TRY(parse_stages(scan, spec));
+    AT_TRY(check_rows(scan, spec));
+    AT_TRY(check_observers(scan, spec));
     AT_TRY(at_quantize_check_places(scan, spec));
     AT_TRY(at_spec_check_output(scan, spec));
     at_spec_print(spec, &canonical);
@@ -212,7 +242,7 @@ static void print_activation_arguments(const at_stage *stage, at_strbuf *out)
         at_strbuf_char(out, ')');
 }
 
-/* By position; those that may be operands by name. */
+/* By position; those that may be operands and words that may be left out by name. */
 static void print_form_arguments(const at_stage *stage, const at_stage_form *form, at_strbuf *out)
 {
     const char *separator = "(";
@@ -220,7 +250,8 @@ static void print_form_arguments(const at_stage *stage, const at_stage_form *for
         const at_argument *argument = &stage->argument[i];
         if (form->parameter[i].optional && argument->learn == AT_LEARN_NO && argument->value == 0)
             continue;
-        at_strbuf_printf(out, "%s%s%s", separator, form->parameter[i].operand ? argument->name : "", form->parameter[i].operand ? "=" : "");
+        bool named = form->parameter[i].operand || (form->parameter[i].words && form->parameter[i].optional);
+        at_strbuf_printf(out, "%s%s%s", separator, named ? argument->name : "", named ? "=" : "");
         if (form->parameter[i].words)
             at_strbuf_append(out, form->parameter[i].words[(int)argument->value]);
         else if (argument->learn != AT_LEARN_NO)
@@ -244,6 +275,8 @@ static void print_stage(const at_stage *stage, at_strbuf *out)
         print_activation_arguments(stage, out);
         return;
     }
+    if (stage->of_word)
+        at_strbuf_printf(out, "(%s)", form->word);
     print_form_arguments(stage, form, out);
 }
 
