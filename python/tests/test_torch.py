@@ -81,6 +81,13 @@ class Torch(unittest.TestCase):
             self.assertTrue(torch.equal(x.grad, mask))
             self.assertTrue(torch.equal(b.grad, mask.sum((0, 2, 3))))
 
+    def test_gradients_of_tensors_in_channels_last(self):
+        x, z = (torch.randn(2, 3, 4, 5).contiguous(memory_format=torch.channels_last).requires_grad_() for _ in range(2))
+        y = actune.jit("add | relu", layout="nchw")(x, z)
+        y.backward(torch.ones(2, 3, 4, 5))  # of another order than x
+        mask = (x + z > 0).float()
+        self.assertTrue(torch.equal(x.grad, mask) and torch.equal(z.grad, mask))
+
     def test_dropout_repeats_its_mask(self):
         x = torch.ones(1000, requires_grad=True)
         y = actune.jit("gelu | dropout(0.5)")(x, (3, 4))

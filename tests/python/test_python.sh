@@ -31,6 +31,7 @@ for python in /usr/bin/python3 python3 ${ACTUNE_TEST_PYTHON:-}; do
     run "$python" "$source/python/tests/test_arrays.py"
     if "$python" -c 'import torch' 2>/dev/null; then
         run "$python" "$source/python/tests/test_torch.py"
+        run "$python" "$source/bench/resnet152/resnet152.py" --tiny --rounds 1 --no-compile
         echo "$("$python" -c 'import torch; print("torch", torch.__version__)') under $("$python" -V)"
     fi
 done

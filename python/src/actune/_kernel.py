@@ -232,7 +232,7 @@ class Kernel:
              outs: Sequence[Any]) -> tuple[tuple[Any, ...], list[t.Imported]]:
         axis, results, imported = self._axis(x), [], []
         for i, port in enumerate(plan.outputs):
-            like_x = port.count == inputs[0].count and i == 0
+            like_x = port.count == inputs[0].count  # y, dx, and gradients of operands of x's shape
             result = outs[i] if i < len(outs) and outs[i] is not None else t.empty_like(x, port.dtype, None if like_x else (port.count,))
             results.append(result)
             imported.append(t.Imported(result, axis if like_x else c.AXIS_NONE, f"output '{port.name}'", t.stream_of(x) and -1))
