@@ -262,8 +262,9 @@ static actune_status verify_kernel(verify_run *run, const cli_request *request, 
         return at_fail(ACTUNE_NO_MEMORY, "out of memory");
     actune_status status = cli_lower(request, direction, kernel);
     run->kernel = kernel;
-    at_layout last = kernel->signature.has_channel ? AT_LAYOUT_CHANNEL_OUTER : AT_LAYOUT_FLAT;
-    for (at_layout layout = kernel->signature.has_channel ? AT_LAYOUT_CHANNEL_INNER : AT_LAYOUT_FLAT; !status && layout <= last; layout++) {
+    bool is_flat = !kernel->signature.has_channel && !kernel->signature.halves;
+    at_layout last = is_flat ? AT_LAYOUT_FLAT : AT_LAYOUT_CHANNEL_OUTER;
+    for (at_layout layout = is_flat ? AT_LAYOUT_FLAT : AT_LAYOUT_CHANNEL_INNER; !status && layout <= last; layout++) {
         run->layout = layout;
         status = verify_layout(run);
     }

@@ -22,6 +22,8 @@ static bool is_taken(const at_lowering *l, const char *name)
 {
     if (clash(name, "x") || clash(name, "y"))
         return true;
+    if (l->spec->halves && clash(name, "x_second"))
+        return true;
     for (int i = 0; i < l->operands; i++)
         if (clash(name, l->operand[i].name))
             return true;
@@ -31,9 +33,9 @@ static bool is_taken(const at_lowering *l, const char *name)
 /* "bias", "bias2", "bias3" ... */
 static actune_status add_operand(at_lowering *l, const char *kind, at_access access)
 {
-    if (l->operands == AT_PORTS_MAX)
+    if (l->operands == AT_PORTS_MAX - 1)
         return at_fail(ACTUNE_UNSUPPORTED, "'%s' has more operands than a kernel takes (%d)", l->spec->canonical,
-                       AT_PORTS_MAX);
+                       AT_PORTS_MAX - 1);
     const char *name = at_arena_strdup(&l->kernel->arena, kind);
     for (int number = 2; name && is_taken(l, name); number++)
         name = at_arena_printf(&l->kernel->arena, "%s%d", kind, number);
@@ -43,10 +45,10 @@ static actune_status add_operand(at_lowering *l, const char *kind, at_access acc
     return ACTUNE_OK;
 }
 
-/* A grad_norm is nothing forward. */
-static int form_operands(const at_stage_form *form, actune_direction direction)
+/* A grad_norm is nothing forward; a mul may take a half of x. */
+static int form_operands(const at_stage *stage, const at_stage_form *form, actune_direction direction)
 {
-    return !form || (form->kind == AT_STAGE_GRAD_NORM && direction == ACTUNE_FORWARD) ? 0 : form->operands;
+    return !form || stage->takes_half || (form->kind == AT_STAGE_GRAD_NORM && direction == ACTUNE_FORWARD) ? 0 : form->operands;
 }
 
 static actune_status collect_operands(at_lowering *l)
@@ -54,8 +56,8 @@ static actune_status collect_operands(at_lowering *l)
     for (int s = 0; s < l->spec->stages; s++) {
         const at_stage *stage = &l->spec->stage[s];
         const at_stage_form *form = at_stage_form_of(stage->kind);
-        for (int i = 0; i < form_operands(form, l->request->direction); i++) {
-            AT_TRY(add_operand(l, form->operand[i].name, form->operand[i].access));
+        for (int i = 0; i < form_operands(stage, form, l->request->direction); i++) {
+            AT_TRY(add_operand(l, form->operand[i].name, stage->of_word ? form->word_access : form->operand[i].access));
             l->operand[l->operands - 1].is_norm = stage->kind == AT_STAGE_GRAD_NORM;
         }
         for (int i = 0; !form && i < stage->arguments; i++)
@@ -72,13 +74,16 @@ static actune_status collect_operands(at_lowering *l)
 static actune_status add_port(at_kernel *kernel, at_port port)
 {
     at_signature *signature = &kernel->signature;
-    if (signature->ports == AT_PORTS_MAX)
+    int second_halves = signature->halves ? 2 : 0;
+    if (signature->ports + second_halves == AT_PORTS_MAX)
         return at_fail(ACTUNE_UNSUPPORTED, "'%s' has more operands and gradients than a kernel takes (%d)",
-                       kernel->spec, AT_PORTS_MAX);
+                       kernel->spec, AT_PORTS_MAX - second_halves);
     signature->port[signature->ports++] = port;
     signature->inputs += !port.is_output;
     signature->sums += port.is_sum;
-    signature->has_channel |= port.access == AT_ACCESS_CHANNEL;
+    signature->has_channel |= port.access == AT_ACCESS_CHANNEL || port.access == AT_ACCESS_PLANE;
+    signature->has_plane |= port.access == AT_ACCESS_PLANE;
+    signature->halves |= port.access == AT_ACCESS_HALVES;
     return ACTUNE_OK;
 }
 
@@ -92,6 +97,11 @@ actune_status at_lower_output_port(at_kernel *kernel, const char *name, at_acces
 {
     return add_port(kernel,
                     (at_port){.name = name, .access = access, .dtype = dtype, .is_output = true, .is_sum = is_sum});
+}
+
+at_access at_lower_access_x(const at_lowering *l)
+{
+    return l->spec->halves ? AT_ACCESS_HALVES : AT_ACCESS_ELEMENT;
 }
 
 actune_dtype at_lower_operand_dtype(const at_lowering *l, const at_operand *operand)
@@ -129,7 +139,7 @@ static actune_status build_activation(const at_stage_input *in, at_node_id *y)
 
 static int operands_of(const at_stage *stage, const at_stage_form *form, actune_direction direction)
 {
-    int count = form_operands(form, direction);
+    int count = form_operands(stage, form, direction);
     if (form)
         return count;
     for (int i = 0; i < stage->arguments; i++)
@@ -142,12 +152,13 @@ static int operands_of(const at_stage *stage, const at_stage_form *form, actune_
 actune_status at_lower_until(const at_lowering *l, int end, const at_node_id *operand, at_node_id *value)
 {
     at_graph *graph = &l->kernel->graph;
+    const at_node_id *half = operand + l->operands;
     at_node_id x = *value;
     bool rounded = true; /* x is just as it was loaded */
     for (int s = 0; s < end; s++) {
         const at_stage *stage = &l->spec->stage[s];
         const at_stage_form *form = at_stage_form_of(stage->kind);
-        bool has_value = stage->kind != AT_STAGE_GRAD_CLIP && stage->kind != AT_STAGE_GRAD_NORM;
+        bool has_value = stage->kind != AT_STAGE_GRAD_CLIP && stage->kind != AT_STAGE_GRAD_NORM && stage->kind != AT_STAGE_HALVES;
         if (has_value && !rounded) {
             x = at_graph_1(graph, AT_OP_ROUND, x);
             rounded = true;
@@ -157,7 +168,7 @@ actune_status at_lower_until(const at_lowering *l, int end, const at_node_id *op
                              .semantics = l->spec->semantics,
                              .direction = l->request->direction,
                              .x = x,
-                             .operand = operand};
+                             .operand = stage->takes_half ? half : operand};
         if (form)
             x = form->build(&in);
         else
@@ -185,6 +196,9 @@ actune_status at_lower_stages(at_lowering *l)
     at_node_id x = at_graph_input(graph, 0);
     for (int i = 0; i < l->operands; i++)
         operand[i] = l->operand[i].is_dropped ? at_graph_constant(graph, -0.0) : at_graph_input(graph, l->first_operand + i);
+    operand[l->operands] = x;
+    if (l->spec->halves)
+        *(l->spec->stage[0].of_word ? &x : &operand[l->operands]) = at_graph_input(graph, l->first_operand + l->operands);
     AT_TRY(at_lower_until(l, l->spec->stages, operand, &x));
     graph->output[0] = x;
     graph->outputs = 1;
@@ -196,7 +210,7 @@ static actune_status lower_forward(at_lowering *l)
     at_kernel *kernel = l->kernel;
     l->first_operand = 1;
     AT_TRY(at_lower_stages(l));
-    AT_TRY(at_lower_input_port(kernel, "x", AT_ACCESS_ELEMENT, kernel->signature.dtype_in));
+    AT_TRY(at_lower_input_port(kernel, "x", at_lower_access_x(l), kernel->signature.dtype_in));
     for (int i = 0; i < l->operands; i++)
         AT_TRY(at_lower_input_port(kernel, l->operand[i].name, l->operand[i].access,
                                    at_lower_operand_dtype(l, &l->operand[i])));
@@ -208,7 +222,7 @@ static actune_status lower_forward(at_lowering *l)
 /* What decides the kernel's results, and nothing else: neither the spec's spelling nor the names of ports. */
 static actune_status identify(at_kernel *kernel)
 {
-    static const char *const access_names[] = {"element", "channel", "scalar", "random"};
+    static const char *const access_names[] = {"element", "channel", "scalar", "random", "halves", "plane"};
     const at_signature *signature = &kernel->signature;
     at_strbuf text = {0};
     bool from_output = signature->direction == ACTUNE_BACKWARD && !strcmp(signature->port[0].name, "y");

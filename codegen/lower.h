@@ -17,12 +17,13 @@ typedef struct at_lowering {
     at_kernel *kernel;
     at_operand operand[AT_PORTS_MAX]; /* in pipeline order */
     int operands;
-    int first_operand; /* the graph's INPUT that operand 0 is */
+    int first_operand; /* the graph's INPUT that operand 0 is; behind the last: the second half of x, where there are halves */
 } at_lowering;
 
 /* Builds the forward function of all stages in the kernel's graph (empty so far) as its one output, simplified. */
 actune_status at_lower_stages(at_lowering *lowering);
-/* Appends the stages before stage `end` to the kernel's graph: *value in, *value out; operand: the nodes of all operands. */
+/* Appends the stages before stage `end` to the kernel's graph: *value in, *value out; operand: the nodes of all operands, and behind
+   them of the half that `mul` takes. */
 actune_status at_lower_until(const at_lowering *lowering, int end, const at_node_id *operand, at_node_id *value);
 /* The passes that every kernel goes through. */
 actune_status at_lower_simplify(at_graph *graph);
@@ -30,6 +31,8 @@ actune_status at_lower_simplify(at_graph *graph);
 actune_status at_lower_input_port(at_kernel *kernel, const char *name, at_access access, actune_dtype dtype);
 actune_status at_lower_output_port(at_kernel *kernel, const char *name, at_access access, actune_dtype dtype,
                                    bool is_sum);
+/* What x and dx are. */
+at_access at_lower_access_x(const at_lowering *lowering);
 /* Element operands have the type of x, the others are computed with as they are. */
 actune_dtype at_lower_operand_dtype(const at_lowering *lowering, const at_operand *operand);
 

@@ -39,8 +39,8 @@ static actune_status find_gradients(const at_lowering *l, bool wanted[AT_PORTS_M
             return at_fail(ACTUNE_INVALID_ARGUMENT, "the gradient of '%s' is asked for twice", name);
         wanted[i] = true;
     }
-    if (l->request->gradient_count >= AT_OUTPUTS_MAX)
-        return at_fail(ACTUNE_UNSUPPORTED, "a kernel computes at most %d gradients", AT_OUTPUTS_MAX);
+    if (l->request->gradient_count + l->spec->halves >= AT_OUTPUTS_MAX)
+        return at_fail(ACTUNE_UNSUPPORTED, "a kernel computes at most %d gradients", AT_OUTPUTS_MAX - l->spec->halves);
     return ACTUNE_OK;
 }
 
@@ -50,7 +50,8 @@ static void drop_norms(const at_lowering *l)
     at_graph *graph = &l->kernel->graph;
     for (at_node_id i = 0; i < graph->count; i++) {
         at_node *node = &graph->nodes[i];
-        if (node->op == AT_OP_INPUT && node->index >= FIRST_OPERAND && l->operand[node->index - FIRST_OPERAND].is_norm)
+        int operand = node->op == AT_OP_INPUT ? node->index - FIRST_OPERAND : -1;
+        if (operand >= 0 && operand < l->operands && l->operand[operand].is_norm)
             *node = (at_node){.op = AT_OP_CONSTANT, .arg = {AT_NO_NODE, AT_NO_NODE, AT_NO_NODE}, .value = -0.0};
     }
 }
@@ -64,11 +65,13 @@ static actune_status differentiate(const at_lowering *l, const bool *wanted)
     for (int i = 0; i < l->operands; i++)
         if (wanted[i])
             input[count++] = FIRST_OPERAND + i;
+    if (l->spec->halves)
+        input[count++] = FIRST_OPERAND + l->operands;
     at_node_id dy = at_graph_input(graph, INPUT_DY);
     AT_TRY(at_pass_differentiate(graph, graph->output[0], dy, input, count, gradient));
     memcpy(graph->output, gradient, (size_t)count * sizeof *gradient);
     graph->outputs = count;
-    for (int k = 1; k < count; k++)
+    for (int k = 1; k < count - l->spec->halves; k++)
         if (l->operand[input[k] - FIRST_OPERAND].is_norm)
             graph->output[k] = at_graph_2(graph, AT_OP_MUL, graph->output[k], graph->output[k]);
     drop_norms(l);
@@ -88,6 +91,7 @@ static void drop_inputs(const at_lowering *l, bool used[AT_PORTS_MAX])
     for (int i = 0; i < l->operands; i++)
         if (used[i])
             number[FIRST_OPERAND + i] = next++;
+    number[FIRST_OPERAND + l->operands] = next; /* the second half of x, behind all ports */
     for (int32_t i = 0; i < graph->count; i++)
         if (graph->nodes[i].op == AT_OP_INPUT)
             graph->nodes[i].index = number[graph->nodes[i].index];
@@ -98,14 +102,14 @@ static actune_status add_ports(const at_lowering *l, const bool *used, const boo
     at_kernel *kernel = l->kernel;
     const at_signature *signature = &kernel->signature;
     bool from_output = l->spec->from_output;
-    AT_TRY(at_lower_input_port(kernel, from_output ? "y" : "x", AT_ACCESS_ELEMENT,
+    AT_TRY(at_lower_input_port(kernel, from_output ? "y" : "x", at_lower_access_x(l),
                                from_output ? signature->dtype_out : signature->dtype_in));
     AT_TRY(at_lower_input_port(kernel, "dy", AT_ACCESS_ELEMENT, kernel->signature.dtype_out));
     for (int i = 0; i < l->operands; i++)
         if (used[i])
             AT_TRY(at_lower_input_port(kernel, l->operand[i].name, l->operand[i].access,
                                        at_lower_operand_dtype(l, &l->operand[i])));
-    AT_TRY(at_lower_output_port(kernel, "dx", AT_ACCESS_ELEMENT, kernel->signature.dtype_in, false));
+    AT_TRY(at_lower_output_port(kernel, "dx", at_lower_access_x(l), kernel->signature.dtype_in, false));
     for (int i = 0; i < l->operands; i++) {
         const at_operand *operand = &l->operand[i];
         if (!wanted[i])

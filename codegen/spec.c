@@ -59,53 +59,11 @@ static actune_status parse_stage(at_scan *scan, at_arena *arena, at_stage *stage
     return at_spec_parse_arguments(scan, at, stage->function, NULL, stage);
 }
 
-/* Gated units of two tensors: short for two stages, which is also their canonical text. The gate is what comes down the pipeline, the
-   operand `mul` the other tensor. */
-static const struct {
-    const char *name, *activation;
-} gated_units[] = {{"glu", "sigmoid"}, {"reglu", "relu"}, {"geglu", "gelu"}, {"geglu_tanh", "gelu_tanh"}, {"swiglu", "silu"}};
-
-const char *at_spec_gated_unit(int index)
-{
-    return index < (int)(sizeof gated_units / sizeof *gated_units) ? gated_units[index].name : NULL;
-}
-
-/* False: no such name stands here. */
-static bool take_gated_unit(at_scan *scan, at_spec *spec, actune_status *status)
-{
-    at_scan ahead = *scan;
-    size_t at = scan->at;
-    char name[16];
-    at_slice written = at_scan_name(&ahead);
-    if (!at_slice_lower(written, name, sizeof name))
-        return false;
-    for (size_t i = 0; i < sizeof gated_units / sizeof *gated_units; i++) {
-        if (strcmp(gated_units[i].name, name))
-            continue;
-        *scan = ahead;
-        *status = ACTUNE_OK;
-        if (at_scan_peek(scan) == '(')
-            *status = at_scan_fail(scan, scan->at, ACTUNE_UNSUPPORTED, "%s of two halves of one tensor is not supported yet in this version; %s alone "
-                                   "takes the gate as input and the other tensor as operand 'mul'", name, name);
-        else if (spec->stages + 2 > AT_STAGES_MAX)
-            *status = at_scan_fail(scan, at, ACTUNE_SYNTAX, "a spec has at most %d stages", AT_STAGES_MAX);
-        if (*status != ACTUNE_OK)
-            return true;
-        int column = at_scan_column(scan, at);
-        spec->stage[spec->stages++] = (at_stage){
-            .kind = AT_STAGE_ACTIVATION, .activation = at_activation_find(gated_units[i].activation), .at = at, .column = column};
-        spec->stage[spec->stages++] = (at_stage){.kind = AT_STAGE_MUL, .at = at, .column = column};
-        return true;
-    }
-    return false;
-}
-
 static actune_status parse_next(at_scan *scan, at_spec *spec)
 {
-    actune_status status;
-    if (take_gated_unit(scan, spec, &status))
-        return status;
-    return parse_stage(scan, &spec->arena, &spec->stage[spec->stages++]);
+    bool taken;
+    AT_TRY(at_spec_take_gated_unit(scan, spec, &taken));
+    return taken ? ACTUNE_OK : parse_stage(scan, &spec->arena, &spec->stage[spec->stages++]);
 }
 
 static actune_status parse_stages(at_scan *scan, at_spec *spec)
@@ -132,6 +90,7 @@ static actune_status parse(at_scan *scan, at_spec *spec)
     AT_TRY(check_text(scan));
     AT_TRY(at_spec_parse_attributes(scan, spec));
     AT_TRY(parse_stages(scan, spec));
+    AT_TRY(at_spec_check_halves(scan, spec));
     AT_TRY(at_spec_check_output(scan, spec));
     at_spec_print(spec, &canonical);
     spec->canonical = canonical.failed ? NULL : at_arena_strdup(&spec->arena, at_strbuf_text(&canonical));
@@ -200,6 +159,8 @@ static void print_stage(const at_stage *stage, at_strbuf *out)
         print_activation_arguments(stage, out);
         return;
     }
+    if (stage->of_word)
+        at_strbuf_printf(out, "(%s)", form->word);
     for (int i = 0; i < stage->arguments; i++) {
         at_strbuf_append(out, i ? ", " : "(");
         at_strbuf_double(out, stage->argument[i].value);

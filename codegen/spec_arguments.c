@@ -24,7 +24,7 @@ typedef struct parameter {
 typedef struct binding {
     const at_scan *scan;
     size_t at; /* of the stage */
-    const char *stage_name;
+    const char *stage_name, *word; /* word: what may stand alone; NULL: none */
     parameter parameter[AT_ARGUMENTS_MAX];
     int parameters;
     bool bound[AT_ARGUMENTS_MAX];
@@ -80,7 +80,7 @@ static void list_parameters(const binding *b, at_strbuf *out)
     for (int i = 0; i < b->parameters; i++)
         at_strbuf_printf(out, "%s%s", i ? ", " : "", b->parameter[i].name);
     if (!b->parameters)
-        at_strbuf_append(out, "no arguments");
+        at_strbuf_printf(out, "no arguments%s%s%s", b->word ? " but '" : "", b->word ? b->word : "", b->word ? "'" : "");
 }
 
 static actune_status fail_listing(const binding *b, size_t at, const char *what, at_slice name)
@@ -184,6 +184,7 @@ static actune_status fill(const binding *b, at_stage *stage)
 static void describe(binding *b, const at_stage_form *form, const at_activation *activation)
 {
     b->parameters = form ? form->parameters : activation->parameters;
+    b->word = form ? form->word : NULL;
     for (int i = 0; i < b->parameters; i++) {
         if (form)
             b->parameter[i] = (parameter){.name = form->parameter[i].name, .infinite = form->parameter[i].infinite};
@@ -219,9 +220,10 @@ actune_status at_spec_parse_arguments(at_scan *scan, size_t at, const char *name
     int count;
     describe(&b, form, stage->activation);
     AT_TRY(parse_list(scan, name, raw, &count));
-    if (count && form && form->planned_argument && at_slice_is_any(raw[0].value, form->planned_argument))
-        return at_scan_fail(scan, at, ACTUNE_UNSUPPORTED, "%s(%s) is not supported yet in this version", name,
-                            form->planned_argument);
+    if (count == 1 && form && form->word && !raw[0].name.length && at_slice_is_any(raw[0].value, form->word)) {
+        stage->of_word = true;
+        return ACTUNE_OK;
+    }
     AT_TRY(bind(&b, raw, count, stage));
     AT_TRY(fill(&b, stage));
     return check_values(&b, form, stage);

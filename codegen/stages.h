@@ -31,7 +31,8 @@ typedef struct at_stage_form {
         at_access access;
     } operand[AT_STAGE_PARAMETERS_MAX];
     int operands;
-    const char *planned_argument; /* in the design, not built yet: add(channel) */
+    const char *word;     /* what may stand as the only argument; NULL: no such word */
+    at_access word_access; /* with it, of the operands */
     /* What is wrong with the arguments, for people; NULL: nothing. *bad is the argument to point at. */
     const char *(*check)(const at_argument *argument, int *bad);
     /* Appends the stage's nodes, gives its value; AT_NO_NODE where memory is out. */

@@ -1,14 +1,13 @@
 #include "launch.h"
 
+#include "base/shape.h"
+
 #include <stddef.h>
 
 enum {
     PIECE_ALIGN = 64,          /* elements; a cut never shares a cache line between threads when the base is aligned */
     THREAD_ELEMENTS_MIN = 4096 /* fewer are done sooner than a second thread joins */
 };
-
-/* Far beyond any memory, and small enough that counts of bytes and of partials fit an int64_t. */
-static const int64_t elements_max = INT64_C(1) << 56;
 
 static int64_t ceil_div(int64_t a, int64_t b)
 {
@@ -18,24 +17,6 @@ static int64_t ceil_div(int64_t a, int64_t b)
 static int64_t elements_of(actune_shape shape)
 {
     return shape.outer * shape.channels * shape.inner;
-}
-
-/* Empty extents count as 1, so that the others of an empty shape are sane too. */
-static actune_status check_shape(actune_shape shape)
-{
-    const int64_t extent[] = {shape.outer, shape.channels, shape.inner};
-    int64_t product = 1;
-    for (int i = 0; i < 3; i++) {
-        if (extent[i] < 0)
-            return at_fail(ACTUNE_INVALID_ARGUMENT, "the shape [%lld, %lld, %lld] has a negative extent",
-                           (long long)shape.outer, (long long)shape.channels, (long long)shape.inner);
-        if (extent[i] > 1 && __builtin_mul_overflow(product, extent[i], &product))
-            product = INT64_MAX;
-    }
-    if (product > elements_max)
-        return at_fail(ACTUNE_INVALID_ARGUMENT, "the shape [%lld, %lld, %lld] has more elements than 2^56",
-                       (long long)shape.outer, (long long)shape.channels, (long long)shape.inner);
-    return ACTUNE_OK;
 }
 
 static int cap_threads(int threads, int64_t elements, int64_t total)
@@ -52,7 +33,7 @@ actune_status at_launch_init(at_launch *launch, const at_signature *signature, a
                              int threads)
 {
     *launch = (at_launch){.signature = signature, .layout = layout, .shape = shape, .threads = 1};
-    AT_TRY(check_shape(shape));
+    AT_TRY(at_shape_check(shape));
     int64_t elements = elements_of(shape);
     launch->total = elements;
     if (signature->sums > 0) {
@@ -99,6 +80,27 @@ static double plane_sum(const at_launch *launch, const double *partial, int sum,
     return total;
 }
 
+/* Of one outer and channel: its chunks, in their order. */
+static double sum_of_plane(const at_launch *launch, const double *partial, int sum, int64_t outer, int64_t channel)
+{
+    const at_chunk_plan *plan = &launch->chunk;
+    bool rows = launch->layout == AT_LAYOUT_CHANNEL_INNER;
+    int64_t first = (rows ? outer : outer * launch->shape.channels + channel) * plan->chunks_per_plane;
+    int64_t slot = rows ? sum * launch->shape.channels + channel : sum;
+    double total = 0;
+    for (int64_t chunk = first; chunk < first + plan->chunks_per_plane; chunk++)
+        total += partial[chunk * plan->slots + slot];
+    return total;
+}
+
+static void finish_planes(const at_launch *launch, const double *partial, int sum, const at_port *port, void *array)
+{
+    for (int64_t outer = 0; outer < launch->shape.outer; outer++)
+        for (int64_t channel = 0; channel < launch->shape.channels; channel++)
+            store_sum(port, array, outer * launch->shape.channels + channel,
+                      launch->chunk.chunks == 0 ? 0 : sum_of_plane(launch, partial, sum, outer, channel));
+}
+
 static double channel_sum(const at_launch *launch, const double *partial, int sum, int64_t channel)
 {
     if (launch->chunk.chunks == 0)
@@ -129,15 +131,25 @@ static void finish_sum(const at_launch *launch, const double *partial, int sum, 
         store_sum(port, array, 0, fold);
 }
 
+/* Sums of planes first: folding the chunks overwrites them. */
 static void finish_sums(const at_launch *launch, void *const *ports, double *partial)
 {
     const at_signature *signature = launch->signature;
+    int sum = 0;
+    for (int i = signature->inputs; i < signature->ports; i++) {
+        if (signature->port[i].access == AT_ACCESS_PLANE)
+            finish_planes(launch, partial, sum, &signature->port[i], ports[i]);
+        sum += signature->port[i].is_sum;
+    }
     if (launch->layout != AT_LAYOUT_CHANNEL_OUTER)
         fold_chunks(&launch->chunk, partial);
-    int sum = 0;
-    for (int i = signature->inputs; i < signature->ports; i++)
-        if (signature->port[i].is_sum)
-            finish_sum(launch, partial, sum++, &signature->port[i], ports[i]);
+    sum = 0;
+    for (int i = signature->inputs; i < signature->ports; i++) {
+        const at_port *port = &signature->port[i];
+        if (port->is_sum && port->access != AT_ACCESS_PLANE)
+            finish_sum(launch, partial, sum, port, ports[i]);
+        sum += port->is_sum;
+    }
 }
 
 typedef struct launch_cut {

@@ -58,6 +58,7 @@ typedef struct state {
 
 struct at_oracle {
     const at_kernel *kernel;
+    at_signature views; /* its ports as the graph sees them */
     trait *trait;
     state *state;
 };
@@ -180,6 +181,7 @@ actune_status at_oracle_create(const at_kernel *kernel, at_oracle **oracle)
     size_t nodes = (size_t)(graph->count > 0 ? graph->count : 1);
     if (made) {
         made->kernel = kernel;
+        at_signature_views(&kernel->signature, &made->views);
         made->trait = calloc(nodes, sizeof *made->trait);
         made->state = calloc(nodes, sizeof *made->state);
     }
@@ -415,7 +417,7 @@ static void collect(const at_oracle *oracle, at_expected *expected)
 {
     const at_kernel *kernel = oracle->kernel;
     for (int k = 0; k < kernel->graph.outputs; k++) {
-        const at_port *port = &kernel->signature.port[kernel->signature.inputs + k];
+        const at_port *port = &oracle->views.port[oracle->views.inputs + k];
         at_node_id id = kernel->graph.output[k];
         const trait *known = &oracle->trait[id];
         const state *end = &oracle->state[id];
@@ -445,7 +447,7 @@ static int gradient_input(const at_signature *signature)
  * be anything. */
 static void allow_vanished(at_oracle *oracle, const double *inputs, at_expected *expected)
 {
-    const at_signature *signature = &oracle->kernel->signature;
+    const at_signature *signature = &oracle->views;
     double one[AT_PORTS_MAX];
     at_expected factor[AT_OUTPUTS_MAX];
     memcpy(one, inputs, (size_t)signature->inputs * sizeof *one);
@@ -459,7 +461,7 @@ static void allow_vanished(at_oracle *oracle, const double *inputs, at_expected 
 
 void at_oracle_eval(at_oracle *oracle, const double *inputs, at_expected *expected)
 {
-    const at_signature *signature = &oracle->kernel->signature;
+    const at_signature *signature = &oracle->views;
     double limited[AT_PORTS_MAX];
     bool has_nan = false, has_infinity = false, lost = false;
     for (int i = 0; i < signature->inputs; i++) {
