@@ -2,13 +2,13 @@
 #include "emit_cuda.h"
 
 #include "../runtime/base/dtype.h"
-#include "../runtime/base/kernel_abi.h"
+#include "../runtime/base/chunk.h"
 #include <stdlib.h>
 #include <string.h>
 
 static bool is_element(const at_port *port)
 {
-    return port->access == AT_ACCESS_ELEMENT && !port->is_sum;
+    return (port->access == AT_ACCESS_ELEMENT || port->access == AT_ACCESS_HALVES) && !port->is_sum;
 }
 
 int64_t at_cuda_largest_bytes(const at_kernel *kernel)
@@ -38,9 +38,11 @@ int64_t at_cuda_smallest_bytes(const at_kernel *kernel)
 int64_t at_cuda_input_bytes(const at_kernel *kernel)
 {
     int64_t sum = 0;
-    for (int i = 0; i < kernel->signature.ports; i++)
-        if (is_element(&kernel->signature.port[i]) && !kernel->signature.port[i].is_output)
-            sum += at_dtype_get(kernel->signature.port[i].dtype)->bytes;
+    for (int i = 0; i < kernel->signature.ports; i++) {
+        const at_port *port = &kernel->signature.port[i];
+        if (is_element(port) && !port->is_output)
+            sum += (port->access == AT_ACCESS_HALVES ? 2 : 1) * at_dtype_get(port->dtype)->bytes;
+    }
     return sum;
 }
 
@@ -86,30 +88,26 @@ static int64_t divided_up(int64_t a, int64_t b)
     return a / b + (a % b != 0);
 }
 
-int64_t at_cuda_chunks(at_layout layout, actune_shape shape)
-{
-    int64_t fit = AT_CHUNK_ELEMENTS / shape.channels / AT_SUM_ROWS * AT_SUM_ROWS;
-    if (layout == AT_LAYOUT_CHANNEL_INNER)
-        return divided_up(shape.outer, fit > AT_SUM_ROWS ? fit : AT_SUM_ROWS);
-    if (layout == AT_LAYOUT_CHANNEL_OUTER)
-        return shape.outer * shape.channels * divided_up(shape.inner, AT_CHUNK_ELEMENTS);
-    return divided_up(shape.outer * shape.channels * shape.inner, AT_CHUNK_ELEMENTS);
-}
-
 int64_t at_cuda_finish_blocks(const at_kernel *kernel, at_layout layout, actune_shape shape)
 {
-    enum { CHANNELS_OF_A_BLOCK = 32 };
-    bool per_channel = false;
-    for (int i = 0; i < kernel->signature.ports; i++)
-        per_channel |= kernel->signature.port[i].is_sum && kernel->signature.port[i].access != AT_ACCESS_SCALAR;
-    if (!per_channel || layout == AT_LAYOUT_FLAT)
-        return 1;
-    return layout == AT_LAYOUT_CHANNEL_INNER ? divided_up(shape.channels, CHANNELS_OF_A_BLOCK) : shape.channels;
+    enum { CHANNELS_OF_A_BLOCK = 32, PLANES_OF_A_BLOCK = 256, BLOCKS_MAX = 4096 };
+    int64_t blocks = 1;
+    for (int i = 0; i < kernel->signature.ports; i++) {
+        const at_port *port = &kernel->signature.port[i];
+        int64_t own = 1;
+        if (port->access == AT_ACCESS_PLANE && port->is_sum) /* their loop takes any grid */
+            own = divided_up(shape.outer * shape.channels, PLANES_OF_A_BLOCK) < BLOCKS_MAX ? divided_up(shape.outer * shape.channels, PLANES_OF_A_BLOCK)
+                                                                                           : BLOCKS_MAX;
+        else if (port->is_sum && port->access != AT_ACCESS_SCALAR && layout != AT_LAYOUT_FLAT)
+            own = layout == AT_LAYOUT_CHANNEL_INNER ? divided_up(shape.channels, CHANNELS_OF_A_BLOCK) : shape.channels;
+        blocks = own > blocks ? own : blocks;
+    }
+    return blocks;
 }
 
 int64_t at_cuda_blocks(const at_kernel *kernel, at_layout layout, actune_shape shape, const at_cuda_geometry *geometry, int sms, int resident)
 {
-    int64_t steps = kernel->signature.sums ? at_cuda_chunks(layout, shape)
+    int64_t steps = kernel->signature.sums ? at_chunk_plan_of(&kernel->signature, layout, shape).chunks
                                            : divided_up(shape.outer * shape.channels * shape.inner, geometry->items_per_block);
     if (steps <= 1)
         return 1;

@@ -72,6 +72,8 @@ static const struct {
 const char *at_cuda_suffix(const char *port_name)
 {
     static const char *const plain[] = {"x", "y", "bias", "scale", "shift", "add", "mul", "alpha", "beta"};
+    if (!strcmp(port_name, "x_second") || !strcmp(port_name, "dx_second"))
+        return "";
     for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)
         for (int gradient = 0; gradient < 2; gradient++) {
             size_t length = strlen(plain[i]);
@@ -84,6 +86,7 @@ const char *at_cuda_suffix(const char *port_name)
 
 typedef struct printer {
     const at_kernel *kernel;
+    at_signature views; /* its ports as the graph sees them */
     const at_graph *graph;
     bool f64;
     bool wide; /* f32 kernels in f64 arithmetic */
@@ -204,7 +207,7 @@ static void print_expression(printer *p, const at_node *node)
         return;
     }
     if (node->op == AT_OP_INPUT) {
-        const char *name = p->kernel->signature.port[node->index].name;
+        const char *name = p->views.port[node->index].name;
         at_strbuf_printf(p->out, "%s%s%s", p->wide ? "(double)" : "", name, at_cuda_suffix(name));
         return;
     }
@@ -298,8 +301,8 @@ static void print_statement(printer *p, at_node_id id)
 
 static void print_head(printer *p)
 {
-    const at_signature *s = &p->kernel->signature;
-    const char *type = p->kernel->signature.compute == ACTUNE_F64 ? "double" : "float";
+    const at_signature *s = &p->views;
+    const char *type = s->compute == ACTUNE_F64 ? "double" : "float";
     at_strbuf_append(p->out, "static __device__ __forceinline__ void evaluate(");
     for (int i = 0; i < s->ports; i++)
         at_strbuf_printf(p->out, "%s%s %s%s%s", i ? ", " : "", type, s->port[i].is_output ? "&" : "", s->port[i].name,
@@ -313,6 +316,7 @@ actune_status at_emit_cuda_evaluate(const at_kernel *kernel, const char *math, a
     size_t count = (size_t)graph->count + 1;
     int *height = calloc(count, sizeof *height);
     printer p = {.kernel = kernel, .graph = graph, .math = math, .out = out};
+    at_signature_views(&kernel->signature, &p.views);
     p.wide = !strcmp(math, "wide");
     p.f64 = p.wide || kernel->signature.compute == ACTUNE_F64;
     p.uses = calloc(count, sizeof *p.uses);
@@ -329,7 +333,7 @@ actune_status at_emit_cuda_evaluate(const at_kernel *kernel, const char *math, a
                 print_statement(&p, i);
         }
         for (int k = 0; k < graph->outputs; k++) {
-            const char *name = kernel->signature.port[kernel->signature.inputs + k].name;
+            const char *name = p.views.port[p.views.inputs + k].name;
             at_strbuf_printf(out, "    %s%s = ", name, at_cuda_suffix(name));
             size_t start = out->length;
             print_node(&p, graph->output[k]);

@@ -33,6 +33,7 @@ void at_scope_kernel(at_scope *scope, const at_kernel *kernel, at_layout layout,
     at_scope_number(scope, "sums", -1, signature->sums);
     at_scope_number(scope, "halves", -1, signature->halves);
     at_scope_number(scope, "planes", -1, signature->has_plane);
+    at_scope_number(scope, "has_channel", -1, signature->has_channel);
     at_scope_number(scope, "backward", -1, kernel->signature.direction == ACTUNE_BACKWARD);
     at_scope_text(scope, "class", -1, at_accuracy_name(kernel->accuracy));
     if (!target->cuda)

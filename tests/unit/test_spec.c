@@ -62,6 +62,14 @@ Test(spec, canonical)
         {"prelu(weight=learn)", "prelu(alpha=learn)"},
         {"swiglu", "silu | mul"},
         {"bias | GEGLU | clip(-1, 1)", "bias | gelu | mul | clip(-1, 1)"},
+        {"HALVES|silu | mul", "halves | silu | mul"},
+        {"halves( Second ) | sigmoid | mul", "halves(second) | sigmoid | mul"},
+        {"swiglu(halves)", "halves | silu | mul"},
+        {"glu ( HALVES ) | clip(-1, 1)", "halves(second) | sigmoid | mul | clip(-1, 1)"},
+        {"glu(first)", "halves | sigmoid | mul"},
+        {"geglu_tanh(second)", "halves(second) | gelu_tanh | mul"},
+        {"halves | bias | relu | mul(channel) | mul | mul", "halves | bias | relu | mul(channel) | mul | mul"},
+        {"add( channel )|mul(CHANNEL)", "add(channel) | mul(channel)"},
         {"glu | reglu | geglu_tanh", "sigmoid | mul | relu | mul | gelu_tanh | mul"},
         {"GELU_new | LogSigmoid", "gelu_tanh | log_sigmoid"},
         {"elu(-0)", "elu(alpha=-0)"},
@@ -198,6 +206,17 @@ Test(spec, errors)
         {"@file.c:", ACTUNE_SYNTAX, "spec:1:9: expected the name of a C function here"},
         {"@file.c:1f", ACTUNE_SYNTAX, "spec:1:9: expected the name of a C function here"},
         {"relu | @no/such.c:f(1)", ACTUNE_NOT_FOUND, "spec:1:8: cannot read 'no/such.c': No such file or directory"},
+        {"relu | halves | mul", ACTUNE_SYNTAX, "spec:1:8: halves takes x apart: it can only be the first stage"},
+        {"halves | halves | mul", ACTUNE_SYNTAX, "spec:1:10: halves takes x apart"},
+        {"relu | swiglu(halves)", ACTUNE_SYNTAX, "spec:1:8: halves takes x apart"},
+        {"halves | relu", ACTUNE_SYNTAX, "spec:1:1: halves needs a later 'mul'"},
+        {"halves | relu | mul(channel)", ACTUNE_SYNTAX, "spec:1:1: halves needs a later 'mul'"},
+        {"halves(third) | mul", ACTUNE_SYNTAX, "spec:1:8: too many arguments; halves takes no arguments but 'second'"},
+        {"swiglu(rows)", ACTUNE_SYNTAX, "spec:1:8: swiglu takes the gate as input and the other tensor as operand 'mul'; swiglu(halves)"},
+        {"swiglu(halves", ACTUNE_SYNTAX, "spec:1:14: the '(' of swiglu is not closed"},
+        {"[from=output] halves | relu | mul", ACTUNE_SYNTAX, "spec:1:15: from=output and halves do not go together"},
+        {"[from=output] mul(channel) | relu | mul", ACTUNE_SYNTAX, "spec:1:37: from=output: behind mul"},
+        {"mul(chanel)", ACTUNE_SYNTAX, "spec:1:5: too many arguments; mul takes no arguments but 'channel'"},
         {"@/:f", ACTUNE_IO, "spec:1:1: cannot read '/': it is no regular file"},
         {"@/dev/zero:f", ACTUNE_IO, "spec:1:1: cannot read '/dev/zero': it is no regular file"},
     };
@@ -210,17 +229,13 @@ Test(spec, errors)
 Test(spec, not_yet)
 {
     static const char *const cases[] = {
-        "halves | silu | mul",
         "relu | quantize(i8)",
         "relu | stats",
-        "add(channel)",
-        "mul(channel)",
         "topk(8)",
-        "halves(second)",
         "standardize",
         "cast(bf16)",
         "quantize(i8, scale=tensor)",
-        "log_sigmoid | halves",
+        "log_sigmoid | softmax",
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         check_error(cases[i], ACTUNE_UNSUPPORTED, "spec:1:");
