@@ -8,7 +8,7 @@
 
 static bool is_element(const at_port *port)
 {
-    return (port->access == AT_ACCESS_ELEMENT || port->access == AT_ACCESS_HALVES) && !port->is_sum;
+    return (port->access == AT_ACCESS_ELEMENT || port->access == AT_ACCESS_HALVES) && !port->reduction;
 }
 
 int64_t at_cuda_largest_bytes(const at_kernel *kernel)
@@ -50,7 +50,7 @@ bool at_cuda_narrow(const at_kernel *kernel)
 {
     for (int i = 0; i < kernel->signature.ports; i++) {
         const at_port *port = &kernel->signature.port[i];
-        if (port->is_sum || (port->is_output && at_dtype_get(port->dtype)->bytes > 2))
+        if (port->reduction || (port->is_output && at_dtype_get(port->dtype)->bytes > 2))
             return false;
     }
     return true;
@@ -95,10 +95,10 @@ int64_t at_cuda_finish_blocks(const at_kernel *kernel, at_layout layout, actune_
     for (int i = 0; i < kernel->signature.ports; i++) {
         const at_port *port = &kernel->signature.port[i];
         int64_t own = 1;
-        if (port->access == AT_ACCESS_PLANE && port->is_sum) /* their loop takes any grid */
+        if (port->access == AT_ACCESS_PLANE && port->reduction) /* their loop takes any grid */
             own = divided_up(shape.outer * shape.channels, PLANES_OF_A_BLOCK) < BLOCKS_MAX ? divided_up(shape.outer * shape.channels, PLANES_OF_A_BLOCK)
                                                                                            : BLOCKS_MAX;
-        else if (port->is_sum && port->access != AT_ACCESS_SCALAR && layout != AT_LAYOUT_FLAT)
+        else if (port->reduction && port->access != AT_ACCESS_SCALAR && layout != AT_LAYOUT_FLAT)
             own = layout == AT_LAYOUT_CHANNEL_INNER ? divided_up(shape.channels, CHANNELS_OF_A_BLOCK) : shape.channels;
         blocks = own > blocks ? own : blocks;
     }
@@ -107,7 +107,7 @@ int64_t at_cuda_finish_blocks(const at_kernel *kernel, at_layout layout, actune_
 
 int64_t at_cuda_blocks(const at_kernel *kernel, at_layout layout, actune_shape shape, const at_cuda_geometry *geometry, int sms, int resident)
 {
-    int64_t steps = kernel->signature.sums ? at_chunk_plan_of(&kernel->signature, layout, shape).chunks
+    int64_t steps = kernel->signature.slots ? at_chunk_plan_of(&kernel->signature, layout, shape).chunks
                                            : divided_up(shape.outer * shape.channels * shape.inner, geometry->items_per_block);
     if (steps <= 1)
         return 1;

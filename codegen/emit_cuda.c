@@ -29,7 +29,7 @@ static const struct {
 
 static const char *kind_of(const at_port *port)
 {
-    if (port->is_sum)
+    if (port->reduction)
         return "sum";
     if (port->access == AT_ACCESS_CHANNEL)
         return "channel";
@@ -89,7 +89,7 @@ static int64_t vector_bytes(const unit *u, const at_port *port)
 
 static bool is_element(const at_port *port)
 {
-    return port->access == AT_ACCESS_ELEMENT && !port->is_sum;
+    return port->access == AT_ACCESS_ELEMENT && !port->reduction;
 }
 
 /* Whether a vector goes through load_N or store_N: where C has no way to say it. */
@@ -217,13 +217,13 @@ static void write_conditions(unit *u, const char *origin)
     int64_t compute_bytes = s->compute == ACTUNE_F64 ? 8 : 4;
     int64_t operand_align = u->elements * compute_bytes < 16 ? u->elements * compute_bytes : 16;
     const char *span = !strcmp(u->walk, "inner") ? "channels" : "inner";
-    if (!s->sums && strcmp(u->walk, "flat"))
+    if (!s->slots && strcmp(u->walk, "flat"))
         at_strbuf_printf(&u->aligned, "%s >= %lld", span, (long long)u->elements);
     at_strbuf_printf(&u->operands_aligned, "head == 0 && channels %% %lld == 0", (long long)u->elements);
     at_strbuf_printf(&u->halves_aligned, "head == 0 && row_length %% %lld == 0", (long long)u->elements);
     for (int i = 0; i < s->ports; i++) {
         const at_port *port = &s->port[i];
-        bool apart = port->half && !s->sums; /* loaded one by one where they are not aligned */
+        bool apart = port->half && !s->slots; /* loaded one by one where they are not aligned */
         at_strbuf *conditions = apart ? &u->halves_aligned : &u->aligned;
         if (is_element(port))
             at_strbuf_printf(conditions, "%sis_aligned(%s%s%s%s, %lld)", conditions->length ? " && " : "", port->name,
@@ -244,8 +244,8 @@ static void scope_places(unit *u)
 {
     const at_signature *s = &u->views;
     bool many = knob_number(u->variant, "vectors", 1) > 1, predicated = knob_is(u->variant, "tail", "predicated");
-    bool head = u->elements > 1 && !predicated && !s->sums;
-    bool chunk = s->sums && strcmp(u->walk, "inner");
+    bool head = u->elements > 1 && !predicated && !s->slots;
+    bool chunk = s->slots && strcmp(u->walk, "inner");
     write_conditions(u, head ? " + head" : chunk ? " + begin" : "");
     at_scope_text(&u->scope, "head_plus", -1, head ? "head + " : "");
     at_scope_text(&u->scope, "origin_open", -1, head ? "(" : "");
@@ -298,11 +298,21 @@ static void scope_port(unit *u, int i, int slot)
     at_scope_number(scope, "port_half", i, port->half);
     at_scope_text(scope, "port_first", i, u->kernel->signature.port[port->buffer].name); /* of a second half */
     at_scope_text(scope, "port_skip", i, !port->half ? "" : strcmp(u->walk, "inner") ? " + skip" : " + (begin + row + k) * channels");
+    at_scope_text(scope, "port_reduction", i, at_reduction_name(port->reduction));
     at_scope_number(scope, "port_slot", i, slot);
     at_scope_number(scope, "port_bytes", i, bytes);
     at_scope_number(scope, "port_load", i, is_wrapped(u, port) && !port->is_output);
     at_scope_number(scope, "port_store", i, is_wrapped(u, port) && port->is_output);
     at_scope_number(scope, "port_line_vectors", i, bytes < 128 ? 128 / bytes : 1);
+}
+
+/* One bit each. */
+static int64_t maximum_slots(const at_signature *s)
+{
+    int64_t bits = 0;
+    for (int i = s->inputs, slot = 0; i < s->ports; slot += s->port[i++].reduction != AT_REDUCTION_NONE)
+        bits |= (int64_t)(s->port[i].reduction == AT_REDUCTION_MAX) << slot;
+    return bits;
 }
 
 static void scope_launch(unit *u)
@@ -316,7 +326,7 @@ static void scope_launch(unit *u)
     at_scope_number(&u->scope, "sum_rounds", -1, vectors > 1024 / block ? vectors : 1024 / block);
     at_scope_text(&u->scope, "image_argument", -1, u->views.has_plane ? ", long long inner" : "");
     at_scope_text(&u->scope, "last_argument", -1,
-                  !u->views.sums            ? ""
+                  !u->views.slots            ? ""
                   : knob_is(u->variant, "restrict", "yes") ? ", double *__restrict__ partial"
                                                            : ", double *partial");
 }
@@ -349,9 +359,9 @@ static void scope_uses(unit *u, const at_target *target)
         ptx |= is_wrapped(u, port) || port->dtype == ACTUNE_F16 || (port->dtype == ACTUNE_BF16 && port->is_output && target->cuda_arch >= 80);
     }
     ptx |= !knob_is(u->variant, "copy", "direct");
-    bool lanes = u->views.sums && strcmp(u->walk, "inner");
+    bool lanes = u->views.slots && strcmp(u->walk, "inner");
     for (int i = 0; i < u->views.ports; i++)
-        lanes |= u->views.port[i].is_sum && u->views.port[i].access == AT_ACCESS_SCALAR;
+        lanes |= u->views.port[i].reduction && u->views.port[i].access == AT_ACCESS_SCALAR;
     bool random = false;
     for (int i = 0; i < u->views.ports; i++)
         random |= u->views.port[i].access == AT_ACCESS_RANDOM;
@@ -373,7 +383,7 @@ static actune_status fill_unit(unit *u, const at_target *target, const char *sym
     list_values(s, 0, &u->arguments);
     list_values(s, s->inputs, &u->results);
     print_knobs(u);
-    for (int i = 0, slot = 0; i < s->ports; slot += s->port[i++].is_sum)
+    for (int i = 0, slot = 0; i < s->ports; slot += s->port[i++].reduction != AT_REDUCTION_NONE)
         scope_port(u, i, slot);
     scope_types(u, s);
     scope_words(u);
@@ -383,6 +393,7 @@ static actune_status fill_unit(unit *u, const at_target *target, const char *sym
     scope_launch(u);
     scope_uses(u, target);
     at_scope_number(scope, "ports", -1, s->ports);
+    at_scope_number(scope, "maximum_slots", -1, maximum_slots(s));
     at_scope_number(scope, "elements", -1, u->elements);
     at_scope_text(scope, "C", -1, f64 ? "double" : "float");
     at_scope_text(scope, "F", -1, f64 ? "" : "f");

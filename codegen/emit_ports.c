@@ -24,7 +24,7 @@ const char *at_emit_name(const char *port_name, at_arena *arena)
 {
     static const char *const taken[] = {"begin",   "block",   "channel",   "c",     "channels", "chunk", "column",
                                         "count",   "end",     "evaluate",  "first", "head",     "i",     "image", "inner",
-                                        "int64_t", "j",       "k",         "lane",  "n",        "outer", "part",
+                                        "int64_t", "j",       "k",         "lane",  "largest", "n",        "outer", "part",
                                         "partial", "parts",     "pattern", "period",    "phase", "piece",    "plane", "r",
                                         "rest",    "row",     "rows",      "s",     "skip",     "span",     "start", "step",
                                         "stop",    "sum",     "sum_block", "term",  "total",    "width"};
@@ -98,13 +98,13 @@ static bool is_plane(const ports *p, int port)
 
 static bool is_loop_output(const ports *p, int port)
 {
-    return port >= p->signature->inputs && !p->signature->port[port].is_sum;
+    return port >= p->signature->inputs && !p->signature->port[port].reduction;
 }
 
 /* Ports that the loops go along, element by element. */
 static bool is_element(const ports *p, int port)
 {
-    return p->used[port] && access_of(p, port) == AT_ACCESS_ELEMENT && !p->signature->port[port].is_sum;
+    return p->used[port] && access_of(p, port) == AT_ACCESS_ELEMENT && !p->signature->port[port].reduction;
 }
 
 /* "f32x16" for elements of the compute type, else "f16_f32x16": what the names of load and store end with. */
@@ -145,6 +145,15 @@ static void add_group(ports *p, const char *count_name, const char *prefix, bool
     at_scope_number(p->scope, count_name, -1, count);
 }
 
+/* reduction[k]: "sum" or "max", of sum[k]. */
+static void add_reductions(ports *p)
+{
+    int count = 0;
+    for (int port = 0; port < p->signature->ports; port++)
+        if (p->signature->port[port].reduction)
+            at_scope_text(p->scope, "reduction", count++, at_reduction_name(p->signature->port[port].reduction));
+}
+
 static bool element_input(const ports *p, int port)
 {
     return port < p->signature->inputs && is_element(p, port);
@@ -172,7 +181,7 @@ static bool random_input(const ports *p, int port)
 
 static bool sum_output(const ports *p, int port)
 {
-    return p->signature->port[port].is_sum;
+    return p->signature->port[port].reduction;
 }
 
 /* pointer[k]: "const float *x", pointer_from[k]: "s->port[0]", or where a second half begins. */
@@ -181,7 +190,7 @@ static void add_pointers(ports *p)
     int count = 0;
     for (int port = 0; port < p->signature->ports; port++) {
         bool input = port < p->signature->inputs;
-        if (!p->used[port] || p->signature->port[port].is_sum)
+        if (!p->used[port] || p->signature->port[port].reduction)
             continue;
         at_strbuf text = {0};
         at_strbuf_printf(&text, "%s%s *%s", input ? "const " : "", c_type(p->signature->port[port].dtype),
@@ -265,7 +274,7 @@ static void add_list(ports *p, const char *variable, list_style style)
     at_strbuf text = {0};
     const char *comma = "";
     for (int port = 0; port < p->signature->ports; port++) {
-        if (!p->used[port] || p->signature->port[port].is_sum)
+        if (!p->used[port] || p->signature->port[port].reduction)
             continue;
         at_strbuf_append(&text, comma);
         if (access_of(p, port) == AT_ACCESS_ELEMENT)
@@ -338,6 +347,7 @@ actune_status at_emit_scope(const at_emit *emit, at_arena *arena, at_scope *scop
     add_group(&p, "ins", "in", element_input);
     add_group(&p, "outs", "out", element_output);
     add_group(&p, "sums", "sum", sum_output);
+    add_reductions(&p);
     add_group(&p, "channel_ins", "channel_in", channel_input);
     add_group(&p, "random_ins", "random_in", random_input);
     add_group(&p, "scalar_ins", "scalar_in", scalar_input);

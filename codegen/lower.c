@@ -80,7 +80,7 @@ static actune_status add_port(at_kernel *kernel, at_port port)
                        kernel->spec, AT_PORTS_MAX - second_halves);
     signature->port[signature->ports++] = port;
     signature->inputs += !port.is_output;
-    signature->sums += port.is_sum;
+    signature->slots += port.reduction != AT_REDUCTION_NONE;
     signature->has_channel |= port.access == AT_ACCESS_CHANNEL || port.access == AT_ACCESS_PLANE;
     signature->has_plane |= port.access == AT_ACCESS_PLANE;
     signature->halves |= port.access == AT_ACCESS_HALVES;
@@ -93,10 +93,10 @@ actune_status at_lower_input_port(at_kernel *kernel, const char *name, at_access
 }
 
 actune_status at_lower_output_port(at_kernel *kernel, const char *name, at_access access, actune_dtype dtype,
-                                   bool is_sum)
+                                   at_reduction reduction)
 {
     return add_port(kernel,
-                    (at_port){.name = name, .access = access, .dtype = dtype, .is_output = true, .is_sum = is_sum});
+                    (at_port){.name = name, .access = access, .dtype = dtype, .is_output = true, .reduction = reduction});
 }
 
 at_access at_lower_access_x(const at_lowering *l)
@@ -214,7 +214,7 @@ static actune_status lower_forward(at_lowering *l)
     for (int i = 0; i < l->operands; i++)
         AT_TRY(at_lower_input_port(kernel, l->operand[i].name, l->operand[i].access,
                                    at_lower_operand_dtype(l, &l->operand[i])));
-    return at_lower_output_port(kernel, "y", AT_ACCESS_ELEMENT, kernel->signature.dtype_out, false);
+    return at_lower_output_port(kernel, "y", AT_ACCESS_ELEMENT, kernel->signature.dtype_out, AT_REDUCTION_NONE);
 }
 
 /* The whole. */
@@ -232,8 +232,8 @@ static actune_status identify(at_kernel *kernel)
                      at_accuracy_name(kernel->accuracy));
     for (int i = 0; i < signature->ports; i++) {
         const at_port *port = &signature->port[i];
-        at_strbuf_printf(&text, "port %s %s%s%s\n", access_names[port->access], at_dtype_get(port->dtype)->name,
-                         port->is_output ? " output" : "", port->is_sum ? " sum" : "");
+        at_strbuf_printf(&text, "port %s %s%s%s%s\n", access_names[port->access], at_dtype_get(port->dtype)->name,
+                         port->is_output ? " output" : "", port->reduction ? " " : "", at_reduction_name(port->reduction));
     }
     at_graph_print(&kernel->graph, &text);
     actune_status status = at_strbuf_status(&text);

@@ -30,7 +30,7 @@ actune_status at_lower_simplify(at_graph *graph);
 /* Append a port to the signature. */
 actune_status at_lower_input_port(at_kernel *kernel, const char *name, at_access access, actune_dtype dtype);
 actune_status at_lower_output_port(at_kernel *kernel, const char *name, at_access access, actune_dtype dtype,
-                                   bool is_sum);
+                                   at_reduction reduction);
 /* What x and dx are. */
 at_access at_lower_access_x(const at_lowering *lowering);
 /* Element operands have the type of x, the others are computed with as they are. */

@@ -109,7 +109,7 @@ static actune_status add_ports(const at_lowering *l, const bool *used, const boo
         if (used[i])
             AT_TRY(at_lower_input_port(kernel, l->operand[i].name, l->operand[i].access,
                                        at_lower_operand_dtype(l, &l->operand[i])));
-    AT_TRY(at_lower_output_port(kernel, "dx", at_lower_access_x(l), kernel->signature.dtype_in, false));
+    AT_TRY(at_lower_output_port(kernel, "dx", at_lower_access_x(l), kernel->signature.dtype_in, AT_REDUCTION_NONE));
     for (int i = 0; i < l->operands; i++) {
         const at_operand *operand = &l->operand[i];
         if (!wanted[i])
@@ -118,7 +118,7 @@ static actune_status add_ports(const at_lowering *l, const bool *used, const boo
         if (!name)
             return at_fail(ACTUNE_NO_MEMORY, "out of memory while lowering a spec");
         AT_TRY(at_lower_output_port(kernel, name, operand->access, at_lower_operand_dtype(l, operand),
-                                    operand->access != AT_ACCESS_ELEMENT));
+                                    operand->access != AT_ACCESS_ELEMENT ? AT_REDUCTION_SUM : AT_REDUCTION_NONE));
     }
     return ACTUNE_OK;
 }

@@ -17,6 +17,14 @@ typedef struct require_list {
 static const int vector_bytes[] = {
     [AT_ISA_GENERIC] = 16, [AT_ISA_X86_V2] = 16, [AT_ISA_X86_V3] = 32, [AT_ISA_X86_V4] = 64, [AT_ISA_NEON] = 16};
 
+static int maxima(const at_signature *signature)
+{
+    int count = 0;
+    for (int i = signature->inputs; i < signature->ports; i++)
+        count += signature->port[i].reduction == AT_REDUCTION_MAX;
+    return count;
+}
+
 void at_scope_kernel(at_scope *scope, const at_kernel *kernel, at_layout layout, const at_target *target)
 {
     const at_signature *signature = &kernel->signature;
@@ -30,7 +38,8 @@ void at_scope_kernel(at_scope *scope, const at_kernel *kernel, at_layout layout,
     at_scope_number(scope, "element_bytes", -1, f64 ? 8 : 4);
     at_scope_text(scope, "layout", -1, at_layout_name(layout));
     at_scope_number(scope, "transcendental", -1, kernel->transcendental);
-    at_scope_number(scope, "sums", -1, signature->sums);
+    at_scope_number(scope, "sums", -1, signature->slots);
+    at_scope_number(scope, "maxima", -1, maxima(signature));
     at_scope_number(scope, "halves", -1, signature->halves);
     at_scope_number(scope, "planes", -1, signature->has_plane);
     at_scope_number(scope, "has_channel", -1, signature->has_channel);

@@ -98,12 +98,33 @@ static actune_status parse(at_scan *scan, at_spec *spec)
     return spec->canonical ? ACTUNE_OK : at_fail(ACTUNE_NO_MEMORY, "out of memory while parsing a spec");
 }
 
+static actune_status check_sources(const actune_source *sources, int count)
+{
+    if (count < 0 || (count > 0 && !sources))
+        return at_fail(ACTUNE_INVALID_ARGUMENT, "%d sources, but no list of them", count);
+    for (int i = 0; i < count; i++) {
+        if (!sources[i].name || !*sources[i].name || !sources[i].text)
+            return at_fail(ACTUNE_INVALID_ARGUMENT, "source %d has no %s", i, sources[i].text ? "name" : "text");
+        for (int k = 0; k < i; k++)
+            if (!strcmp(sources[i].name, sources[k].name))
+                return at_fail(ACTUNE_INVALID_ARGUMENT, "sources %d and %d are both named '%s'", k, i, sources[i].name);
+    }
+    return ACTUNE_OK;
+}
+
 actune_status at_spec_parse(const char *text, at_spec *spec)
+{
+    return at_spec_parse_with(text, NULL, 0, spec);
+}
+
+actune_status at_spec_parse_with(const char *text, const actune_source *sources, int source_count, at_spec *spec)
 {
     *spec = (at_spec){.accuracy = AT_ACCURACY_STANDARD, .semantics = AT_SEMANTICS_TORCH};
     if (!text)
         return at_fail(ACTUNE_INVALID_ARGUMENT, "no spec was given");
-    at_scan scan = {.text = text, .length = strnlen(text, AT_SPEC_LENGTH_MAX + 1)};
+    AT_TRY(check_sources(sources, source_count));
+    at_scan scan = {
+        .text = text, .length = strnlen(text, AT_SPEC_LENGTH_MAX + 1), .sources = sources, .source_count = source_count};
     if (scan.length > AT_SPEC_LENGTH_MAX)
         return at_fail(ACTUNE_SYNTAX, "spec: longer than %d characters", AT_SPEC_LENGTH_MAX);
     actune_status status = parse(&scan, spec);

@@ -62,6 +62,9 @@ typedef struct at_spec {
    a gradient that is no function of the output under [from=output] ...
    Errors: SYNTAX, NOT_FOUND (file), UNSUPPORTED, NO_MEMORY. Clear with at_spec_clear. */
 actune_status at_spec_parse(const char *text, at_spec *spec);
+/* The same, where "@name:function" names one of `sources` before it names a file. Their texts are not kept. INVALID_ARGUMENT: a source
+   without name or text, or two of one name. */
+actune_status at_spec_parse_with(const char *text, const actune_source *sources, int source_count, at_spec *spec);
 void at_spec_clear(at_spec *spec);
 
 const char *at_accuracy_name(at_accuracy accuracy);

@@ -10,7 +10,7 @@
 actune_status at_spec_parse_arguments(at_scan *scan, size_t at, const char *name, const at_stage_form *form,
                                       at_stage *stage);
 
-/* "@file.c:function", the scan standing on the '@': reads the file and turns the function into stage->activation. */
+/* "@file.c:function", the scan standing on the '@': takes the caller's text of that name, or reads the file, and turns the function into stage->activation. */
 actune_status at_spec_parse_user(at_scan *scan, at_arena *arena, at_stage *stage);
 
 /* "[accuracy=fast, ...]" at the front, if any. */

@@ -7,6 +7,8 @@
 typedef struct at_scan {
     const char *text;
     size_t length, at;
+    const actune_source *sources; /* what `@name:function` finds before it looks for a file */
+    int source_count;
 } at_scan;
 
 /* A piece of the text. */

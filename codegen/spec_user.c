@@ -1,4 +1,4 @@
-/* A user's own function as a stage: "@my_act.c:my_act(alpha=0.3)". */
+/* A user's own function as a stage, from a file or a text of the caller's: "@my_act.c:my_act(alpha=0.3)". */
 #include "spec_parse.h"
 
 #include "parse_clang.h"
@@ -90,14 +90,24 @@ static actune_status parse_names(at_scan *scan, size_t at, at_arena *arena, at_s
     return stage->file && stage->function ? ACTUNE_OK : at_fail(ACTUNE_NO_MEMORY, "out of memory while parsing a spec");
 }
 
+/* A text that the caller gave under the name; NULL: the name is that of a file. */
+static const char *find_source(const at_scan *scan, const char *name)
+{
+    for (int i = 0; i < scan->source_count; i++)
+        if (!strcmp(scan->sources[i].name, name))
+            return scan->sources[i].text;
+    return NULL;
+}
+
 actune_status at_spec_parse_user(at_scan *scan, at_arena *arena, at_stage *stage)
 {
     user_file file = {.scan = scan, .at = scan->at};
-    const char *source = NULL;
     scan->at++; /* '@' */
     AT_TRY(parse_names(scan, file.at, arena, stage));
     file.path = stage->file;
-    AT_TRY(read_source(&file, arena, &source));
+    const char *source = find_source(scan, stage->file);
+    if (!source)
+        AT_TRY(read_source(&file, arena, &source));
     at_activation *activation = at_arena_alloc(arena, sizeof *activation);
     if (!activation)
         return at_fail(ACTUNE_NO_MEMORY, "out of memory while parsing a spec");

@@ -2,6 +2,7 @@
 #ifndef AT_CODEGEN_VARIANT_H
 #define AT_CODEGEN_VARIANT_H
 
+#include "../runtime/base/isa.h"
 #include "kernel.h"
 
 enum { AT_KNOBS_MAX = 16, AT_KNOB_VALUES_MAX = 16 };
@@ -25,11 +26,6 @@ typedef struct at_variant {
 } at_variant;
 
 /* What the code is generated for. */
-typedef enum at_isa { AT_ISA_GENERIC, AT_ISA_X86_V2, AT_ISA_X86_V3, AT_ISA_X86_V4, AT_ISA_NEON } at_isa;
-const char *at_isa_name(at_isa isa); /* "generic", "x86-64-v2", "x86-64-v3", "x86-64-v4", "neon" */
-bool at_isa_find(const char *name, at_isa *isa);
-at_isa at_isa_host(void);
-
 typedef struct at_target {
     bool cuda;
     at_isa isa;   /* CPU */

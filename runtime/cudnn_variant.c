@@ -120,7 +120,7 @@ static bool read_spec(const char *text, meaning *found)
 static bool read_ports(const at_signature *signature, const meaning *found, at_cudnn_function *function)
 {
     bool backward = signature->direction == ACTUNE_BACKWARD;
-    if (signature->sums > 0 || signature->ports > AT_CUDNN_PORTS_MAX || signature->inputs != signature->ports - 1 ||
+    if (signature->slots > 0 || signature->ports > AT_CUDNN_PORTS_MAX || signature->inputs != signature->ports - 1 ||
         (backward ? signature->ports != 3 || found->steps > 1 || found->operands > 0 : signature->ports != 2 + found->operands))
         return false;
     *function = (at_cudnn_function){.ports = signature->ports, .propagate_nan = found->propagate_nan, .backward = backward};

@@ -36,7 +36,7 @@ actune_status at_launch_init(at_launch *launch, const at_signature *signature, a
     AT_TRY(at_shape_check(shape));
     int64_t elements = elements_of(shape);
     launch->total = elements;
-    if (signature->sums > 0) {
+    if (signature->slots > 0) {
         launch->chunk = at_chunk_plan_of(signature, layout, shape);
         launch->total = launch->chunk.chunks;
         int64_t doubles;
@@ -58,30 +58,37 @@ static void store_sum(const at_port *port, void *array, int64_t index, double va
         ((float *)array)[index] = (float)value; /* sums have the compute type */
 }
 
+static double join(at_reduction reduction, double so_far, double next)
+{
+    if (reduction == AT_REDUCTION_MAX)
+        return next > so_far ? next : so_far;
+    return so_far + next;
+}
+
 /* FLAT and CHANNEL_INNER: every chunk has the same slots, so whole rows of slots are added into the first, in chunk
-   order. */
-static void fold_chunks(const at_chunk_plan *plan, double *partial)
+   order. `columns`: slots of one sum. */
+static void fold_chunks(const at_chunk_plan *plan, at_reduction reduction, double *first, int64_t columns)
 {
     for (int64_t chunk = 1; chunk < plan->chunks; chunk++)
-        for (int64_t slot = 0; slot < plan->slots; slot++)
-            partial[slot] += partial[chunk * plan->slots + slot];
+        for (int64_t column = 0; column < columns; column++)
+            first[column] = join(reduction, first[column], first[chunk * plan->slots + column]);
 }
 
 /* CHANNEL_OUTER: the chunks of one channel's planes, in chunk order. */
-static double plane_sum(const at_launch *launch, const double *partial, int sum, int64_t channel)
+static double plane_sum(const at_launch *launch, at_reduction reduction, const double *partial, int sum, int64_t channel)
 {
     const at_chunk_plan *plan = &launch->chunk;
     double total = 0;
     for (int64_t outer = 0; outer < launch->shape.outer; outer++) {
         int64_t first = (outer * launch->shape.channels + channel) * plan->chunks_per_plane;
         for (int64_t chunk = first; chunk < first + plan->chunks_per_plane; chunk++)
-            total += partial[chunk * plan->slots + sum];
+            total = join(reduction, total, partial[chunk * plan->slots + sum]);
     }
     return total;
 }
 
 /* Of one outer and channel: its chunks, in their order. */
-static double sum_of_plane(const at_launch *launch, const double *partial, int sum, int64_t outer, int64_t channel)
+static double sum_of_plane(const at_launch *launch, at_reduction reduction, const double *partial, int sum, int64_t outer, int64_t channel)
 {
     const at_chunk_plan *plan = &launch->chunk;
     bool rows = launch->layout == AT_LAYOUT_CHANNEL_INNER;
@@ -89,19 +96,19 @@ static double sum_of_plane(const at_launch *launch, const double *partial, int s
     int64_t slot = rows ? sum * launch->shape.channels + channel : sum;
     double total = 0;
     for (int64_t chunk = first; chunk < first + plan->chunks_per_plane; chunk++)
-        total += partial[chunk * plan->slots + slot];
+        total = join(reduction, total, partial[chunk * plan->slots + slot]);
     return total;
 }
 
-static void finish_planes(const at_launch *launch, const double *partial, int sum, const at_port *port, void *array)
+static void finish_planes(const at_launch *launch, double *partial, int sum, const at_port *port, void *array)
 {
     for (int64_t outer = 0; outer < launch->shape.outer; outer++)
         for (int64_t channel = 0; channel < launch->shape.channels; channel++)
             store_sum(port, array, outer * launch->shape.channels + channel,
-                      launch->chunk.chunks == 0 ? 0 : sum_of_plane(launch, partial, sum, outer, channel));
+                      launch->chunk.chunks == 0 ? 0 : sum_of_plane(launch, port->reduction, partial, sum, outer, channel));
 }
 
-static double channel_sum(const at_launch *launch, const double *partial, int sum, int64_t channel)
+static double channel_sum(const at_launch *launch, at_reduction reduction, const double *partial, int sum, int64_t channel)
 {
     if (launch->chunk.chunks == 0)
         return 0;
@@ -113,17 +120,20 @@ static double channel_sum(const at_launch *launch, const double *partial, int su
     case AT_LAYOUT_CHANNEL_OUTER:
         break;
     }
-    return plane_sum(launch, partial, sum, channel);
+    return plane_sum(launch, reduction, partial, sum, channel);
 }
 
-static void finish_sum(const at_launch *launch, const double *partial, int sum, const at_port *port, void *array)
+static void finish_sum(const at_launch *launch, double *partial, int sum, const at_port *port, void *array)
 {
     int64_t channels = launch->layout == AT_LAYOUT_FLAT ? 1 : launch->shape.channels;
+    int64_t columns = launch->layout == AT_LAYOUT_CHANNEL_INNER ? channels : 1;
     double fold = 0;
+    if (launch->layout != AT_LAYOUT_CHANNEL_OUTER)
+        fold_chunks(&launch->chunk, port->reduction, partial + sum * columns, columns);
     for (int64_t channel = 0; channel < channels; channel++) {
-        double value = channel_sum(launch, partial, sum, channel);
+        double value = channel_sum(launch, port->reduction, partial, sum, channel);
         if (port->access == AT_ACCESS_SCALAR)
-            fold += value;
+            fold = join(port->reduction, fold, value);
         else
             store_sum(port, array, channel, value);
     }
@@ -131,25 +141,13 @@ static void finish_sum(const at_launch *launch, const double *partial, int sum, 
         store_sum(port, array, 0, fold);
 }
 
-/* Sums of planes first: folding the chunks overwrites them. */
 static void finish_sums(const at_launch *launch, void *const *ports, double *partial)
 {
     const at_signature *signature = launch->signature;
     int sum = 0;
-    for (int i = signature->inputs; i < signature->ports; i++) {
-        if (signature->port[i].access == AT_ACCESS_PLANE)
-            finish_planes(launch, partial, sum, &signature->port[i], ports[i]);
-        sum += signature->port[i].is_sum;
-    }
-    if (launch->layout != AT_LAYOUT_CHANNEL_OUTER)
-        fold_chunks(&launch->chunk, partial);
-    sum = 0;
-    for (int i = signature->inputs; i < signature->ports; i++) {
-        const at_port *port = &signature->port[i];
-        if (port->is_sum && port->access != AT_ACCESS_PLANE)
-            finish_sum(launch, partial, sum, port, ports[i]);
-        sum += port->is_sum;
-    }
+    for (int i = signature->inputs; i < signature->ports; i++)
+        if (signature->port[i].reduction)
+            (signature->port[i].access == AT_ACCESS_PLANE ? finish_planes : finish_sum)(launch, partial, sum++, &signature->port[i], ports[i]);
 }
 
 typedef struct launch_cut {
@@ -189,10 +187,10 @@ void at_launch_run(const at_launch *launch, at_pool *pool, void *const *ports, v
         call(launch, &cut.whole);
     } else if (launch->total > 0) {
         cut.step = ceil_div(launch->total, launch->threads);
-        if (launch->signature->sums == 0)
+        if (launch->signature->slots == 0)
             cut.step = ceil_div(cut.step, PIECE_ALIGN) * PIECE_ALIGN;
         at_pool_run(pool, launch->threads, run_piece, &cut);
     }
-    if (launch->signature->sums > 0)
+    if (launch->signature->slots > 0)
         finish_sums(launch, ports, workspace);
 }

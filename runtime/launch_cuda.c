@@ -50,7 +50,7 @@ static actune_status fill_grid(at_cuda_launch *launch, const at_kernel *kernel, 
     if (blocks > INT_MAX)
         return at_fail(ACTUNE_UNSUPPORTED, "the shape needs %lld blocks, a grid has at most 2^31 - 1", (long long)blocks);
     launch->grid = (unsigned)blocks;
-    if (kernel->signature.sums && elements > 0)
+    if (kernel->signature.slots && elements > 0)
         launch->finish_grid = (unsigned)at_cuda_finish_blocks(kernel, layout, shape);
     return ACTUNE_OK;
 }
@@ -69,7 +69,7 @@ actune_status at_cuda_launch_init(at_cuda_launch *launch, const at_cuda_kernel *
                        geometry->block, built->registers, built->max_threads);
     launch->workspace_bytes = sane.workspace_bytes;
     for (int i = 0; i < signature->ports; i++)
-        if (signature->port[i].is_sum)
+        if (signature->port[i].reduction)
             launch->sum_bytes[i] = (size_t)at_port_count(&signature->port[i], shape) * (size_t)at_dtype_get(signature->port[i].dtype)->bytes;
     at_cuda_extents_fill(&sane, &launch->extents, &launch->finish_extents);
     return fill_grid(launch, kernel, layout, shape, geometry);

@@ -42,7 +42,7 @@ static actune_status check_desc(const actune_plan_desc *desc)
 /* Spec -> stages -> one graph with its ports. */
 static actune_status lower(actune_plan *plan, const actune_plan_desc *desc)
 {
-    AT_TRY(at_spec_parse(desc->spec, &plan->spec));
+    AT_TRY(at_spec_parse_with(desc->spec, desc->sources, desc->source_count, &plan->spec));
     at_kernel_request request = {.direction = desc->direction,
                                  .dtype_in = desc->dtype_in,
                                  .dtype_out = desc->dtype_out,

@@ -49,7 +49,7 @@ actune_status at_plan_load_cuda(actune_plan *plan)
     at_cuda_geometry geometry;
     const at_cuda_request request = {.source = at_strbuf_text(&plan->generated.source),
                                      .symbol = plan->generated.symbol,
-                                     .finish = plan->kernel.signature.sums > 0,
+                                     .finish = plan->kernel.signature.slots > 0,
                                      .no_compile = plan->context->no_compile};
     AT_TRY(geometry_of(plan, &geometry));
     AT_TRY(at_cuda_kernel_build(plan->context->cuda, plan->context->cache, &request, &plan->cuda_kernel));

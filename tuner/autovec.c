@@ -157,7 +157,7 @@ static void print_pointers(const printer *to)
         const at_port *port = &signature->port[p];
         const char *type = port_text[port->dtype].type, *constant = port->is_output ? "" : "const ";
         at_strbuf_printf(to->out, "    %s%s *restrict p%d = s->port[%d];\n", constant, type, p, p);
-        if (port->is_sum)
+        if (port->reduction)
             at_strbuf_printf(to->out, "    for (long c = 0; c < %s; c++)\n        p%d[c] = 0;\n",
                              port->access == AT_ACCESS_CHANNEL ? "s->channels" : port->access == AT_ACCESS_PLANE ? "s->outer * s->channels" : "1", p);
     }
@@ -167,8 +167,13 @@ static void print_stores(const printer *to)
 {
     for (int k = 0; k < to->kernel->graph.outputs; k++) {
         const at_port *port = &to->views->port[to->views->inputs + k];
-        at_strbuf_printf(to->out, "                p%d[%s] %s %s(v%d);\n", port->buffer, index_text(to, port),
-                         port->is_sum ? "+=" : "=", port_text[port->dtype].store, to->kernel->graph.output[k]);
+        const char *at = index_text(to, port);
+        if (port->reduction == AT_REDUCTION_MAX)
+            at_strbuf_printf(to->out, "                p%d[%s] = v%d > p%d[%s] ? v%d : p%d[%s];\n", port->buffer, at, to->kernel->graph.output[k],
+                             port->buffer, at, to->kernel->graph.output[k], port->buffer, at);
+        else
+            at_strbuf_printf(to->out, "                p%d[%s] %s %s(v%d);\n", port->buffer, at, port->reduction ? "+=" : "=",
+                             port_text[port->dtype].store, to->kernel->graph.output[k]);
     }
 }
 

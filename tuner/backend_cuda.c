@@ -65,7 +65,7 @@ static void compile_piece(void *user, int piece)
     const machine *on = of->session->machine_state;
     at_cuda_request request = {.source = at_strbuf_text(&of->source),
                                .symbol = of->code->symbol,
-                               .finish = of->code->group->kernel->signature.sums > 0};
+                               .finish = of->code->group->kernel->signature.slots > 0};
     if (of->status != ACTUNE_OK)
         return;
     of->status = at_cuda_kernel_build(on->device, of->session->cache, &request, &of->code->cuda);

@@ -38,7 +38,7 @@ actune_status at_exhaustive_check(const at_kernel *kernel)
     bool backward = s->direction == ACTUNE_BACKWARD;
     if (at_dtype_get(s->dtype_in)->bytes > 4)
         return at_fail(ACTUNE_UNSUPPORTED, "all 2^64 numbers of f64 cannot be tried: use f32, f16 or bf16");
-    if (s->inputs != 1 + backward || s->ports != s->inputs + 1 || s->sums || s->halves)
+    if (s->inputs != 1 + backward || s->ports != s->inputs + 1 || s->slots || s->halves)
         return at_fail(ACTUNE_UNSUPPORTED, "'%s' has %s: only kernels of x alone can be tried on every input", kernel->spec,
                        s->halves ? "two halves" : "operands");
     if (strcmp(s->port[0].name, "x") != 0)

@@ -422,8 +422,8 @@ static void collect(const at_oracle *oracle, at_expected *expected)
         const trait *known = &oracle->trait[id];
         const state *end = &oracle->state[id];
         expected[k].value = end->value;
-        expected[k].error = known->single && !port->is_sum ? 0 : end->error;
-        if (!port->is_sum)
+        expected[k].error = known->single && !port->reduction ? 0 : end->error;
+        if (!port->reduction)
             expected[k].error += store_error(kernel, known, port->dtype, end->value);
         expected[k].indefinite = false;
     }

@@ -282,7 +282,8 @@ int64_t at_reference_index(const at_port *view, at_layout layout, actune_shape s
     return 0;
 }
 
-/* Sums in long double, and what they may be off by (NUMERICS.md: 1e-6 of the sum of absolute terms; f64: 1e-13). */
+/* Sums in long double, and what they may be off by (NUMERICS.md: 1e-6 of the sum of absolute terms; f64: 1e-13). Of maxima: as far as
+   any element may be. */
 typedef struct sums {
     long double *total, *absolute, *error;
 } sums;
@@ -296,9 +297,9 @@ static actune_status make_outputs(at_reference *reference, at_case *made, sums *
         made->want[k] = at_arena_array(&reference->arena, count, sizeof *made->want[k]);
         made->allowed[k] = at_arena_array(&reference->arena, count, sizeof *made->allowed[k]);
         made->indefinite[k] = at_arena_array(&reference->arena, count, sizeof *made->indefinite[k]);
-        of[k].total = at_arena_array(&reference->arena, port->is_sum ? count : 1, sizeof(long double));
-        of[k].absolute = at_arena_array(&reference->arena, port->is_sum ? count : 1, sizeof(long double));
-        of[k].error = at_arena_array(&reference->arena, port->is_sum ? count : 1, sizeof(long double));
+        of[k].total = at_arena_array(&reference->arena, port->reduction ? count : 1, sizeof(long double));
+        of[k].absolute = at_arena_array(&reference->arena, port->reduction ? count : 1, sizeof(long double));
+        of[k].error = at_arena_array(&reference->arena, port->reduction ? count : 1, sizeof(long double));
         if (!made->want[k] || !made->allowed[k] || !made->indefinite[k] || !of[k].total || !of[k].absolute ||
             !of[k].error)
             return at_fail(ACTUNE_NO_MEMORY, "no memory for reference outputs");
@@ -313,7 +314,11 @@ static void keep_element(const at_reference *reference, at_case *made, const at_
         const at_port *view = &views->port[views->inputs + v];
         int64_t at = at_reference_index(view, reference->layout, made->shape, element);
         int k = view->buffer - reference->kernel->signature.inputs;
-        if (view->is_sum) {
+        if (view->reduction == AT_REDUCTION_MAX) {
+            of[k].total[at] = expected[v].value > of[k].total[at] ? expected[v].value : of[k].total[at];
+            long double error = expected[v].indefinite ? INFINITY : expected[v].error;
+            of[k].error[at] = error > of[k].error[at] ? error : of[k].error[at];
+        } else if (view->reduction) {
             of[k].total[at] += expected[v].value;
             of[k].absolute[at] += fabsl(expected[v].value);
             of[k].error[at] += expected[v].error;
@@ -348,7 +353,7 @@ static actune_status solve(at_reference *reference, at_oracle *oracle, at_case *
     double share = signature->compute == ACTUNE_F64 ? 1e-13 : 1e-6;
     for (int k = 0; k < signature->ports - signature->inputs; k++) {
         const at_port *port = &signature->port[signature->inputs + k];
-        for (int64_t i = 0; port->is_sum && i < at_port_count(port, made->shape); i++) {
+        for (int64_t i = 0; port->reduction && i < at_port_count(port, made->shape); i++) {
             made->want[k][i] = (double)of[k].total[i];
             made->allowed[k][i] =
                 (double)(share * of[k].absolute[i] + of[k].error[i] + at_ulp(port->dtype, of[k].total[i]));

@@ -47,7 +47,7 @@ static int in_place_input(const at_signature *signature)
     int input = signature->direction == ACTUNE_BACKWARD ? 1 : 0;
     const at_port *from = &signature->port[input], *to = &signature->port[signature->inputs];
     bool same =
-        input < signature->inputs && from->access == AT_ACCESS_ELEMENT && to->access == from->access && from->dtype == to->dtype && !to->is_sum;
+        input < signature->inputs && from->access == AT_ACCESS_ELEMENT && to->access == from->access && from->dtype == to->dtype && !to->reduction;
     return same ? input : -1;
 }
 
@@ -130,7 +130,7 @@ static actune_status call_kernel(run *one)
             return at_fail(ACTUNE_NO_MEMORY, "no memory for partial sums");
         memset(one->workspace, POISON, launch.workspace_bytes);
     }
-    if (one->how == MANNER_CUT && one->signature->sums == 0)
+    if (one->how == MANNER_CUT && one->signature->slots == 0)
         call_cut(&launch, one->port);
     else
         at_launch_run(&launch, one->target->pool, one->port, one->workspace);
@@ -167,7 +167,7 @@ static void describe(const run *one, int output, int64_t index, double got, char
     size_t used = 0;
     at_signature views;
     at_signature_views(signature, &views);
-    for (int v = 0; v < views.inputs && !port->is_sum && used < room; v++) {
+    for (int v = 0; v < views.inputs && !port->reduction && used < room; v++) {
         const at_port *input = &views.port[v];
         int64_t at = at_reference_index(input, one->reference->layout, one->of->shape, element_of(one, port, index));
         double value = at_dtype_load(input->dtype, one->of->input[input->buffer], at);
@@ -218,7 +218,7 @@ static finding compare(const at_port *port, bool signed_zero, double want, doubl
 /* Going forward, where no rounding is involved or x itself is a zero; a result that underflows may lose its sign. */
 static bool keeps_sign(const run *one, int output, int64_t index)
 {
-    if (one->signature->direction == ACTUNE_BACKWARD || one->signature->port[one->signature->inputs + output].is_sum)
+    if (one->signature->direction == ACTUNE_BACKWARD || one->signature->port[one->signature->inputs + output].reduction)
         return false;
     bool zero = one->of->allowed[output][index] == 0;
     at_signature views;
@@ -265,7 +265,7 @@ static void compare_output(run *one, int output)
     int p = one->signature->inputs + output;
     const at_port *port = &one->signature->port[p];
     int64_t count = at_port_count(port, one->of->shape);
-    if (port->is_sum && one->of->values != AT_VALUES_NORMAL)
+    if (port->reduction == AT_REDUCTION_SUM && one->of->values != AT_VALUES_NORMAL)
         return;
     for (int64_t i = 0; i < count; i++) {
         char values[320];
@@ -280,7 +280,7 @@ static void compare_output(run *one, int output)
             describe(one, output, i, got, values, sizeof values);
             fail_at(one, found.what, p, i, values);
         }
-        if (found.error > 0 && !port->is_sum && isfinite(one->of->want[output][i]))
+        if (found.error > 0 && !port->reduction && isfinite(one->of->want[output][i]))
             keep_error(one, output, i, got, found.error);
     }
     one->report->compared += count;
@@ -313,7 +313,7 @@ static bool is_wanted(const run *one)
 {
     switch (one->how) {
     case MANNER_CUT: /* with sums, chunks are the pieces: the launch cuts them */
-        return one->signature->sums == 0 && one->of->elements > 1 && !one->target->run &&
+        return one->signature->slots == 0 && one->of->elements > 1 && !one->target->run &&
                one->of->values != AT_VALUES_EXHAUSTIVE;
     case MANNER_THREADS:
         return one->target->pool && one->of->elements >= 8192 && one->of->values != AT_VALUES_EXHAUSTIVE;

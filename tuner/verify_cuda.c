@@ -89,7 +89,7 @@ static actune_status build(const at_cuda_verifier *verifier, const at_variant *v
     if (status == ACTUNE_OK)
         status = item.status;
     const at_cuda_request request = {
-        .source = at_strbuf_text(&source), .symbol = item.symbol, .finish = verifier->kernel->signature.sums > 0};
+        .source = at_strbuf_text(&source), .symbol = item.symbol, .finish = verifier->kernel->signature.slots > 0};
     if (status == ACTUNE_OK)
         status = at_cuda_kernel_build(verifier->device, verifier->cache, &request, built);
     at_strbuf_clear(&source);

@@ -10,10 +10,10 @@ typedef struct arguments {
     int count;
 } arguments;
 
-static void add_ports(arguments *list, const at_signature *signature, void *const *ports, bool sums)
+static void add_ports(arguments *list, const at_signature *signature, void *const *ports, bool reduced)
 {
     for (int i = 0; i < signature->ports; i++)
-        if (signature->port[i].is_sum == sums)
+        if ((signature->port[i].reduction != AT_REDUCTION_NONE) == reduced)
             list->of[list->count++] = (void *)&ports[i];
 }
 

@@ -272,7 +272,7 @@ static void store_elements(const interp_run *run, int64_t first, int count)
         const at_port *port = &views->port[p];
         const double *values = value_of(run, run->kernel->graph.output[p - views->inputs]);
         void *array = run->slice->port[port->buffer];
-        if (port->is_sum)
+        if (port->reduction)
             continue;
         if (port->half)
             for (int i = 0; i < count; i++)
@@ -291,15 +291,14 @@ static void add_sums(const interp_run *run, int64_t first, int count, double *sl
     const at_signature *views = &run->views;
     int sum = 0;
     for (int p = views->inputs; p < views->ports; p++) {
-        if (!views->port[p].is_sum)
+        if (!views->port[p].reduction)
             continue;
         const double *values = value_of(run, run->kernel->graph.output[p - views->inputs]);
-        if (run->layout == AT_LAYOUT_CHANNEL_INNER)
-            for (int i = 0; i < count; i++)
-                slots[sum * run->slice->channels + channel_of(run, first + i)] += values[i];
-        else
-            for (int i = 0; i < count; i++)
-                slots[sum] += values[i];
+        bool rows = run->layout == AT_LAYOUT_CHANNEL_INNER, is_max = views->port[p].reduction == AT_REDUCTION_MAX;
+        for (int i = 0; i < count; i++) {
+            double *slot = rows ? &slots[sum * run->slice->channels + channel_of(run, first + i)] : &slots[sum];
+            *slot = !is_max ? *slot + values[i] : values[i] > *slot ? values[i] : *slot;
+        }
         sum++;
     }
 }
@@ -363,7 +362,7 @@ void at_interpret(const void *kernel, at_layout layout, const actune_slice *slic
     at_signature_views(signature, &run.views);
     run.block = STACK_DOUBLES / nodes < BLOCK_MAX ? STACK_DOUBLES / nodes : BLOCK_MAX;
     fill_constants(&run);
-    if (signature->sums == 0) {
+    if (signature->slots == 0) {
         run_elements(&run, slice->begin, slice->end, NULL);
         return;
     }

@@ -36,7 +36,7 @@ static actune_status halve(const at_signature *signature, actune_shape x, actune
                        splits_channels ? "are" : "have a length of", (long long)row);
     if (splits_channels)
         shape->channels = x.channels / 2;
-    else if (signature->sums > 0 && row / 2 < LONG_ROW)
+    else if (signature->slots > 0 && row / 2 < LONG_ROW)
         *shape = (actune_shape){x.outer, row / 2, 1, false};
     else
         *shape = (actune_shape){x.outer, 1, row / 2, false};

@@ -2,6 +2,13 @@
 
 static const char *const layout_names[] = {"flat", "channel_inner", "channel_outer"};
 
+static const char *const reduction_names[] = {[AT_REDUCTION_NONE] = "", [AT_REDUCTION_SUM] = "sum", [AT_REDUCTION_MAX] = "max"};
+
+const char *at_reduction_name(at_reduction reduction)
+{
+    return reduction_names[reduction];
+}
+
 const char *at_layout_name(at_layout layout)
 {
     return layout_names[layout];

@@ -13,6 +13,17 @@ typedef enum at_access {
     AT_ACCESS_PLANE    /* one value per outer and channel */
 } at_access;
 
+/* How an output that is no value an element comes from its node's values: over all elements, or over those of each channel. */
+typedef enum at_reduction {
+    AT_REDUCTION_NONE, /* an input, or a value for each element */
+    AT_REDUCTION_SUM,
+    AT_REDUCTION_MAX,  /* the largest that is no NaN, and 0 where there is none above it: for absolute values */
+    AT_REDUCTION_COUNT
+} at_reduction;
+
+/* "sum", "max"; "" of none. */
+const char *at_reduction_name(at_reduction reduction);
+
 enum { AT_PORTS_MAX = 24 };
 
 typedef struct at_port {
@@ -20,7 +31,7 @@ typedef struct at_port {
     at_access access;
     actune_dtype dtype;
     bool is_output;
-    bool is_sum;      /* output: the sum of its node over the elements that its access leaves out (parameter gradients) */
+    at_reduction reduction; /* output: over the elements that its access leaves out (parameter gradients) */
     int half, buffer; /* of views (at_signature_views): which half it is, 1 or 2, else 0; the port that it is a view of */
 } at_port;
 
@@ -32,7 +43,7 @@ typedef struct at_signature {
     bool has_channel;           /* any CHANNEL or PLANE port */
     bool has_plane;             /* any PLANE port */
     bool halves;                /* x is a HALVES port */
-    int sums;                   /* is_sum ports */
+    int slots;                  /* partial results that a chunk leaves (for each channel): one for each reduced port, in port order */
 } at_signature;
 
 typedef enum at_layout {

@@ -1,86 +1,18 @@
-#include "table.h"
+#include "table_layout.h"
 
-#include "bucket.h"
 #include "status.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    HEADER_BYTES = 48,
-    CHECKED_FROM = 32,
-    HASH_BYTES = 16,
-    KERNEL_BYTES = HASH_BYTES + 8,
-    ENTRY_BYTES = 32,
-    BUCKETS = 64,
-    MATCHES_MAX = 8
-};
+enum { CHECKED_FROM = 32 };
 
 static const char magic[8] = {'a', 'c', 't', 'u', 'n', 'e', 't', 'b'};
-
-/* Fields of a header, a kernel and an entry, as offsets. */
-enum { H_VERSION = 8, H_SIZE = 16, H_CHECKSUM = 24, H_KERNELS = 32, H_ENTRIES = 36, H_TEXT = 40 };
-enum { K_FIRST = HASH_BYTES, K_COUNT = HASH_BYTES + 4 };
-enum { E_VARIANT = HASH_BYTES, E_SIZE = 20, E_CHANNEL, E_INNER, E_LAYOUT, E_IN_PLACE };
 
 static void put(unsigned char *at, uint64_t value, int bytes)
 {
     for (int i = 0; i < bytes; i++)
         at[i] = (unsigned char)(value >> (8 * i));
-}
-
-static uint64_t get(const unsigned char *at, int bytes)
-{
-    uint64_t value = 0;
-    for (int i = 0; i < bytes; i++)
-        value |= (uint64_t)at[i] << (8 * i);
-    return value;
-}
-
-static uint32_t get32(const unsigned char *at)
-{
-    return (uint32_t)get(at, 4);
-}
-
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-static bool pack_hash(const at_hash *hash, unsigned char *out)
-{
-    for (int i = 0; i < HASH_BYTES; i++) {
-        int high = hex_digit(hash->hex[2 * i]);
-        int low = high < 0 ? -1 : hex_digit(hash->hex[2 * i + 1]);
-        if (low < 0)
-            return false;
-        out[i] = (unsigned char)(high << 4 | low);
-    }
-    return hash->hex[2 * HASH_BYTES] == '\0';
-}
-
-static at_hash unpack_hash(const unsigned char *bytes)
-{
-    at_hash hash;
-    for (int i = 0; i < HASH_BYTES; i++) {
-        hash.hex[2 * i] = "0123456789abcdef"[bytes[i] >> 4];
-        hash.hex[2 * i + 1] = "0123456789abcdef"[bytes[i] & 15];
-    }
-    hash.hex[2 * HASH_BYTES] = '\0';
-    return hash;
-}
-
-at_table_key at_table_key_of(const at_hash *kernel, at_layout layout, actune_shape shape, bool in_place)
-{
-    at_table_key key = {.kernel = *kernel, .layout = layout, .in_place = in_place};
-    key.size_bucket = at_size_bucket(shape.outer * shape.channels * shape.inner);
-    if (layout != AT_LAYOUT_FLAT) {
-        key.channel_bucket = at_size_bucket(shape.channels);
-        key.inner_bucket = at_size_bucket(shape.inner);
-    }
-    return key;
 }
 
 /* Everything of a key in one order, which is that of the table. */
@@ -115,7 +47,7 @@ static actune_status check_rows(const at_table_row *rows, int count)
     unsigned char hash[HASH_BYTES];
     for (int i = 0; i < count; i++) {
         const at_table_key *key = &rows[i].key;
-        if (!pack_hash(&key->kernel, hash) || !pack_hash(&rows[i].source_hash, hash))
+        if (!at_table_pack_hash(&key->kernel, hash) || !at_table_pack_hash(&rows[i].source_hash, hash))
             return at_fail(ACTUNE_INVALID_ARGUMENT,
                            "row %d of the dispatch table: a hash is not 32 lower-case hex digits", i);
         if (!is_bucket(key->size_bucket) || !is_bucket(key->channel_bucket) || !is_bucket(key->inner_bucket) ||
@@ -148,7 +80,7 @@ static bool same_variant(const at_table_row *rows, int i)
 
 static void write_entry(const at_table_row *row, uint32_t variant, unsigned char *entry)
 {
-    pack_hash(&row->source_hash, entry);
+    at_table_pack_hash(&row->source_hash, entry);
     put(entry + E_VARIANT, variant, 4);
     entry[E_SIZE] = (unsigned char)row->key.size_bucket;
     entry[E_CHANNEL] = (unsigned char)row->key.channel_bucket;
@@ -167,7 +99,7 @@ static void write_block(const at_table_row *rows, int count, const uint32_t *siz
     for (int i = 0; i < count; i++, entry += ENTRY_BYTES) {
         if (!same_kernel(rows, i)) {
             kernel += KERNEL_BYTES;
-            pack_hash(&rows[i].key.kernel, kernel);
+            at_table_pack_hash(&rows[i].key.kernel, kernel);
             put(kernel + K_FIRST, (uint64_t)i, 4);
         }
         put(kernel + K_COUNT, get32(kernel + K_COUNT) + 1, 4);
@@ -236,16 +168,6 @@ static actune_status check_header(const unsigned char *block, size_t size)
     return ACTUNE_OK;
 }
 
-static const unsigned char *kernel_at(const at_table *table, uint32_t index)
-{
-    return table->kernels + (size_t)index * KERNEL_BYTES;
-}
-
-static const unsigned char *entry_at(const at_table *table, uint32_t index)
-{
-    return table->entries + (size_t)index * ENTRY_BYTES;
-}
-
 /* The checksum finds accidents; these checks keep readers inside the block whatever it says. */
 static actune_status check_contents(const at_table *table)
 {
@@ -277,16 +199,11 @@ actune_status at_table_open(const void *bytes, size_t size, at_table *table)
     const unsigned char *block = bytes;
     *table = (at_table){0};
     AT_TRY(check_header(block, size));
-    at_table view = {.kernels = block + HEADER_BYTES,
-                     .kernel_count = get32(block + H_KERNELS),
-                     .entry_count = get32(block + H_ENTRIES),
-                     .text_bytes = get32(block + H_TEXT)};
+    at_table view = at_table_view(block);
     /* Three products below 2^37 each: no overflow. */
     uint64_t kernels = (uint64_t)view.kernel_count * KERNEL_BYTES, entries = (uint64_t)view.entry_count * ENTRY_BYTES;
     if (HEADER_BYTES + kernels + entries + view.text_bytes != size)
         return damaged("its parts do not add up");
-    view.entries = view.kernels + kernels;
-    view.text = (const char *)(view.entries + entries);
     AT_TRY(check_contents(&view));
     *table = view;
     return ACTUNE_OK;
@@ -306,83 +223,11 @@ static const unsigned char *owner_of(const at_table *table, uint32_t index)
     return kernel_at(table, low);
 }
 
-static at_table_key key_of_entry(const unsigned char *entry)
-{
-    return (at_table_key){.layout = (at_layout)entry[E_LAYOUT],
-                          .size_bucket = entry[E_SIZE],
-                          .channel_bucket = entry[E_CHANNEL],
-                          .inner_bucket = entry[E_INNER],
-                          .in_place = entry[E_IN_PLACE] != 0};
-}
-
 at_table_row at_table_get(const at_table *table, uint32_t index)
 {
     const unsigned char *entry = entry_at(table, index);
-    at_table_row row = {.key = key_of_entry(entry), .source_hash = unpack_hash(entry)};
-    row.key.kernel = unpack_hash(owner_of(table, index));
+    at_table_row row = {.key = key_of_entry(entry), .source_hash = at_table_unpack_hash(entry)};
+    row.key.kernel = at_table_unpack_hash(owner_of(table, index));
     row.variant = table->text + get32(entry + E_VARIANT);
     return row;
-}
-
-static const unsigned char *find_kernel(const at_table *table, const at_hash *kernel)
-{
-    unsigned char wanted[HASH_BYTES];
-    if (!pack_hash(kernel, wanted))
-        return NULL;
-    uint32_t low = 0, high = table->kernel_count;
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        int order = memcmp(kernel_at(table, middle), wanted, HASH_BYTES);
-        if (order == 0)
-            return kernel_at(table, middle);
-        if (order < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return NULL;
-}
-
-/* Smaller is nearer: layout buckets count before the size, and of two sizes equally far the smaller one wins. */
-static int distance(const at_table_key *a, const at_table_key *b)
-{
-    int layout = abs(a->channel_bucket - b->channel_bucket) + abs(a->inner_bucket - b->inner_bucket);
-    int size = 2 * abs(a->size_bucket - b->size_bucket) + (b->size_bucket > a->size_bucket);
-    return layout * 4 * BUCKETS + size;
-}
-
-static at_table_fit fit_of(int difference)
-{
-    if (difference == 0)
-        return AT_TABLE_EXACT;
-    return difference < 4 * BUCKETS ? AT_TABLE_NEAREST_SIZE : AT_TABLE_OTHER_LAYOUT;
-}
-
-int at_table_find(const at_table *table, const at_table_key *key, at_table_match *matches, int max)
-{
-    const unsigned char *kernel = find_kernel(table, &key->kernel);
-    int best[MATCHES_MAX], found = 0;
-    if (kernel == NULL)
-        return 0;
-    if (max > MATCHES_MAX)
-        max = MATCHES_MAX;
-    uint32_t first = get32(kernel + K_FIRST), end = first + get32(kernel + K_COUNT);
-    for (uint32_t i = first; i < end; i++) {
-        const unsigned char *entry = entry_at(table, i);
-        at_table_key here = key_of_entry(entry);
-        if (here.layout != key->layout || here.in_place != key->in_place)
-            continue;
-        int far = distance(key, &here), place = found < max ? found : max;
-        while (place > 0 && best[place - 1] > far)
-            place--;
-        if (place == max)
-            continue;
-        found += found < max;
-        memmove(best + place + 1, best + place, sizeof *best * (size_t)(found - 1 - place));
-        memmove(matches + place + 1, matches + place, sizeof *matches * (size_t)(found - 1 - place));
-        best[place] = far;
-        matches[place] = (at_table_match){
-            .variant = table->text + get32(entry + E_VARIANT), .source_hash = unpack_hash(entry), .fit = fit_of(far)};
-    }
-    return found;
 }

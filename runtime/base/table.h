@@ -47,6 +47,8 @@ typedef struct at_table {
 
 /* INVALID_ARGUMENT with what is wrong when the block is damaged, cut or of another version. Allocates nothing. */
 actune_status at_table_open(const void *bytes, size_t size, at_table *table);
+/* The same of a block that at_table_open accepted, or that at_table_build made: nothing is checked. */
+at_table at_table_view(const void *bytes);
 /* Entry `index` of [0, entry_count); texts point into the block. */
 at_table_row at_table_get(const at_table *table, uint32_t index);
 

@@ -89,7 +89,7 @@ test_cplusplus() {
         command -v "$name" >/dev/null && cxx=$name && break
     done
     [ -n "$cxx" ] || { echo "no C++ compiler: skipped"; return; }
-    printf '%s\n' '#include <actune/actune.h>' "$(has_monitor && echo '#include <actune/monitor.h>')" 'int main() { return actune_last_error()[0] != 0; }' >"$work/header.cpp"
+    printf '%s\n' '#include <actune/actune.h>' '#include <actune/dlpack.h>' "$(has_monitor && echo '#include <actune/monitor.h>')" 'int main() { return actune_last_error()[0] != 0; }' >"$work/header.cpp"
     ok "header as C++" "$cxx" "${cflags[@]}" -std=c++11 -Wall -Wextra -pedantic -Werror -I"$prefix/include" "$work/header.cpp" -o "$work/header" \
         "$libdir/libactune_runtime.a" -pthread -ldl && ok "C++ program" "$work/header"
 }
@@ -104,8 +104,8 @@ test_symbols() {
     strange=$(ldd "$libdir/libactune_runtime.so" | grep -vE '(linux-vdso|libc|libm|ld-linux[a-z0-9_-]*)\.so') &&
         { echo "FAILED: libactune_runtime.so needs more than libc: $strange"; failures=$((failures + 1)); }
     nm -D --defined-only "$libdir/libactune.so" | awk '{print $3}' | sort >"$work/symbols"
-    grep -oE '\bactune_[a-z_]+\(' "$prefix/include/actune/actune.h" | tr -d '(' | sort -u >"$work/declared"
-    ok "libactune.so exports what the header declares, and nothing else" diff "$work/declared" "$work/symbols"
+    grep -hoE '\bactune_[a-z_]+\(' "$prefix/include/actune/actune.h" "$prefix/include/actune/dlpack.h" | tr -d '(' | sort -u >"$work/declared"
+    ok "libactune.so exports what the headers declare, and nothing else" diff "$work/declared" "$work/symbols"
 }
 
 test_monitor_symbols() {

@@ -130,8 +130,18 @@ typedef struct corner {
     bool direct;             /* copies that others have seen are left out */
 } corner;
 
+/* The first sum of a backward kernel becomes a maximum: no spec is needed for one. */
+static void make_maximum(at_signature *signature)
+{
+    for (int i = signature->inputs; i < signature->ports; i++)
+        if (signature->port[i].reduction) {
+            signature->port[i].reduction = AT_REDUCTION_MAX;
+            return;
+        }
+}
+
 /* of: NULL: the default variant alone. */
-static void check_kernel(const char *text, at_kernel_request request, at_layout layout, const corner *of)
+static void check_kernel(const char *text, at_kernel_request request, at_layout layout, const corner *of, bool maximum)
 {
     static at_spec spec;
     static at_kernel kernel;
@@ -146,6 +156,8 @@ static void check_kernel(const char *text, at_kernel_request request, at_layout 
     }
     batch_kernel = &kernel;
     batch_layout = layout;
+    if (maximum)
+        make_maximum(&kernel.signature);
     actune_status status = at_reference_init(&reference, &kernel, layout, 1);
     if (!status)
         status = at_variant_each(&kernel, layout, &target, take, &p);
@@ -184,7 +196,7 @@ static void check_activations(const char *only, bool all)
                         continue;
                     char text[128];
                     snprintf(text, sizeof text, "[accuracy=%s] %s", at_accuracy_name((at_accuracy)class), name);
-                    check_kernel(text, (at_kernel_request){direction, (actune_dtype)d, (actune_dtype)d, NULL, 0}, AT_LAYOUT_FLAT, all ? &everything : NULL);
+                    check_kernel(text, (at_kernel_request){direction, (actune_dtype)d, (actune_dtype)d, NULL, 0}, AT_LAYOUT_FLAT, all ? &everything : NULL, false);
                 }
     }
 }
@@ -209,15 +221,22 @@ static const corner corner_list[] = {
     {"[from=output] bias | elu", AT_LAYOUT_CHANNEL_OUTER, ACTUNE_F16, ACTUNE_F32, {"bias"}},
 };
 
-static void check_corners(const char *only)
+/* With the largest of the first gradient's terms in place of their sum. */
+static const corner maximum_list[] = {
+    {"prelu(alpha=learn)", AT_LAYOUT_FLAT, ACTUNE_F64, ACTUNE_F64, {"alpha"}},
+    {"scale_shift | relu", AT_LAYOUT_CHANNEL_OUTER, ACTUNE_F32, ACTUNE_F32, {"scale", "shift"}},
+    {"bias | prelu(alpha=learn)", AT_LAYOUT_CHANNEL_INNER, ACTUNE_F32, ACTUNE_F32, {"bias", "alpha"}},
+};
+
+static void check_corners(const corner *list, size_t count, const char *only, bool maximum)
 {
-    for (size_t i = 0; i < sizeof corner_list / sizeof *corner_list; i++) {
-        const corner *c = &corner_list[i];
+    for (size_t i = 0; i < count; i++) {
+        const corner *c = &list[i];
         const char *gradients[] = {c->gradient[0], c->gradient[1]};
         at_kernel_request request = {c->gradient[0] || c->backward ? ACTUNE_BACKWARD : ACTUNE_FORWARD, c->in, c->out, gradients,
                                      !!c->gradient[0] + !!c->gradient[1]};
         if (!only || !strcmp(only, c->spec))
-            check_kernel(c->spec, request, c->layout, c);
+            check_kernel(c->spec, request, c->layout, maximum ? NULL : c, maximum);
     }
 }
 
@@ -230,7 +249,8 @@ int main(int argc, char **argv)
         puts("skipped: the emulation needs clang");
         return 77;
     }
-    check_corners(only);
+    check_corners(corner_list, sizeof corner_list / sizeof *corner_list, only, false);
+    check_corners(maximum_list, sizeof maximum_list / sizeof *maximum_list, only, true);
     check_activations(only, all);
     printf("CUDA emulation: %d variants, %d failed\n", variants, failures);
     return failures || !variants;

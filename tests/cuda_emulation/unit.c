@@ -50,7 +50,7 @@ actune_status emu_kernel_find(const emu_unit *unit, const at_kernel *kernel, at_
     snprintf(finish, sizeof finish, "%s_finish", symbol);
     made->function = dlsym(unit->handle, symbol);
     made->finish = dlsym(unit->handle, finish);
-    if (!made->function || (kernel->signature.sums && !made->finish))
+    if (!made->function || (kernel->signature.slots && !made->finish))
         return at_fail(ACTUNE_NOT_FOUND, "%s is missing", symbol);
     return ACTUNE_OK;
 }
@@ -106,13 +106,13 @@ static const char *launch_main(const emu_kernel *k, actune_shape shape, run *r)
                          .shared_begin = k->unit->shared_begin, .shared_end = k->unit->shared_end};
     launch.grid = (int)at_cuda_blocks(k->kernel, k->layout, shape, &k->geometry, SMS, RESIDENT);
     for (int p = 0; p < signature->ports; p++)
-        if (!signature->port[p].is_sum)
+        if (!signature->port[p].reduction)
             put(&launch, (intptr_t)r->port[p]);
     if (at_launch_init(&sane, signature, k->layout, shape, 1))
         return actune_last_error();
     at_cuda_extents_fill(&sane, &extents, &finish);
     put_extents(&launch, &extents);
-    if (signature->sums)
+    if (signature->slots)
         put(&launch, (intptr_t)r->partial.data);
     return emu_run(&launch);
 }
@@ -126,7 +126,7 @@ static const char *launch_finish(const emu_kernel *k, actune_shape shape, run *r
                          .shared_begin = k->unit->shared_begin, .shared_end = k->unit->shared_end};
     launch.grid = (int)at_cuda_finish_blocks(k->kernel, k->layout, shape);
     for (int p = 0; p < signature->ports; p++)
-        if (signature->port[p].is_sum)
+        if (signature->port[p].reduction)
             put(&launch, (intptr_t)r->port[p]);
     put(&launch, (intptr_t)r->partial.data);
     if (at_launch_init(&sane, signature, k->layout, shape, 1))
@@ -142,7 +142,7 @@ actune_status emu_kernel_run(void *user, actune_shape shape, void *const *port)
     const at_signature *signature = &k->kernel->signature;
     run r = {0};
     actune_status status = copy_in(signature, shape, port, &r);
-    if (!status && signature->sums) {
+    if (!status && signature->slots) {
         at_chunk_plan plan = at_chunk_plan_of(signature, k->layout, shape);
         size_t bytes = (size_t)plan.chunks * (size_t)plan.slots * sizeof(double);
         r.partial = emu_buffer_make(bytes, 0);
@@ -151,7 +151,7 @@ actune_status emu_kernel_run(void *user, actune_shape shape, void *const *port)
     }
     if (!status)
         k->fault = launch_main(k, shape, &r);
-    if (!status && !k->fault && signature->sums)
+    if (!status && !k->fault && signature->slots)
         k->fault = launch_finish(k, shape, &r);
     k->order = (k->order + 1) % EMU_ORDERS;
     for (int p = 0; p < signature->ports; p++)

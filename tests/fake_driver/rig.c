@@ -150,7 +150,7 @@ void rig_kernel_make(rig_kernel *k, const char *spec, const char *gradient, actu
 
 actune_status rig_kernel_build(rig_kernel *k, const at_cuda_device *device, at_cache *cache)
 {
-    at_cuda_request request = {.source = at_strbuf_text(&k->source), .symbol = "kernel", .finish = k->kernel.signature.sums > 0};
+    at_cuda_request request = {.source = at_strbuf_text(&k->source), .symbol = "kernel", .finish = k->kernel.signature.slots > 0};
     k->device = device;
     return at_cuda_kernel_build(device, cache, &request, &k->built);
 }

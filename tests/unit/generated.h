@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 /* ports: accesses of x, b, c, dy as far as they are there, then of the outputs: e(lement), c(hannel), s(calar); outputs
-   in capitals are sums: "ec:e" is x, a per-channel operand and y; "ee:eS" x, b, an element output and a scalar sum.
+   in capitals are sums, M and m maxima per channel and of all: "ec:e" is x, a per-channel operand and y; "ee:eS" x, b, an element output and a scalar sum.
    outputs: one prefix text each, separated by ';'. */
 typedef struct kernel_case {
     const char *name, *outputs, *ports;
@@ -22,10 +22,10 @@ typedef struct kernel_case {
 static inline at_port port_of(const char *name, char access, actune_dtype element, actune_dtype compute)
 {
     at_port port = {.name = name, .access = AT_ACCESS_ELEMENT, .dtype = element};
-    port.is_sum = access == 'C' || access == 'S';
-    if (access == 'c' || access == 'C')
+    port.reduction = access == 'C' || access == 'S' ? AT_REDUCTION_SUM : access == 'M' || access == 'm' ? AT_REDUCTION_MAX : AT_REDUCTION_NONE;
+    if (access == 'c' || access == 'C' || access == 'M')
         port.access = AT_ACCESS_CHANNEL;
-    if (access == 's' || access == 'S')
+    if (access == 's' || access == 'S' || access == 'm')
         port.access = AT_ACCESS_SCALAR;
     if (port.access != AT_ACCESS_ELEMENT)
         port.dtype = compute;
@@ -62,7 +62,7 @@ static inline at_kernel kernel_of(const kernel_case *c, actune_dtype in, actune_
     for (access++; *access; access++, s->ports++) {
         s->port[s->ports] = port_of(outputs[s->ports - s->inputs], *access, out, s->compute);
         s->port[s->ports].is_output = true;
-        s->sums += s->port[s->ports].is_sum;
+        s->slots += s->port[s->ports].reduction != AT_REDUCTION_NONE;
     }
     for (int i = 0; i < s->ports; i++)
         s->has_channel |= s->port[i].access == AT_ACCESS_CHANNEL;

@@ -39,7 +39,7 @@ Test(cuda_sm, resident_blocks)
 
 Test(cuda_sm, grids)
 {
-    at_kernel kernel = {.signature = {.sums = 0}};
+    at_kernel kernel = {.signature = {.slots = 0}};
     at_cuda_geometry exact = {.block = 256, .items_per_block = 1024};
     at_cuda_geometry wave = {.block = 256, .items_per_block = 1024, .grid_stride = true};
     at_cuda_geometry two = {.block = 256, .items_per_block = 1024, .grid_stride = true, .blocks_per_sm = 2};
@@ -55,7 +55,7 @@ Test(cuda_sm, grids)
         cr_expect_eq(at_cuda_blocks(&kernel, AT_LAYOUT_FLAT, shape, &wave, 10, 8), cases[i].wave, "case %zu", i);
         cr_expect_eq(at_cuda_blocks(&kernel, AT_LAYOUT_FLAT, shape, &two, 10, 8), cases[i].two, "case %zu", i);
     }
-    kernel.signature.sums = 1; /* a step is a chunk */
+    kernel.signature.slots = 1; /* a step is a chunk */
     cr_expect_eq(at_cuda_blocks(&kernel, AT_LAYOUT_FLAT, (actune_shape){1, 1, 16385}, &two, 10, 8), 2);
     kernel.signature.has_channel = true;
     cr_expect_eq(at_cuda_blocks(&kernel, AT_LAYOUT_CHANNEL_INNER, (actune_shape){1000, 64, 1}, &two, 10, 8), 4); /* 256 rows */

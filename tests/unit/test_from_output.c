@@ -156,7 +156,7 @@ Test(from_output, ports_and_identity)
     at_kernel_clear(&y);
     y = lower_typed("[from=output] bias | add | tanh", ACTUNE_BACKWARD, "bias", ACTUNE_BF16, ACTUNE_F32);
     const at_signature *s = &y.signature;
-    cr_expect(s->inputs == 2 && s->ports == 4 && s->sums == 1, "no operand is read");
+    cr_expect(s->inputs == 2 && s->ports == 4 && s->slots == 1, "no operand is read");
     cr_expect(!strcmp(s->port[0].name, "y") && s->port[0].dtype == ACTUNE_F32 && !s->port[0].is_output);
     cr_expect(!strcmp(s->port[1].name, "dy") && s->port[1].dtype == ACTUNE_F32);
     cr_expect(!strcmp(s->port[2].name, "dx") && s->port[2].dtype == ACTUNE_BF16);

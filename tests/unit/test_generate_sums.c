@@ -1,4 +1,4 @@
-/* Sums of generated kernels, bit by bit. */
+/* Sums and maxima of generated kernels, bit by bit. */
 #include "generated_run.h"
 
 TestSuite(generate_sums, .fini = release_kernels);
@@ -16,8 +16,17 @@ static void make_finite(const at_kernel *kernel, buffers *b)
             at_dtype_store(b->dtype[p], b->port[p], i, finite_sample(&state));
 }
 
-static double add_in(const at_kernel *kernel, double sum, double term)
+static at_reduction reduction_of(const at_kernel *kernel, int output)
 {
+    return kernel->signature.port[kernel->signature.inputs + output].reduction;
+}
+
+static double add_in(const at_kernel *kernel, int output, double sum, double term)
+{
+    if (reduction_of(kernel, output) == AT_REDUCTION_MAX && kernel->signature.compute == ACTUNE_F64)
+        return term > sum ? term : sum; /* not for NaN */
+    if (reduction_of(kernel, output) == AT_REDUCTION_MAX)
+        return (float)term > (float)sum ? (float)term : sum;
     return kernel->signature.compute == ACTUNE_F64 ? sum + term : (double)((float)sum + (float)term);
 }
 
@@ -31,10 +40,10 @@ static double sum_span(const at_kernel *kernel, actune_shape shape, const buffer
         for (int64_t i = block; i < n && i < block + 512; i++) {
             long double values[AT_OUTPUTS_MAX];
             reference(kernel, shape, b, begin + i, values);
-            lane[i % 32] = add_in(kernel, lane[i % 32], (double)values[output]);
+            lane[i % 32] = add_in(kernel, output, lane[i % 32], (double)values[output]);
         }
         for (int j = 0; j < 32; j++)
-            partial += lane[j];
+            partial = reduction_of(kernel, output) == AT_REDUCTION_MAX ? fmax(partial, lane[j]) : partial + lane[j];
     }
     return partial;
 }
@@ -48,9 +57,9 @@ static double sum_rows(const at_kernel *kernel, actune_shape shape, const buffer
         for (int64_t r = first; r < rows && r < first + 16; r++) {
             long double values[AT_OUTPUTS_MAX];
             reference(kernel, shape, b, (row + r) * shape.channels + channel, values);
-            sum = add_in(kernel, sum, (double)values[output]);
+            sum = add_in(kernel, output, sum, (double)values[output]);
         }
-        partial += sum;
+        partial = reduction_of(kernel, output) == AT_REDUCTION_MAX ? fmax(partial, sum) : partial + sum;
     }
     return partial;
 }
@@ -66,7 +75,7 @@ typedef struct chunks {
 
 static chunks chunks_of(const tested *t, actune_shape shape)
 {
-    int64_t sums = t->kernel->signature.sums, n = shape.outer * shape.channels * shape.inner;
+    int64_t sums = t->kernel->signature.slots, n = shape.outer * shape.channels * shape.inner;
     chunks c = {.slots = sums};
     if (t->layout == AT_LAYOUT_FLAT)
         c.count = (n + 16383) / 16384;
@@ -87,7 +96,7 @@ static double slot_reference(const tested *t, actune_shape shape, const buffers 
                              int64_t slot)
 {
     int64_t n = shape.outer * shape.channels * shape.inner;
-    int first_sum = t->kernel->graph.outputs - t->kernel->signature.sums;
+    int first_sum = t->kernel->graph.outputs - t->kernel->signature.slots;
     if (t->layout == AT_LAYOUT_CHANNEL_INNER)
         return sum_rows(t->kernel, shape, b, first_sum + (int)(slot / shape.channels), chunk * c->rows,
                         least(c->rows, shape.outer - chunk * c->rows), slot % shape.channels);
@@ -136,17 +145,17 @@ Test(generate_sums, same_bits_everywhere)
     static const actune_shape shapes[3][5] = {{{1, 1, 33}, {1, 1, 511}, {1, 1, 1025}, {1, 1, 16385}, {1, 1, 1}},
                                               {{37, 3, 1}, {20, 24, 1}, {5, 40, 1}, {2, 700, 1}, {600, 32, 1}},
                                               {{2, 3, 49}, {1, 2, 600}, {3, 2, 31}, {1, 1, 16500}, {1, 3, 1}}};
-    static at_kernel kernels[9];
+    static at_kernel kernels[15];
     static const actune_dtype pairs[3] = {ACTUNE_F32, ACTUNE_BF16, ACTUNE_F64};
     at_isa isas[4];
     int levels = isa_list(isas);
-    for (int i = 0; i < 9; i++)
+    for (int i = 0; i < 15; i++)
         kernels[i] = kernel_of(&with_sums[i / 3], pairs[i % 3], pairs[i % 3]);
     all.every = 2;
     for (int level = 0; level < levels; level++)
         for (int layout = AT_LAYOUT_FLAT; layout <= AT_LAYOUT_CHANNEL_OUTER; layout++) {
             all.count = 0;
-            for (int i = 0; i < 9; i++)
+            for (int i = 0; i < 15; i++)
                 if (kernels[i].signature.has_channel || layout == AT_LAYOUT_FLAT)
                     add_variants(&kernels[i], (at_layout)layout, isas[level], only);
             const char *compiler = compilers[(level + layout) % 2];

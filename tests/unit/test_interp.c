@@ -16,12 +16,12 @@ static void add_port(at_kernel *kernel, const char *name, at_access access, actu
     s->has_channel |= access == AT_ACCESS_CHANNEL;
 }
 
-static void add_output(at_kernel *kernel, at_node_id node, at_access access, actune_dtype dtype, bool is_sum)
+static void add_output(at_kernel *kernel, at_node_id node, at_access access, actune_dtype dtype, at_reduction reduction)
 {
     at_signature *s = &kernel->signature;
     s->port[s->ports++] =
-        (at_port){.name = "out", .access = access, .dtype = dtype, .is_output = true, .is_sum = is_sum};
-    s->sums += is_sum;
+        (at_port){.name = "out", .access = access, .dtype = dtype, .is_output = true, .reduction = reduction};
+    s->slots += reduction != AT_REDUCTION_NONE;
     s->has_channel |= access == AT_ACCESS_CHANNEL;
     kernel->graph.output[kernel->graph.outputs++] = node;
 }
@@ -61,7 +61,7 @@ Test(interp, every_op_on_special_values)
         for (int i = info->arguments; i < 3; i++)
             argument[i] = AT_NO_NODE;
         add_output(&kernel, at_graph_add(&kernel.graph, op, argument[0], argument[1], argument[2]), AT_ACCESS_ELEMENT,
-                   ACTUNE_F64, false);
+                   ACTUNE_F64, AT_REDUCTION_NONE);
         void *ports[] = {x, y, z, out};
         at_interpret(&kernel, AT_LAYOUT_FLAT, &(actune_slice){ports, 1, 1, N, 0, N, NULL});
         for (int i = 0; i < N; i++) {
@@ -149,7 +149,7 @@ Test(interp, bounds_have_the_compute_type)
     add_port(&kernel, "x", AT_ACCESS_ELEMENT, ACTUNE_F32);
     at_graph *g = &kernel.graph;
     at_node_id x = at_graph_input(g, 0), bound = at_graph_constant(g, 0.1);
-    add_output(&kernel, at_graph_2(g, AT_OP_LE, x, bound), AT_ACCESS_ELEMENT, ACTUNE_F32, false);
+    add_output(&kernel, at_graph_2(g, AT_OP_LE, x, bound), AT_ACCESS_ELEMENT, ACTUNE_F32, AT_REDUCTION_NONE);
     float in[] = {0.1f, 0.099999994f, 0.10000001f, nextafterf(0.1f, 1)}, out[4];
     void *ports[] = {in, out};
     at_interpret(&kernel, AT_LAYOUT_FLAT, &(actune_slice){ports, 1, 1, 4, 0, 4, NULL});
@@ -157,26 +157,27 @@ Test(interp, bounds_have_the_compute_type)
     at_graph_clear(g);
 }
 
-/* dbias = sum per channel of x, dalpha = sum of x * x; by chunks. */
+/* dbias = sum per channel of x, dalpha = sum of x * x, the largest square root per channel (of negative x: NaN); by chunks. */
 static void check_sums(actune_shape shape)
 {
     at_kernel kernel = {.signature.compute = ACTUNE_F32};
     add_port(&kernel, "x", AT_ACCESS_ELEMENT, ACTUNE_F32);
     at_graph *g = &kernel.graph;
     at_node_id x = at_graph_input(g, 0), square = at_graph_2(g, AT_OP_MUL, x, x);
-    add_output(&kernel, at_graph_1(g, AT_OP_NEG, x), AT_ACCESS_ELEMENT, ACTUNE_F32, false);
-    add_output(&kernel, x, AT_ACCESS_CHANNEL, ACTUNE_F32, true);
-    add_output(&kernel, square, AT_ACCESS_SCALAR, ACTUNE_F32, true);
+    add_output(&kernel, at_graph_1(g, AT_OP_NEG, x), AT_ACCESS_ELEMENT, ACTUNE_F32, AT_REDUCTION_NONE);
+    add_output(&kernel, x, AT_ACCESS_CHANNEL, ACTUNE_F32, AT_REDUCTION_SUM);
+    add_output(&kernel, square, AT_ACCESS_SCALAR, ACTUNE_F32, AT_REDUCTION_SUM);
+    add_output(&kernel, at_graph_1(g, AT_OP_SQRT, x), AT_ACCESS_CHANNEL, ACTUNE_F32, AT_REDUCTION_MAX);
     at_layout layout = at_layout_of(&kernel.signature, shape);
     at_chunk_plan plan = at_chunk_plan_of(&kernel.signature, layout, shape);
     int64_t n = shape.outer * shape.channels * shape.inner;
     float *in = malloc(sizeof *in * (size_t)n), *out = malloc(sizeof *out * (size_t)n);
     double *partial = malloc(sizeof *partial * (size_t)(plan.chunks * plan.slots)),
-           *want = calloc((size_t)(2 * shape.channels), 8);
+           *want = calloc((size_t)(3 * shape.channels), 8);
     memset(partial, 0xff, sizeof *partial * (size_t)(plan.chunks * plan.slots));
     for (int64_t i = 0; i < n; i++)
         in[i] = (float)(i % 101 - 37); /* small integers: sums are exact in any order */
-    void *ports[] = {in, out, NULL, NULL};
+    void *ports[] = {in, out, NULL, NULL, NULL};
     int64_t middle = plan.chunks / 2;
     at_interpret(&kernel, layout,
                  &(actune_slice){ports, shape.outer, shape.channels, shape.inner, middle, plan.chunks, partial});
@@ -185,16 +186,20 @@ static void check_sums(actune_shape shape)
         int64_t channel = channel_of(shape, i);
         want[channel] += in[i];
         want[shape.channels + channel] += (double)in[i] * in[i];
+        if (sqrt(in[i]) > want[2 * shape.channels + channel])
+            want[2 * shape.channels + channel] = sqrt(in[i]);
         cr_assert_eq(out[i], -in[i]);
     }
-    for (int sum = 0; sum < 2; sum++)
+    for (int sum = 0; sum < 3; sum++)
         for (int64_t channel = 0; channel < shape.channels; channel++) {
             double got = 0;
             for (int64_t chunk = 0; chunk < plan.chunks; chunk++) {
+                double part = 0;
                 if (layout == AT_LAYOUT_CHANNEL_INNER)
-                    got += partial[chunk * plan.slots + sum * shape.channels + channel];
+                    part = partial[chunk * plan.slots + sum * shape.channels + channel];
                 else if (layout == AT_LAYOUT_FLAT || chunk / plan.chunks_per_plane % shape.channels == channel)
-                    got += partial[chunk * plan.slots + sum];
+                    part = partial[chunk * plan.slots + sum];
+                got = sum == 2 ? fmax(got, part) : got + part;
             }
             cr_assert_eq(got, want[sum * shape.channels + channel], "sum %d, channel %lld", sum, (long long)channel);
         }
@@ -221,7 +226,7 @@ Test(interp, large_graphs)
         at_node_id x = at_graph_input(g, 0), sum = x;
         while (g->count < lengths[l])
             sum = at_graph_2(g, AT_OP_ADD, sum, x);
-        add_output(&kernel, sum, AT_ACCESS_ELEMENT, ACTUNE_F64, false);
+        add_output(&kernel, sum, AT_ACCESS_ELEMENT, ACTUNE_F64, AT_REDUCTION_NONE);
         double in[300], out[300] = {0};
         for (int i = 0; i < 300; i++)
             in[i] = i;

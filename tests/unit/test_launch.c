@@ -14,15 +14,17 @@ static at_signature plain_signature(void)
     return s;
 }
 
-/* x, dx, a channel sum and a scalar sum. */
+/* x, dx, a channel sum, a scalar sum and both maxima. */
 static at_signature sum_signature(void)
 {
     at_signature s = plain_signature();
-    s.ports = 4;
-    s.sums = 2;
+    s.ports = 6;
+    s.slots = 4;
     s.has_channel = true;
-    s.port[2] = (at_port){.name = "dbias", .access = AT_ACCESS_CHANNEL, .is_output = true, .is_sum = true};
-    s.port[3] = (at_port){.name = "dalpha", .access = AT_ACCESS_SCALAR, .is_output = true, .is_sum = true};
+    s.port[2] = (at_port){.name = "dbias", .access = AT_ACCESS_CHANNEL, .is_output = true, .reduction = AT_REDUCTION_SUM};
+    s.port[3] = (at_port){.name = "dalpha", .access = AT_ACCESS_SCALAR, .is_output = true, .reduction = AT_REDUCTION_SUM};
+    s.port[4] = (at_port){.name = "amax", .access = AT_ACCESS_CHANNEL, .is_output = true, .reduction = AT_REDUCTION_MAX};
+    s.port[5] = (at_port){.name = "amax2", .access = AT_ACCESS_SCALAR, .is_output = true, .reduction = AT_REDUCTION_MAX};
     return s;
 }
 
@@ -98,7 +100,7 @@ Test(launch, refuses_insane_shapes)
     at_launch launch;
     actune_shape wide = {1, INT64_C(1) << 56, 1};
     cr_assert_eq(at_launch_init(&launch, &sums, AT_LAYOUT_CHANNEL_INNER, wide, 1), ACTUNE_OK);
-    sums.sums = 20;
+    sums.slots = 20;
     cr_assert_eq(at_launch_init(&launch, &sums, AT_LAYOUT_CHANNEL_INNER, wide, 1), ACTUNE_INVALID_ARGUMENT);
 }
 
@@ -109,19 +111,19 @@ Test(launch, chunks_by_shape_alone)
         actune_shape shape;
         int64_t chunks, slots, rows, per_plane;
     } cases[] = {
-        {AT_LAYOUT_FLAT, {1, 1, 0}, 0, 2, 0, 0},
-        {AT_LAYOUT_FLAT, {1, 1, 1}, 1, 2, 0, 0},
-        {AT_LAYOUT_FLAT, {1, 1, 16384}, 1, 2, 0, 0},
-        {AT_LAYOUT_FLAT, {4, 1, 8193}, 3, 2, 0, 0},
-        {AT_LAYOUT_CHANNEL_INNER, {1000, 2, 1}, 1, 4, 8192, 0},
-        {AT_LAYOUT_CHANNEL_INNER, {8193, 2, 1}, 2, 4, 8192, 0},
-        {AT_LAYOUT_CHANNEL_INNER, {100, 768, 1}, 7, 1536, 16, 0},
-        {AT_LAYOUT_CHANNEL_INNER, {100, 300, 1}, 3, 600, 48, 0},
-        {AT_LAYOUT_CHANNEL_INNER, {17, 100000, 1}, 2, 200000, 16, 0},
+        {AT_LAYOUT_FLAT, {1, 1, 0}, 0, 4, 0, 0},
+        {AT_LAYOUT_FLAT, {1, 1, 1}, 1, 4, 0, 0},
+        {AT_LAYOUT_FLAT, {1, 1, 16384}, 1, 4, 0, 0},
+        {AT_LAYOUT_FLAT, {4, 1, 8193}, 3, 4, 0, 0},
+        {AT_LAYOUT_CHANNEL_INNER, {1000, 2, 1}, 1, 8, 8192, 0},
+        {AT_LAYOUT_CHANNEL_INNER, {8193, 2, 1}, 2, 8, 8192, 0},
+        {AT_LAYOUT_CHANNEL_INNER, {100, 768, 1}, 7, 3072, 16, 0},
+        {AT_LAYOUT_CHANNEL_INNER, {100, 300, 1}, 3, 1200, 48, 0},
+        {AT_LAYOUT_CHANNEL_INNER, {17, 100000, 1}, 2, 400000, 16, 0},
         {AT_LAYOUT_CHANNEL_INNER, {17, 0, 1}, 0, 0, 16, 0},
-        {AT_LAYOUT_CHANNEL_OUTER, {2, 3, 49}, 6, 2, 0, 1},
-        {AT_LAYOUT_CHANNEL_OUTER, {2, 3, 16385}, 12, 2, 0, 2},
-        {AT_LAYOUT_CHANNEL_OUTER, {2, 3, 0}, 0, 2, 0, 0},
+        {AT_LAYOUT_CHANNEL_OUTER, {2, 3, 49}, 6, 4, 0, 1},
+        {AT_LAYOUT_CHANNEL_OUTER, {2, 3, 16385}, 12, 4, 0, 2},
+        {AT_LAYOUT_CHANNEL_OUTER, {2, 3, 0}, 0, 4, 0, 0},
     };
     at_signature signature = sum_signature();
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -152,14 +154,16 @@ static void fill_slots(const actune_slice *slice)
 /* The rule of kernel_abi.h written down once more, naively. */
 static double expected_sum(const at_launch *launch, int sum, int64_t channel)
 {
+    bool is_max = sum >= 2;
     const at_chunk_plan *plan = &launch->chunk;
     double total = 0;
     for (int64_t chunk = 0; chunk < plan->chunks; chunk++) {
         if (launch->layout == AT_LAYOUT_CHANNEL_OUTER) {
             if (chunk / plan->chunks_per_plane % launch->shape.channels == channel)
-                total += slot_value(chunk, sum);
+                total = is_max ? fmax(total, slot_value(chunk, sum)) : total + slot_value(chunk, sum);
         } else {
-            total += slot_value(chunk, launch->layout == AT_LAYOUT_FLAT ? sum : sum * launch->shape.channels + channel);
+            double value = slot_value(chunk, launch->layout == AT_LAYOUT_FLAT ? sum : sum * launch->shape.channels + channel);
+            total = is_max ? fmax(total, value) : total + value;
         }
     }
     return total;
@@ -175,17 +179,22 @@ static void check_sums(at_pool *pool, actune_shape shape, int threads)
     void *workspace = malloc(launch.workspace_bytes + 1);
     memset(workspace, 0xff, launch.workspace_bytes + 1); /* NaN: a slot that is read before it was set shows */
     float *channel_sums = malloc(sizeof(float) * (size_t)(shape.channels + 1)), scalar = -1;
+    float *channel_maxima = malloc(sizeof(float) * (size_t)(shape.channels + 1)), maximum = -1;
     channel_sums[shape.channels] = 42;
-    void *ports[] = {NULL, NULL, channel_sums, &scalar};
+    void *ports[] = {NULL, NULL, channel_sums, &scalar, channel_maxima, &maximum};
     at_launch_run(&launch, pool, ports, workspace);
-    double fold = 0;
+    double fold = 0, largest = 0;
     for (int64_t c = 0; c < shape.channels; c++) {
         cr_assert_eq(channel_sums[c], (float)expected_sum(&launch, 0, c), "channel %lld", (long long)c);
         fold += expected_sum(&launch, 1, c);
+        cr_assert_eq(channel_maxima[c], (float)expected_sum(&launch, 2, c), "channel %lld", (long long)c);
+        largest = fmax(largest, expected_sum(&launch, 3, c));
     }
     cr_assert_eq(scalar, (float)fold);
+    cr_assert_eq(maximum, (float)largest);
     cr_assert_eq(channel_sums[shape.channels], 42);
     free(channel_sums);
+    free(channel_maxima);
     free(workspace);
 }
 

@@ -75,13 +75,13 @@ static void check_ports(const at_kernel *kernel, const char *expected)
                          i == signature->inputs ? " | "
                          : i                    ? " "
                                                 : "",
-                         port->name, access[port->access], dtype[port->dtype], port->is_sum ? ":sum" : "");
+                         port->name, access[port->access], dtype[port->dtype], port->reduction ? ":sum" : "");
         cr_assert_eq(port->is_output, i >= signature->inputs);
-        sums += port->is_sum;
+        sums += port->reduction != AT_REDUCTION_NONE;
         has_channel |= port->access == AT_ACCESS_CHANNEL;
     }
     cr_assert_str_eq(at_strbuf_text(&text), expected);
-    cr_assert_eq(signature->sums, sums);
+    cr_assert_eq(signature->slots, sums);
     cr_assert_eq(signature->has_channel, has_channel);
     cr_assert_eq(kernel->graph.outputs, signature->ports - signature->inputs);
     for (int i = 0; i < kernel->graph.count; i++)

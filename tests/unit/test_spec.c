@@ -359,6 +359,40 @@ Test(spec, user_function)
     cr_assert_eq(rmdir(folder), 0);
 }
 
+/* A text given by the caller stands in for a file, is found first, and is named in its errors. */
+Test(spec, user_function_from_a_text)
+{
+    static const actune_source sources[] = {
+        {"twice.c", "float twice(float x) { return 2 * x; }\n"},
+        {"bad.c", "float f(float x)\n{\n    return *(&x);\n}\n"},
+    };
+    at_spec spec;
+    cr_assert_eq(at_spec_parse_with("@twice.c:twice | relu", sources, 2, &spec), ACTUNE_OK, "%s", actune_last_error());
+    cr_assert_str_eq(spec.canonical, "@twice.c:twice | relu");
+    cr_assert_eq(spec.stage[0].activation->graph.outputs, 1);
+    at_spec_clear(&spec);
+    cr_assert_neq(at_spec_parse_with("@bad.c:f", sources, 2, &spec), ACTUNE_OK);
+    cr_assert(strstr(actune_last_error(), "bad.c:3:"), "%s", actune_last_error());
+    cr_assert_eq(at_spec_parse_with("@other.c:f", sources, 2, &spec), ACTUNE_NOT_FOUND); /* no such text: it is a file */
+    cr_assert_eq(at_spec_parse("@twice.c:twice", &spec), ACTUNE_NOT_FOUND);
+    static const struct {
+        actune_source source[2];
+        int count;
+        const char *says;
+    } wrong[] = {
+        {{{NULL, "x"}}, 1, "source 0 has no name"},
+        {{{"", "x"}}, 1, "source 0 has no name"},
+        {{{"a.c", NULL}}, 1, "source 0 has no text"},
+        {{{"a.c", "x"}, {"a.c", "y"}}, 2, "sources 0 and 1 are both named 'a.c'"},
+        {{{"a.c", "x"}}, -1, "-1 sources"},
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        cr_assert_eq(at_spec_parse_with("relu", wrong[i].source, wrong[i].count, &spec), ACTUNE_INVALID_ARGUMENT);
+        cr_assert(strstr(actune_last_error(), wrong[i].says), "%s", actune_last_error());
+    }
+    cr_assert_eq(at_spec_parse_with("relu", NULL, 1, &spec), ACTUNE_INVALID_ARGUMENT);
+}
+
 /* The activation layers of real networks: every row is a spec, or names a stage that is still to come. */
 Test(spec, workloads)
 {

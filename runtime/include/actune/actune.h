@@ -97,6 +97,13 @@ ACTUNE_API actune_status actune_context_open(const actune_context_options *optio
 /* Joins the worker threads and frees the context; closed before its last plan is destroyed, it goes with that. NULL is a no-op. */
 ACTUNE_API void actune_context_close(actune_context *context);
 
+/* The text of a C file with an activation, given instead of a file: the spec "@NAME:function" finds it by its name. It is read as a file
+   would be (libclang; nothing in it is executed, nothing else is read), and need not live longer than the call. */
+typedef struct actune_source {
+    const char *name; /* e.g. "my_act.c": what messages show as the file; no blank, '|' or '(' */
+    const char *text; /* at most 64 KiB */
+} actune_source;
+
 typedef struct actune_plan_desc {
     const char *spec;             /* the pipeline, e.g. "bias | gelu_tanh | clip(-6, 6)" */
     actune_direction direction;
@@ -107,6 +114,8 @@ typedef struct actune_plan_desc {
     int gradient_count;
     bool in_place;                /* forward: y is x; backward: dx is dy. Not of halves, whose shapes differ */
     int max_threads;              /* 0: the context's */
+    const actune_source *sources; /* texts that "@name:function" finds before it looks for a file */
+    int source_count;
 } actune_plan_desc;
 
 /* Makes a kernel ready to run on one shape: parses, derives, looks the winner up, compiles or loads it (the only step

@@ -1,5 +1,4 @@
-/* Instruction sets that code is generated for. */
-#include "variant.h"
+#include "isa.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -56,13 +55,19 @@ static at_isa probe(void)
 }
 #endif
 
-/* ACTUNE_ISA lowers it: a level that this machine lacks is not taken. */
-at_isa at_isa_host(void)
+bool at_isa_runs_on(at_isa isa, at_isa host)
+{
+    bool same_kind = (isa == AT_ISA_NEON) == (host == AT_ISA_NEON) || isa == AT_ISA_GENERIC;
+    return same_kind && isa <= host;
+}
+
+at_isa at_isa_limited(const char *limit)
 {
     at_isa host = probe(), wanted;
-    const char *text = getenv("ACTUNE_ISA");
-    if (!text || !at_isa_find(text, &wanted))
-        return host;
-    bool same_kind = (wanted == AT_ISA_NEON) == (host == AT_ISA_NEON) || wanted == AT_ISA_GENERIC;
-    return same_kind && wanted <= host ? wanted : host;
+    return limit && at_isa_find(limit, &wanted) && at_isa_runs_on(wanted, host) ? wanted : host;
+}
+
+at_isa at_isa_host(void)
+{
+    return at_isa_limited(getenv("ACTUNE_ISA"));
 }
