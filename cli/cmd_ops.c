@@ -9,15 +9,17 @@
 static const struct {
     const char *name, *formula, *note;
 } stages[] = {
+    {"halves", "the first half of x's rows", "first stage alone; a later mul multiplies by the other half: halves | silu | mul; halves(second): the other way round"},
     {"bias", "x + bias", "operand bias, one value a channel"},
-    {"add", "x + add", "operand add, of x's shape"},
-    {"mul", "x * mul", "operand mul, of x's shape"},
+    {"add", "x + add", "operand add, of y's shape; add(channel): one value for each image and channel"},
+    {"mul", "x * mul", "operand mul, of y's shape; mul(channel): one value for each image and channel (squeeze and excite)"},
     {"scale_shift", "x * scale + shift", "operands scale and shift, one value a channel (folded batch norm)"},
     {"clip(lo, hi)", "min(max(x, lo), hi)", "NaN stays NaN; the gradient passes inside, ends included"},
     {"grad_clip(v)", "x", "going back, clips the gradient at this point to [-v, v]"},
     {"rrelu_training(lower, upper)", "x > 0 ? x : slope * x", "a random slope for each element, from seed, offset and its index; at inference: rrelu"},
     {"dropout(p)", "x / (1 - p), or 0 with probability p", "the mask follows from seed, offset and the element's index; backward makes it again"},
     {"swiglu", "silu(x) * mul", "short for silu | mul: x is the gate, operand mul the other tensor; also glu, reglu, geglu, geglu_tanh"},
+    {"swiglu(halves)", "silu(first) * second", "short for halves | silu | mul: both from the rows of one tensor; glu(halves) is torch's GLU, sigmoid of the second; (second): that half is the gate"},
     {"grad_norm", "x", "going back, the sum of squares of the gradient at this point, asked for as that of grad_norm"},
 };
 

@@ -306,6 +306,15 @@ static void scope_port(unit *u, int i, int slot)
     at_scope_number(scope, "port_line_vectors", i, bytes < 128 ? 128 / bytes : 1);
 }
 
+/* Sums over more than a plane, which take a block's threads together. */
+static int wide_sums(const at_signature *s)
+{
+    int count = 0;
+    for (int i = s->inputs; i < s->ports; i++)
+        count += s->port[i].reduction && s->port[i].access != AT_ACCESS_PLANE;
+    return count;
+}
+
 /* One bit each. */
 static int64_t maximum_slots(const at_signature *s)
 {
@@ -394,6 +403,7 @@ static actune_status fill_unit(unit *u, const at_target *target, const char *sym
     scope_uses(u, target);
     at_scope_number(scope, "ports", -1, s->ports);
     at_scope_number(scope, "maximum_slots", -1, maximum_slots(s));
+    at_scope_number(scope, "wide_sums", -1, wide_sums(s));
     at_scope_number(scope, "elements", -1, u->elements);
     at_scope_text(scope, "C", -1, f64 ? "double" : "float");
     at_scope_text(scope, "F", -1, f64 ? "" : "f");
