@@ -29,6 +29,7 @@ int cli_clip_grads(int argc, char **argv);
 int cli_init(int argc, char **argv);
 int cli_verify(int argc, char **argv);
 int cli_bench(int argc, char **argv);
+int cli_export(int argc, char **argv);
 int cli_db(int argc, char **argv);
 int cli_doctor(int argc, char **argv);
 

@@ -14,6 +14,7 @@ const cli_command cli_commands[] = {
     {"init", "write initial weights (He, Xavier) for a layer", cli_init},
     {"verify", "check kernels against the reference and report their error", cli_verify},
     {"bench", "measure a kernel beside its default, a plain loop and copies of the same bytes", cli_bench},
+    {"export", "make a library of tuned kernels that needs nothing of actune", cli_export},
     {"db", "check or dump the tuning database", cli_db},
     {"doctor", "look for what keeps actune from working well here", cli_doctor},
 };

@@ -22,3 +22,22 @@ add_custom_command(OUTPUT ${ACTUNE_SCHEMA}
   COMMAND actune_embed ${ACTUNE_SCHEMA} ${CMAKE_CURRENT_SOURCE_DIR}/db/schema db/schema.h at_schema_text at_schema_texts
     at_schema_text_count ${ACTUNE_SCHEMA_FILES}
   DEPENDS actune_embed ${ACTUNE_SCHEMA_PATHS} VERBATIM)
+
+# What exported libraries are made of: these files as they are (export/README.md). The second list is for those with CUDA.
+set(ACTUNE_EXPORT_SOURCES
+  export/support/exported.c export/support/exported.h
+  runtime/base/bucket.c runtime/base/bucket.h runtime/base/chunk.c runtime/base/chunk.h runtime/base/hash.h runtime/base/isa.c runtime/base/isa.h
+  runtime/base/kernel_abi.h runtime/base/signature.c runtime/base/signature.h runtime/base/status.c runtime/base/status.def runtime/base/status.h
+  runtime/base/table.h runtime/base/table_find.c runtime/base/table_layout.h
+  runtime/include/actune/actune.h runtime/launch.c runtime/launch.h runtime/pool.c runtime/pool.h)
+set(ACTUNE_EXPORT_SOURCE_PATHS ${ACTUNE_EXPORT_SOURCES})
+list(TRANSFORM ACTUNE_EXPORT_SOURCE_PATHS PREPEND ${CMAKE_CURRENT_SOURCE_DIR}/)
+set(ACTUNE_EXPORT_EMBEDDED ${CMAKE_CURRENT_BINARY_DIR}/embedded_export.c ${CMAKE_CURRENT_BINARY_DIR}/embedded_licence.c)
+add_custom_command(OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/embedded_export.c
+  COMMAND actune_embed ${CMAKE_CURRENT_BINARY_DIR}/embedded_export.c ${CMAKE_CURRENT_SOURCE_DIR} export/embedded.h at_embedded at_export_sources
+    at_export_source_count ${ACTUNE_EXPORT_SOURCES}
+  DEPENDS actune_embed ${ACTUNE_EXPORT_SOURCE_PATHS} VERBATIM)
+add_custom_command(OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/embedded_licence.c
+  COMMAND actune_embed ${CMAKE_CURRENT_BINARY_DIR}/embedded_licence.c ${CMAKE_CURRENT_SOURCE_DIR} export/embedded.h at_embedded at_export_texts
+    at_export_text_count LICENSE
+  DEPENDS actune_embed ${CMAKE_CURRENT_SOURCE_DIR}/LICENSE VERBATIM)

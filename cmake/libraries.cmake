@@ -5,7 +5,7 @@ find_package(Threads REQUIRED)
 
 set(RUNTIME_SOURCES_DIRS runtime/base)
 file(GLOB RUNTIME_SOURCES CONFIGURE_DEPENDS runtime/base/*.c runtime/pool.c runtime/launch.c)
-file(GLOB FULL_SOURCES CONFIGURE_DEPENDS runtime/*.c runtime/backend/*.c codegen/*.c db/*.c tuner/*.c)
+file(GLOB FULL_SOURCES CONFIGURE_DEPENDS runtime/*.c runtime/backend/*.c codegen/*.c db/*.c tuner/*.c export/*.c export/support/*.c)
 list(REMOVE_ITEM FULL_SOURCES ${RUNTIME_SOURCES})
 
 set(ACTUNE_INCLUDES ${CMAKE_CURRENT_SOURCE_DIR} ${CMAKE_CURRENT_SOURCE_DIR}/runtime/include)
@@ -32,7 +32,7 @@ add_custom_command(OUTPUT ${ACTUNE_BUILTINS}
 
 add_library(actune_runtime_objects OBJECT ${RUNTIME_SOURCES})
 actune_compile(actune_runtime_objects)
-add_library(actune_objects OBJECT ${FULL_SOURCES} ${ACTUNE_EMBEDDED} ${ACTUNE_SCHEMA} ${ACTUNE_BUILTINS})
+add_library(actune_objects OBJECT ${FULL_SOURCES} ${ACTUNE_EMBEDDED} ${ACTUNE_SCHEMA} ${ACTUNE_BUILTINS} ${ACTUNE_EXPORT_EMBEDDED})
 actune_compile(actune_objects)
 
 set(RUNTIME_LIBS Threads::Threads ${CMAKE_DL_LIBS} m)

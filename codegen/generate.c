@@ -178,7 +178,7 @@ static actune_status add_item(at_generate_item *item, const at_target *target, a
                               at_strbuf *bodies)
 {
     char symbol[sizeof item->symbol], suffix[32];
-    body b = {.lines = true};
+    body b = {.lines = !item->pretty};
     AT_TRY(hash_variant(item->kernel, item->layout, target, item->variant, &item->source_hash));
     snprintf(symbol, sizeof symbol, "actune_%.16s", item->source_hash.hex);
     snprintf(suffix, sizeof suffix, "_%.16s", item->source_hash.hex);
@@ -214,7 +214,7 @@ static actune_status generate_cuda(at_generate_item *item, int count, const at_t
     item->status = hash_variant(item->kernel, item->layout, target, item->variant, &item->source_hash);
     if (item->status == ACTUNE_OK) {
         snprintf(item->symbol, sizeof item->symbol, "actune_%.16s", item->source_hash.hex);
-        item->status = generate_one(item->kernel, item->layout, target, item->variant, item->symbol, true, source);
+        item->status = generate_one(item->kernel, item->layout, target, item->variant, item->symbol, !item->pretty, source);
     }
     return at_strbuf_status(source);
 }

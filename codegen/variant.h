@@ -67,6 +67,7 @@ typedef struct at_generate_item {
     const at_kernel *kernel;
     at_layout layout;
     const at_variant *variant;
+    bool pretty; /* no #line */
     char symbol[32];
     at_hash source_hash; /* of the variant alone, launch knobs left out: its identity in the database */
     actune_status status;

@@ -99,6 +99,16 @@ typedef struct at_store_progress {
     int samples;
 } at_store_progress;
 
+/* A plan that some program made in the tuning mode `record` and that had no winner of its size. */
+typedef struct at_store_request {
+    const char *device, *spec; /* canonical */
+    const char *direction, *dtype_in, *dtype_out;
+    const char *gradients; /* names with a comma between them, "" for none */
+    actune_shape shape;
+    bool in_place;
+    int64_t asked; /* filled by reads: how often */
+} at_store_request;
+
 /* Which race: stage "core" or "size"; conditions: a hash of all that samples must have in common to be mixed. */
 typedef struct at_store_race {
     const char *device, *kernel, *stage, *conditions;
@@ -119,6 +129,9 @@ actune_status at_store_put_progress(at_store *store, const at_store_race *race, 
 /* Every arm of a kernel's races in one stage and layout, or (workload given) of one race; whatever the conditions. */
 actune_status at_store_drop_progress(at_store *store, const char *device, const char *kernel, const char *stage, const char *layout,
                                      const at_store_workload *workload);
+/* Writes it down, or counts it once more; takes it out (it may be gone already). */
+actune_status at_store_put_request(at_store *store, const at_store_request *request);
+actune_status at_store_drop_request(at_store *store, const at_store_request *request);
 /* One transaction around several puts. */
 actune_status at_store_begin(at_store *store);
 actune_status at_store_commit(at_store *store);
@@ -143,6 +156,8 @@ actune_status at_store_each_progress(at_store *store, const at_store_race *race,
                                      actune_status (*visit)(void *user, const at_store_progress *arm), void *user);
 /* Whether any race of the kernel in this stage and layout has stored arms under these conditions (race->workload: the layout alone). */
 actune_status at_store_has_progress(at_store *store, const at_store_race *race, bool *has);
+actune_status at_store_each_request(at_store *store, const char *device, actune_status (*visit)(void *user, const at_store_request *request),
+                                    void *user);
 actune_status at_store_each_device(at_store *store, actune_status (*visit)(void *user, const at_store_device *device), void *user);
 /* Of this source, whichever variant it was found with: the latest, but an exhaustive one counts on until a later one fails; NOT_FOUND when there is none. Texts are valid until the next call. */
 actune_status at_store_find_verification(at_store *store, const char *source_hash, at_store_verification *verification);

@@ -61,6 +61,12 @@ static const char *const texts[AT_SQL_COUNT] = {
                              "conditions = ? AND workload = ? ORDER BY arm",
     [AT_SQL_ANY_PROGRESS] = "SELECT count(*) FROM progress p CROSS JOIN workload w ON w.id = p.workload WHERE p.device = ? AND p.kernel = ? "
                             "AND p.stage = ? AND p.conditions = ? AND w.layout = ?",
+    [AT_SQL_PUT_REQUEST] = "INSERT INTO request VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, " NOW ") ON CONFLICT DO UPDATE SET asked = asked + 1, "
+                           "last = excluded.last",
+    [AT_SQL_DROP_REQUEST] = "DELETE FROM request WHERE device = ? AND spec = ? AND direction = ? AND dtype_in = ? AND dtype_out = ? AND "
+                            "gradients = ? AND outer = ? AND channels = ? AND inner = ? AND in_place = ?",
+    [AT_SQL_ALL_REQUESTS] = "SELECT device, spec, direction, dtype_in, dtype_out, gradients, outer, channels, inner, in_place, asked FROM request "
+                            "WHERE ?1 IS NULL OR device = ?1 ORDER BY device, spec, direction, dtype_in, dtype_out, gradients, outer, channels, inner, in_place",
     [AT_SQL_ALL_BUILDS] = BUILD_COLUMNS("b.registers", "b.spill_bytes"),
     [AT_SQL_ALL_SESSIONS] = "SELECT s.id, s.started, s.device, e.description, s.protocol, s.seed FROM session s CROSS JOIN environment e "
                             "ON e.id = s.environment ORDER BY s.id",

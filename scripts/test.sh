@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 case "${1:-}" in -h|--help) sed -n '2,3s/^# \{0,1\}//p' "$0"; exit 0;; esac
 
 need_packages "${build_packages[@]}" "${monitor_packages[@]}" libcriterion-dev libmpfr-dev python3 pkg-config \
-    gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
+    gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user python3-numpy python3-torch
 
 # Tests never touch the user's own database and cache.
 scratch=$(mktemp -d)

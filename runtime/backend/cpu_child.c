@@ -67,7 +67,7 @@ static void environment_clear(environment *env)
 }
 
 /* Own process group, no inherited signal settings or descriptors. */
-static int spawn_with(const char *const *argv, char *const *env, int output, pid_t *pid)
+static int spawn_with(const char *const *argv, char *const *env, int output, const char *folder, pid_t *pid)
 {
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
@@ -90,6 +90,8 @@ static int spawn_with(const char *const *argv, char *const *env, int output, pid
         error = posix_spawn_file_actions_adddup2(&actions, output, 1);
     if (!error)
         error = posix_spawn_file_actions_adddup2(&actions, output, 2);
+    if (!error && folder)
+        error = posix_spawn_file_actions_addchdir_np(&actions, folder);
 #if defined(__GLIBC__) && __GLIBC_PREREQ(2, 34)
     if (!error)
         error = posix_spawn_file_actions_addclosefrom_np(&actions, 3);
@@ -179,7 +181,7 @@ actune_status at_child_run(const char *const *argv, const at_child_options *opti
         environment_clear(&env);
         return at_fail(ACTUNE_NO_MEMORY, "out of memory before starting %s", argv[0]);
     }
-    int error = pipe2(ends, O_CLOEXEC) ? errno : spawn_with(argv, env.variable, ends[1], &pid);
+    int error = pipe2(ends, O_CLOEXEC) ? errno : spawn_with(argv, env.variable, ends[1], options->folder, &pid);
     environment_clear(&env);
     if (ends[1] >= 0)
         close(ends[1]);

@@ -12,6 +12,7 @@ typedef struct at_child_options {
     double limit_s;           /* the whole process group is killed then */
     size_t output_max;        /* bytes of stdout + stderr kept; the rest is read and dropped */
     const char *temp_folder;  /* TMPDIR of the child; NULL: none */
+    const char *folder;       /* its working directory; NULL: the caller's */
 } at_child_options;
 
 typedef struct at_child_result {

@@ -8,7 +8,7 @@ json() { # json WHAT EXPRESSION COMMAND...: output must be JSON for which the Py
     cp "$work/out" "$work/json"
     ok "$what is JSON: $expression" python3 -c "import json; j = json.load(open('$work/json')); assert $expression, j"
 }
-for command in devices ops gen tune show why apply init clip-grads verify bench db doctor; do
+for command in devices ops gen tune show why apply init clip-grads verify bench export db doctor; do
     ok "$command --help" "$actune" "$command" --help
     grep -q 'Usage' "$work/out" || { echo "FAILED: $command --help has no usage"; failures=$((failures + 1)); }
 done

@@ -10,7 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { ARMS_MAX = 512, SAMPLES_MAX = 64, KILLED_AT = 6, SEED = 3 };
+enum { ARMS_MAX = 512, SAMPLES_MAX = 64, KILLED_AT = 4, SEED = 3 }; /* a race of 5 rounds may be over: at the roof */
 
 static char folder[64], database[96], cache_folder[96];
 static at_kernel kernel;
@@ -206,7 +206,7 @@ Test(resume, an_arm_that_was_out_stays_out, .timeout = 120)
     open_place();
     tune_killed(0, KILLED_AT);
     change("UPDATE progress SET samples = substr(samples, 1, 3 * 8) WHERE stage = 'size' AND arm = (SELECT max(arm) FROM progress WHERE "
-           "stage = 'size' AND length(samples) = 6 * 8 AND arm LIKE 'cpu/%' AND arm NOT LIKE '%unroll=1 store=plain prefetch=0 threads=1')");
+           "stage = 'size' AND length(samples) = 4 * 8 AND arm LIKE 'cpu/%' AND arm NOT LIKE '%unroll=1 store=plain prefetch=0 threads=1')");
     int64_t out = number("SELECT count(*) FROM progress WHERE length(samples) = 24 AND stage = 'size'");
     cr_assert_geq(out, 1);
     read_kept("size");

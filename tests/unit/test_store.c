@@ -306,11 +306,49 @@ static void check_transactions(void)
     at_store_close(store);
 }
 
+typedef struct requests_seen {
+    int count, asked;
+    char first[64];
+} requests_seen;
+
+static actune_status see_request(void *user, const at_store_request *r)
+{
+    requests_seen *got = user;
+    if (!got->count++)
+        snprintf(got->first, sizeof got->first, "%s %s %s>%s [%s] %dx%dx%d%s", r->spec, r->direction, r->dtype_in, r->dtype_out, r->gradients,
+                 (int)r->shape.outer, (int)r->shape.channels, (int)r->shape.inner, r->in_place ? " in place" : "");
+    got->asked += (int)r->asked;
+    return ACTUNE_OK;
+}
+
+/* What was asked for: once each, counted, taken out by its key. */
+static void check_requests(void)
+{
+    at_store *store = open_store(NULL, AT_STORE_WRITE);
+    at_store_request gelu = {"cpu-1", "bias | gelu", "backward", "f16", "f32", "bias,alpha", {8, 64, 49}, true, 0}, relu = gelu, wrong = gelu;
+    relu.spec = "relu", relu.gradients = "";
+    wrong.direction = "sideways";
+    requests_seen got = {0};
+    CHECK(at_store_put_request(store, &gelu) == ACTUNE_OK && at_store_put_request(store, &relu) == ACTUNE_OK);
+    CHECK(at_store_put_request(store, &gelu) == ACTUNE_OK);
+    CHECK(at_store_put_request(store, &wrong) == ACTUNE_INVALID_ARGUMENT);
+    CHECK(at_store_each_request(store, "cpu-1", see_request, &got) == ACTUNE_OK && got.count == 2 && got.asked == 3);
+    CHECK(!strcmp(got.first, "bias | gelu backward f16>f32 [bias,alpha] 8x64x49 in place"), "%s", got.first);
+    CHECK(at_store_each_request(store, "cpu-2", see_request, &got) == ACTUNE_OK && got.count == 2, "another device");
+    CHECK(at_store_drop_request(store, &gelu) == ACTUNE_OK && at_store_drop_request(store, &gelu) == ACTUNE_OK);
+    got = (requests_seen){0};
+    CHECK(at_store_each_request(store, NULL, see_request, &got) == ACTUNE_OK && got.count == 1 && !strncmp(got.first, "relu ", 5));
+    CHECK(at_store_each_request(NULL, NULL, see_request, &got) == ACTUNE_OK && got.count == 1, "no database");
+    at_store_close(store);
+}
+
 Test(store, rows, .init = setup, .fini = remove_root)
 {
     in_child("choices", check_choices);
     setenv("ACTUNE_DB", in_root("rows.db"), 1);
     in_child("rows", check_rows);
+    setenv("ACTUNE_DB", in_root("requests.db"), 1);
+    in_child("requests", check_requests);
     setenv("ACTUNE_DB", in_root("measurements.db"), 1);
     in_child("progress", check_progress);
     in_child("measurements", check_measurements);

@@ -134,6 +134,7 @@ static void check_migration(void)
     CHECK(at_store_each_build(store, "k1", see_no_registers, &builds) == ACTUNE_OK && builds == 1);
     CHECK(at_store_has_progress(store, &race, &has) == ACTUNE_OK && !has);
     CHECK(at_store_each_progress(store, &race, NULL, NULL) == ACTUNE_OK);
+    CHECK(at_store_each_request(store, NULL, NULL, NULL) == ACTUNE_OK, "there were no requests yet");
     at_store_close(store);
     image after = take_image(path);
     CHECK(before.size == after.size && !memcmp(before.bytes, after.bytes, before.size), "a reader changes nothing");

@@ -25,9 +25,9 @@
 extern "C" {
 #endif
 
-#if defined(__GNUC__)
+#if !defined(ACTUNE_API) && defined(__GNUC__)
 #define ACTUNE_API __attribute__((visibility("default")))
-#else
+#elif !defined(ACTUNE_API)
 #define ACTUNE_API
 #endif
 
