@@ -24,7 +24,7 @@ RANK_MAX = 8
 
 
 class Shape(Structure):
-    _fields_ = [("outer", c_int64), ("channels", c_int64), ("inner", c_int64)]
+    _fields_ = [("outer", c_int64), ("channels", c_int64), ("inner", c_int64), ("channels_last", c_bool)]
 
 
 class ContextOptions(Structure):
