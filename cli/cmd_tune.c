@@ -1,4 +1,5 @@
 /* actune tune: find the fastest kernels on this machine and store them. */
+#include "recorded.h"
 #include "tune_report.h"
 
 #include <signal.h>
@@ -6,13 +7,13 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { KEY_WORKLOAD = 0x200, KEY_ALL, KEY_SIZES, KEY_CHANNELS, KEY_BUDGET, KEY_STRATEGY, KEY_SEED, KEY_FORCE, KEY_THREADS, KEY_MODEL_BATCH, KEY_IN_PLACE, SIZES_MAX = 32 };
+enum { KEY_WORKLOAD = 0x200, KEY_ALL, KEY_SIZES, KEY_CHANNELS, KEY_BUDGET, KEY_STRATEGY, KEY_SEED, KEY_FORCE, KEY_THREADS, KEY_MODEL_BATCH, KEY_IN_PLACE, KEY_RECORDED, SIZES_MAX = 32 };
 
 typedef struct tune_options {
     cli_request request;
     at_tune_options how;
     const char *workload;
-    bool all, in_place;
+    bool all, in_place, recorded;
     int64_t size[SIZES_MAX], channels, batch;
     int sizes;
 } tune_options;
@@ -24,6 +25,7 @@ typedef struct tune_plan {
     at_kernel **owned;
     int items, kernels;
     workload work;
+    recorded asked;
 } tune_plan;
 
 static volatile sig_atomic_t interrupted;
@@ -84,12 +86,17 @@ static error_t parse(int key, char *text, struct argp_state *state)
     case KEY_IN_PLACE:
         options->in_place = true;
         return 0;
+    case KEY_RECORDED:
+        options->recorded = true;
+        return 0;
     case KEY_FORCE:
         options->how.force = true;
         return 0;
     case ARGP_KEY_END:
-        if (!options->request.spec + !options->workload + !options->all != 2)
-            argp_error(state, "one of SPEC, --workload FILE and --all is needed");
+        if (!options->request.spec + !options->workload + !options->all + !options->recorded != 3)
+            argp_error(state, "one of SPEC, --workload FILE, --all and --recorded is needed");
+        if (options->recorded && options->in_place)
+            argp_error(state, "--in-place does not go with --recorded: what was asked for says it itself");
         return 0;
     }
     return ARGP_ERR_UNKNOWN;
@@ -175,11 +182,51 @@ static actune_status plan_workload(const tune_options *options, tune_plan *plan)
     return ACTUNE_OK;
 }
 
+/* What cannot be tuned (its file is gone, it names what another version had) is told and stays. */
+static actune_status plan_recorded(const tune_options *options, tune_plan *plan)
+{
+    at_device device;
+    AT_TRY(at_device_get(options->request.device, &device));
+    AT_TRY(recorded_read(options->request.database, device.id, &plan->asked));
+    for (int i = 0; i < plan->asked.rows; i++) {
+        recorded_row *row = &plan->asked.row[i];
+        at_kernel *kernel;
+        actune_status status = ACTUNE_OK;
+        if (!row->skipped)
+            status = own_kernel(plan, &row->kernel, row->backward ? ACTUNE_BACKWARD : ACTUNE_FORWARD, &kernel);
+        if (status == ACTUNE_NO_MEMORY)
+            return status;
+        if (row->skipped || status) {
+            fprintf(stderr, "actune: left as it is: %s: %s\n", row->request.spec, row->skipped ? row->skipped : actune_last_error());
+            continue;
+        }
+        row->item = plan->items;
+        at_tune_item *item = add_item(plan, kernel, row->request.shape);
+        if (!item)
+            return at_fail(ACTUNE_NO_MEMORY, "out of memory");
+        item->in_place = row->request.in_place;
+    }
+    return ACTUNE_OK;
+}
+
+/* What was tuned is no longer asked for. */
+static actune_status drop_recorded(const tune_options *options, const tune_plan *plan)
+{
+    for (int i = 0; i < plan->asked.rows; i++) {
+        const recorded_row *row = &plan->asked.row[i];
+        if (row->item >= 0 && plan->result[row->item].status == ACTUNE_OK && *plan->result[row->item].variant)
+            AT_TRY(recorded_drop(options->request.database, row));
+    }
+    return ACTUNE_OK;
+}
+
 static actune_status make_plan(tune_options *options, tune_plan *plan)
 {
     actune_status status = ACTUNE_OK;
     if (options->workload)
         status = plan_workload(options, plan);
+    else if (options->recorded)
+        status = plan_recorded(options, plan);
     else if (options->all)
         for (int i = 0; i < at_activation_count() && !status; i++) {
             cli_request request = options->request;
@@ -208,6 +255,7 @@ static void clear_plan(tune_plan *plan)
     free(plan->item);
     free(plan->result);
     workload_clear(&plan->work);
+    recorded_clear(&plan->asked);
 }
 
 /* A line that is rewritten on a terminal, one line every five seconds elsewhere. */
@@ -251,6 +299,7 @@ static actune_status run(tune_options *options, tune_plan *plan, at_device *devi
 static const struct argp_option own_options[] = {
     {"workload", KEY_WORKLOAD, "FILE", 0, "Tune a network's layers: JSON Lines of spec, direction, dtype, layout, shape, count", 3},
     {"all", KEY_ALL, 0, 0, "Tune every built-in activation", 3},
+    {"recorded", KEY_RECORDED, 0, 0, "Tune what programs in the tuning mode 'record' asked for on this device and the database had no winner of", 3},
     {"batch", KEY_MODEL_BATCH, "N", 0, "With --workload: only rows of this batch (first extent of the shape)", 3},
     {"sizes", KEY_SIZES, "N,N...", 0, "Elements, as 16K,256K,4M (default: ten sizes from 64 to 16M)", 3},
     {"channels", KEY_CHANNELS, "N", 0, "Channels of per-channel specs when no --shape is given (default 1024)", 3},
@@ -268,6 +317,7 @@ static const char doc[] =
     "Examples:\n"
     "  actune tune 'gelu_tanh | clip(-6, 6)' --dtype f32\n"
     "  actune tune 'bias | gelu' --dtype bf16 --shape 512x4096\n"
+    "  actune tune --recorded\n"
     "  actune tune --workload bench/workloads/resnet152.jsonl --batch 1 --dtype f32\n\n"
     "Files: the database (--db, ACTUNE_DB, else $XDG_DATA_HOME/actune/actune.db), compiled kernels in $XDG_CACHE_HOME/actune.\n";
 
@@ -284,7 +334,13 @@ int cli_tune(int argc, char **argv)
     actune_status status = make_plan(&options, &plan);
     if (!status && plan.items)
         status = run(&options, &plan, &device);
+    if (!status || status == ACTUNE_INTERRUPTED) {
+        actune_status dropped = drop_recorded(&options, &plan);
+        status = dropped ? dropped : status;
+    }
     int exit_status = CLI_OK;
+    if (options.recorded && !status && !plan.items)
+        fprintf(stderr, "actune: nothing that could be tuned was asked for on this device\n");
     if (status && status != ACTUNE_INTERRUPTED)
         exit_status = cli_report(status);
     else {

@@ -14,6 +14,15 @@ write_basic_package_version_file(${CMAKE_CURRENT_BINARY_DIR}/actune-config-versi
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/actune-config.cmake ${CMAKE_CURRENT_BINARY_DIR}/actune-config-version.cmake
   DESTINATION ${package_folder})
 
+# actune_add_kernels: kernels made when a user's project is built.
+set(ACTUNE_EXPORT_C_SOURCES ${ACTUNE_EXPORT_SOURCES})
+list(FILTER ACTUNE_EXPORT_C_SOURCES INCLUDE REGEX "\\.c$")
+file(RELATIVE_PATH PACKAGE_DEPTH /prefix/${package_folder} /prefix)
+string(REGEX MATCHALL "\\.\\." PACKAGE_DEPTH "${PACKAGE_DEPTH}")
+list(LENGTH PACKAGE_DEPTH PACKAGE_DEPTH)
+configure_file(cmake/actune-kernels.cmake.in ${CMAKE_CURRENT_BINARY_DIR}/actune-kernels.cmake @ONLY)
+install(FILES ${CMAKE_CURRENT_BINARY_DIR}/actune-kernels.cmake DESTINATION ${package_folder})
+
 # `cmake --install --prefix` and packagers move the folder, so its place is told from where the .pc file lies; only folders that
 # were given as absolute paths stay where they are.
 set(PC_PREFIX ${CMAKE_INSTALL_PREFIX})
@@ -22,7 +31,7 @@ if(NOT IS_ABSOLUTE "${CMAKE_INSTALL_LIBDIR}")
   string(REGEX REPLACE "/$" "" up "${up}")
   set(PC_PREFIX "\${pcfiledir}/${up}")
 endif()
-foreach(kind LIBDIR INCLUDEDIR)
+foreach(kind LIBDIR INCLUDEDIR BINDIR)
   set(PC_${kind} ${CMAKE_INSTALL_${kind}})
   if(NOT IS_ABSOLUTE "${PC_${kind}}")
     set(PC_${kind} "\${prefix}/${PC_${kind}}")

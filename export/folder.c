@@ -12,6 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { OPEN_FOLDERS = 16 };
+
 static actune_status fail_errno(const char *path, const char *what)
 {
     return at_fail(ACTUNE_IO, "%s: %s: %s", path, what, strerror(errno));
@@ -27,6 +29,20 @@ static bool is_empty(const char *folder)
         entries += strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
     closedir(handle);
     return entries == 0;
+}
+
+static int is_file(const char *path, const struct stat *info, int kind, struct FTW *place)
+{
+    (void)path;
+    (void)info;
+    (void)place;
+    return kind != FTW_D && kind != FTW_DP;
+}
+
+/* Build systems make the folders of a file before it is made. */
+static bool has_folders_alone(const char *folder)
+{
+    return nftw(folder, is_file, OPEN_FOLDERS, FTW_PHYS) == 0;
 }
 
 static bool has_file(const char *folder, const char *name)
@@ -49,7 +65,7 @@ static actune_status check_output(const at_export_request *request)
         return ACTUNE_OK;
     if (!request->force)
         return at_fail(ACTUNE_INVALID_ARGUMENT, "%s is not empty; nothing was written. --force replaces an earlier export", output);
-    if (has_file(output, "manifest.json") && has_file(output, "checksums.txt"))
+    if ((has_file(output, "manifest.json") && has_file(output, "checksums.txt")) || has_folders_alone(output))
         return ACTUNE_OK;
     return at_fail(ACTUNE_INVALID_ARGUMENT, "%s is not empty and no earlier export, so --force does not replace it; nothing was written", output);
 }
@@ -123,7 +139,6 @@ static int remove_one(const char *path, const struct stat *info, int kind, struc
 
 static void remove_tree(const char *folder)
 {
-    enum { OPEN_FOLDERS = 16 };
     nftw(folder, remove_one, OPEN_FOLDERS, FTW_DEPTH | FTW_PHYS);
 }
 

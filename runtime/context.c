@@ -1,8 +1,12 @@
 #include "context.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
+
+enum { TUNE_SECONDS = 10 };
 
 /* A program without a home (a daemon, a container) compiles to a folder of its user in the temporary folder;
    at_cache_open refuses one that somebody else made there. */
@@ -31,6 +35,56 @@ static actune_status open_cache(actune_context *context, const char *folder)
     return ACTUNE_OK;
 }
 
+static actune_status take_tuning(actune_context *context, const actune_context_options *options)
+{
+    bool writes = options->tuning == ACTUNE_TUNING_RECORD || options->tuning == ACTUNE_TUNING_TUNE;
+    if (!writes && options->tuning != ACTUNE_TUNING_CACHED && options->tuning != ACTUNE_TUNING_OFF)
+        return at_fail(ACTUNE_INVALID_ARGUMENT, "tuning %d is none of off, cached, record and tune", (int)options->tuning);
+    if (writes && options->database != NULL && options->database[0] == '\0')
+        return at_fail(ACTUNE_INVALID_ARGUMENT, "tuning mode %s needs a database, and \"\" opens none",
+                       options->tuning == ACTUNE_TUNING_TUNE ? "tune" : "record");
+    if (!(options->tune_seconds >= 0))
+        return at_fail(ACTUNE_INVALID_ARGUMENT, "tune_seconds is %g; 0 means 10", options->tune_seconds);
+    context->tuning = options->tuning;
+    context->tune_seconds = options->tune_seconds > 0 ? options->tune_seconds : TUNE_SECONDS;
+    context->log = options->log;
+    context->log_user = options->log_user;
+    if (options->database == NULL)
+        return ACTUNE_OK;
+    context->database = strdup(options->database);
+    return context->database != NULL ? ACTUNE_OK : at_fail(ACTUNE_NO_MEMORY, "no memory for a context");
+}
+
+/* As at_store_open takes it. */
+static const char *database_of(const actune_context *context)
+{
+    return context->tuning == ACTUNE_TUNING_OFF ? "" : context->database;
+}
+
+actune_status at_context_reload(actune_context *context)
+{
+    at_dispatch *fresh;
+    AT_TRY(at_dispatch_load(database_of(context), &context->device, &fresh));
+    pthread_rwlock_wrlock(&context->dispatch_lock);
+    at_dispatch *old = context->dispatch;
+    context->dispatch = fresh;
+    pthread_rwlock_unlock(&context->dispatch_lock);
+    at_dispatch_free(old);
+    return ACTUNE_OK;
+}
+
+void at_context_log(const actune_context *context, bool warning, const char *format, ...)
+{
+    char message[1024];
+    if (context->log == NULL)
+        return;
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(message, sizeof message, format, arguments);
+    va_end(arguments);
+    context->log(context->log_user, warning, message);
+}
+
 static actune_status open_context(actune_context *context, const actune_context_options *options)
 {
     AT_TRY(at_device_get(options->device != NULL ? options->device : "cpu", &context->device));
@@ -42,7 +96,8 @@ static actune_status open_context(actune_context *context, const actune_context_
     if (options->max_threads > 0 && options->max_threads < context->max_threads)
         context->max_threads = options->max_threads;
     context->no_compile = options->no_compile;
-    AT_TRY(at_dispatch_load(options->database, &context->device, &context->dispatch));
+    AT_TRY(take_tuning(context, options));
+    AT_TRY(at_dispatch_load(database_of(context), &context->device, &context->dispatch));
     return open_cache(context, options->cache_folder);
 }
 
@@ -56,6 +111,8 @@ actune_status actune_context_open(const actune_context_options *options, actune_
     if (new == NULL)
         return at_fail(ACTUNE_NO_MEMORY, "no memory for a context");
     pthread_mutex_init(&new->pool_lock, NULL);
+    pthread_mutex_init(&new->tuning_lock, NULL);
+    pthread_rwlock_init(&new->dispatch_lock, NULL);
     at_cudnn_handles_init(&new->cudnn);
     at_init_kernels_init(&new->init);
     new->references = 1;
@@ -90,6 +147,9 @@ void actune_context_close(actune_context *context)
     if (context->cache != NULL)
         at_cache_close(context->cache);
     pthread_mutex_destroy(&context->pool_lock);
+    pthread_mutex_destroy(&context->tuning_lock);
+    pthread_rwlock_destroy(&context->dispatch_lock);
+    free(context->database);
     free(context);
 }
 

@@ -3,6 +3,7 @@
 #include "backend/interp.h"
 #include "base/shape.h"
 #include "plan_cuda.h"
+#include "tuning.h"
 
 #include <fenv.h>
 #include <stdlib.h>
@@ -147,7 +148,7 @@ static actune_status take(actune_plan *plan, const plan_attempt *attempt, int th
 }
 
 /* Winners of the database, best first; the one that loads is in the plan. */
-static actune_status try_winners(actune_plan *plan, bool in_place, int threads)
+static actune_status try_candidates(actune_plan *plan, bool in_place, int threads)
 {
     at_dispatched candidates[AT_CANDIDATES_MAX];
     at_table_key key = at_table_key_of(&plan->kernel.hash, plan->launch.layout, plan->launch.shape, in_place);
@@ -164,6 +165,14 @@ static actune_status try_winners(actune_plan *plan, bool in_place, int threads)
             return status;
     }
     return ACTUNE_NOT_FOUND;
+}
+
+static actune_status try_winners(actune_plan *plan, bool in_place, int threads)
+{
+    pthread_rwlock_rdlock(&plan->context->dispatch_lock);
+    actune_status status = try_candidates(plan, in_place, threads);
+    pthread_rwlock_unlock(&plan->context->dispatch_lock);
+    return status;
 }
 
 static actune_status try_default(actune_plan *plan, bool in_place, int threads)
@@ -252,13 +261,9 @@ static actune_status open_plan(actune_plan *plan, const actune_plan_desc *desc)
     return at_strbuf_status(&plan->note);
 }
 
-actune_status actune_plan_create(actune_context *context, const actune_plan_desc *desc, actune_plan **plan)
+actune_status at_plan_open(actune_context *context, const actune_plan_desc *desc, actune_plan **plan)
 {
-    if (plan == NULL)
-        return at_fail(ACTUNE_INVALID_ARGUMENT, "actune_plan_create: the place for the plan is NULL");
     *plan = NULL;
-    if (context == NULL || desc == NULL)
-        return at_fail(ACTUNE_INVALID_ARGUMENT, "actune_plan_create: the context or the description is NULL");
     actune_plan *new = calloc(1, sizeof *new);
     if (new == NULL)
         return at_fail(ACTUNE_NO_MEMORY, "no memory for a plan");
@@ -276,6 +281,17 @@ actune_status actune_plan_create(actune_context *context, const actune_plan_desc
     }
     *plan = new;
     return ACTUNE_OK;
+}
+
+actune_status actune_plan_create(actune_context *context, const actune_plan_desc *desc, actune_plan **plan)
+{
+    if (plan == NULL)
+        return at_fail(ACTUNE_INVALID_ARGUMENT, "actune_plan_create: the place for the plan is NULL");
+    *plan = NULL;
+    if (context == NULL || desc == NULL)
+        return at_fail(ACTUNE_INVALID_ARGUMENT, "actune_plan_create: the context or the description is NULL");
+    AT_TRY(at_plan_open(context, desc, plan));
+    return at_plan_learn(desc, plan);
 }
 
 void actune_plan_destroy(actune_plan *plan)

@@ -43,4 +43,7 @@ struct actune_plan {
     at_strbuf note;
 };
 
+/* actune_plan_create without what the context's tuning mode adds; `context` and `desc` are not NULL. */
+actune_status at_plan_open(actune_context *context, const actune_plan_desc *desc, actune_plan **plan);
+
 #endif

@@ -140,7 +140,8 @@ static void build_plain(at_group *group)
 /* Other processes measure between our groups, never beside them. */
 static actune_status wait_for_device(at_session *session, at_device_lock **lock)
 {
-    double until = at_now_ns() + 1e9 * LOCK_WAIT_S;
+    double wait_s = session->options->lock_wait_s > 0 ? session->options->lock_wait_s : LOCK_WAIT_S;
+    double until = at_now_ns() + 1e9 * wait_s;
     actune_status status;
     while ((status = at_device_lock_take(session->device->id, 0.5, lock)) == ACTUNE_BUSY && at_now_ns() < until) {
         if (at_session_stopped(session))

@@ -26,6 +26,7 @@ typedef struct at_tune_options {
     int64_t seed;
     int max_threads; /* 0: all */
     double save_every_s; /* what a race has measured is stored this often; 0: every second */
+    double lock_wait_s; /* another process measures on the device: wait this long; 0: 600 */
     bool force;      /* measure again though the database has the answer */
     void (*progress)(void *user, const at_tune_progress *progress);
     const volatile int *stop; /* non-zero: finish the round, store, return INTERRUPTED */

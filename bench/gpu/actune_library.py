@@ -10,7 +10,8 @@ BYTES = {"f32": 4, "f64": 8, "f16": 2, "bf16": 2}
 
 class Options(ctypes.Structure):
     _fields_ = [("database", ctypes.c_char_p), ("cache_folder", ctypes.c_char_p), ("device", ctypes.c_char_p),
-                ("max_threads", ctypes.c_int), ("no_compile", ctypes.c_bool)]
+                ("max_threads", ctypes.c_int), ("no_compile", ctypes.c_bool), ("tuning", ctypes.c_int), ("tune_seconds", ctypes.c_double),
+                ("log", ctypes.c_void_p), ("log_user", ctypes.c_void_p)]
 
 
 class Shape(ctypes.Structure):

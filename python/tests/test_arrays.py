@@ -1,6 +1,6 @@
 """Kernels on arrays of NumPy and of nobody's, and what is refused. The oracle is NumPy in float64."""
-import ctypes
 import doctest
+import logging
 import threading
 import unittest
 
@@ -178,6 +178,12 @@ class Arrays(unittest.TestCase):
         self.assertEqual((plan.info.spec, plan.info.threads), ("relu", 1))
         self.assertTrue(plan.info.tier in ("default", "interpreter"))
         self.assertTrue(plan.source == "" or "relu" in plan.source)
+        with self.assertRaisesRegex(actune.InvalidArgument, "record"):
+            actune.Context(tuning="sometimes")
+        with self.assertLogs("actune-test", "INFO") as log:
+            logged = actune.Context(database="", log=logging.getLogger("actune-test"))
+            actune.jit("relu", context=logged)(x)
+        self.assertRegex(log.output[0], r"relu, forward, \[1, 64, 1\]: ")
         self.assertIs(actune.jit("relu"), actune.jit("relu"))
         self.assertIsNot(actune.jit("relu"), f)
 

@@ -11,6 +11,8 @@ int main(void)
     SIZE("ContextOptions", actune_context_options);
     FIELD("ContextOptions", actune_context_options, max_threads);
     FIELD("ContextOptions", actune_context_options, no_compile);
+    FIELD("ContextOptions", actune_context_options, tune_seconds);
+    FIELD("ContextOptions", actune_context_options, log_user);
     SIZE("PlanDesc", actune_plan_desc);
     FIELD("PlanDesc", actune_plan_desc, shape);
     FIELD("PlanDesc", actune_plan_desc, gradients);

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+import logging
 import re
 import threading
 import weakref
@@ -20,18 +21,26 @@ LAYOUTS = {None: c.AXIS_NONE, "nchw": c.AXIS_SECOND, "nhwc": c.AXIS_LAST, "rows"
 class Context:
     """One device with its tuned kernels, its cache of binaries and its threads. Any thread; lives until its last plan is gone.
 
+    tuning: what happens for a size that the database has no winner of: 'cached' (the nearest), 'off' (defaults alone), 'record' (written down for
+            `actune tune --recorded`), 'tune' (there and then, for `tune_seconds` a kernel).
+    log:    gets a line a plan: which kernel it is and why.
+
     >>> context = Context()
     >>> context.device
     'cpu'
     """
 
     def __init__(self, device: str = "cpu", *, database: Optional[str] = None, cache_folder: Optional[str] = None, threads: int = 0,
-                 no_compile: bool = False) -> None:
+                 no_compile: bool = False, tuning: str = "cached", tune_seconds: float = 0, log: Optional[logging.Logger] = None) -> None:
+        if tuning not in c.TUNING:
+            raise c.InvalidArgument(f"tuning is {tuning!r}; it is one of {', '.join(c.TUNING)}")
         self._handle = c_void_p()
         self.device = device
+        self._log = c.LOG() if log is None else c.LOG(lambda user, warning, message: log.log(
+            logging.WARNING if warning else logging.INFO, "%s", message.decode(errors="replace")))
         encode = lambda text: None if text is None else text.encode()  # noqa: E731
         options = c.ContextOptions(database=encode(database), cache_folder=encode(cache_folder), device=device.encode(), max_threads=threads,
-                                   no_compile=no_compile)
+                                   no_compile=no_compile, tuning=c.TUNING[tuning], tune_seconds=tune_seconds, log=self._log)
         c.must(c.library().actune_context_open(byref(options), byref(self._handle)))
         weakref.finalize(self, c.library().actune_context_close, self._handle)
 

@@ -5,7 +5,7 @@ import ctypes
 import ctypes.util
 import os
 import threading
-from ctypes import POINTER, Structure, c_bool, c_char_p, c_int, c_int64, c_size_t, c_void_p
+from ctypes import POINTER, Structure, c_bool, c_char_p, c_double, c_int, c_int64, c_size_t, c_void_p
 from pathlib import Path
 from typing import Optional
 
@@ -27,8 +27,13 @@ class Shape(Structure):
     _fields_ = [("outer", c_int64), ("channels", c_int64), ("inner", c_int64), ("channels_last", c_bool)]
 
 
+LOG = ctypes.CFUNCTYPE(None, c_void_p, c_bool, c_char_p)
+TUNING = {"cached": 0, "off": 1, "record": 2, "tune": 3}
+
+
 class ContextOptions(Structure):
-    _fields_ = [("database", c_char_p), ("cache_folder", c_char_p), ("device", c_char_p), ("max_threads", c_int), ("no_compile", c_bool)]
+    _fields_ = [("database", c_char_p), ("cache_folder", c_char_p), ("device", c_char_p), ("max_threads", c_int), ("no_compile", c_bool),
+                ("tuning", c_int), ("tune_seconds", c_double), ("log", LOG), ("log_user", c_void_p)]
 
 
 class Source(Structure):

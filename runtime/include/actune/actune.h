@@ -81,17 +81,34 @@ typedef struct actune_shape {
 typedef struct actune_context actune_context;
 typedef struct actune_plan actune_plan;
 
+/* What a context does for a plan of whose very size the database has no winner. */
+typedef enum actune_tuning {
+    ACTUNE_TUNING_CACHED = 0, /* the nearest winner, else the default variant */
+    ACTUNE_TUNING_OFF = 1,    /* the default variant, for every plan: no database is opened */
+    ACTUNE_TUNING_RECORD = 2, /* as CACHED, and writes the plan down in the database: `actune tune --recorded` tunes it later */
+    ACTUNE_TUNING_TUNE = 3    /* tunes it there and then, for tune_seconds, and stores the winner: the first plan of a size takes that long */
+} actune_tuning;
+
+/* A line for a program's own log: which kernel a plan got and why, what was not used, what was tuned. `warning`: something is not as
+   it was asked for. `message` is valid during the call, which comes from the thread that made the plan. It must not call the context. */
+typedef void (*actune_log_fn)(void *user, bool warning, const char *message);
+
 typedef struct actune_context_options {
     const char *database;     /* path; NULL: ACTUNE_DB, else $XDG_DATA_HOME/actune/actune.db; "" opens none */
     const char *cache_folder; /* NULL: $XDG_CACHE_HOME/actune */
     const char *device;       /* "cpu" (NULL means it), "cuda:0", "cuda:1" ... */
     int max_threads;          /* 0: the processors this process may run on */
     bool no_compile;          /* never start a compiler: cached binaries, else the interpreter */
+    actune_tuning tuning;
+    double tune_seconds;      /* TUNE: at most about this long a kernel; 0: 10 */
+    actune_log_fn log;        /* NULL: none */
+    void *log_user;
 } actune_context_options;
 
 /* Opens a context: fingerprints the device, loads all of its winners into the dispatch table (a missing database is an
    empty one), starts no thread and no compiler. `options` NULL: all defaults.
-   Errors: DATABASE (corrupt, foreign or newer-schema file; it is left untouched), IO, DEVICE, NO_MEMORY.
+   Errors: DATABASE (corrupt, foreign or newer-schema file; it is left untouched), IO, DEVICE, NO_MEMORY, INVALID_ARGUMENT (RECORD and TUNE with
+   no database).
    Any thread. The context may be used by several threads. */
 ACTUNE_API actune_status actune_context_open(const actune_context_options *options, actune_context **context);
 /* Joins the worker threads and frees the context; closed before its last plan is destroyed, it goes with that. NULL is a no-op. */
