@@ -218,16 +218,18 @@ static actune_status shape_of(const apply_options *options, const npy_array *x, 
     return status;
 }
 
-/* A spec that is wrong is said before files are looked for. from_output: backward reads y. */
-static actune_status check_spec(const char *text, bool *from_output)
+/* A spec that is wrong is said before files are looked for. from_output: backward reads y. What the spec says of the output is noted. */
+static actune_status check_spec(cli_request *request, bool *from_output)
 {
     at_spec *spec = calloc(1, sizeof *spec);
     if (!spec)
         return at_fail(ACTUNE_NO_MEMORY, "out of memory");
-    actune_status status = at_spec_parse(text, spec);
-    *from_output = spec->from_output;
-    if (!status)
+    actune_status status = at_spec_parse(request->spec, spec);
+    if (!status) {
+        *from_output = spec->from_output;
+        request->dtype_out = cli_dtype_out(request, spec);
         at_spec_clear(spec);
+    }
     free(spec);
     return status;
 }
@@ -237,12 +239,16 @@ static actune_status read_input(apply_options *options, npy_array *x)
 {
     cli_request *request = &options->request;
     bool from_output = false;
-    AT_TRY(check_spec(request->spec, &from_output));
+    actune_dtype named = request->dtype_out;
+    AT_TRY(check_spec(request, &from_output));
     from_output &= request->backward;
     actune_dtype wanted = from_output ? request->dtype_out : request->dtype_in;
     AT_TRY(npy_read(options->input, wanted, x));
-    if (!request->dtype_given)
-        request->dtype_in = request->dtype_out = wanted = x->dtype;
+    if (!request->dtype_given) {
+        bool fixed = request->dtype_out != named; /* by a quantize */
+        request->dtype_in = wanted = x->dtype;
+        request->dtype_out = fixed ? request->dtype_out : x->dtype;
+    }
     if (x->dtype == wanted)
         return ACTUNE_OK;
     return at_fail(ACTUNE_INVALID_ARGUMENT, "%s holds %s, --dtype says %s%s", options->input, at_dtype_get(x->dtype)->name,

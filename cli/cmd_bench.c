@@ -1,4 +1,5 @@
 /* actune bench: what a kernel costs here, beside its default, a plain loop and copies of the same bytes. */
+#include "bench_batch.h"
 #include "request.h"
 
 #include "db/store.h"
@@ -8,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { KEY_SIZES = 0x200, KEY_CHANNELS, KEY_ROUNDS, KEY_THREADS, KEY_IN_PLACE, SIZES_MAX = 32, SPECS_MAX = 64, LOCK_WAIT_S = 60 };
+enum { KEY_SIZES = 0x200, KEY_CHANNELS, KEY_ROUNDS, KEY_THREADS, KEY_IN_PLACE, KEY_BATCH, SIZES_MAX = 32, SPECS_MAX = 64, LOCK_WAIT_S = 60 };
 
 typedef struct bench_options {
     cli_request request;
@@ -16,6 +17,7 @@ typedef struct bench_options {
     int specs, sizes, rounds, threads;
     int64_t size[SIZES_MAX], channels;
     bool in_place;
+    const char *batch;
 } bench_options;
 
 static volatile int stop;
@@ -65,8 +67,13 @@ static error_t parse(int key, char *text, struct argp_state *state)
     case KEY_IN_PLACE:
         options->in_place = true;
         return 0;
+    case KEY_BATCH:
+        options->batch = text;
+        return 0;
     case ARGP_KEY_END:
-        if (!options->specs)
+        if (options->batch && (options->specs || options->sizes || options->request.rank))
+            argp_error(state, "--batch takes specs and shapes from its file");
+        if (!options->specs && !options->batch)
             argp_error(state, "a SPEC is needed, e.g. 'gelu_tanh | clip(-6, 6)'");
         return 0;
     }
@@ -197,6 +204,7 @@ static const struct argp_option own_options[] = {
     {"sizes", KEY_SIZES, "N,N...", 0, "Elements (default: 16K,256K,4M)", 3},
     {"channels", KEY_CHANNELS, "N", 0, "Channels of per-channel specs when no --shape is given (default 1024)", 3},
     {"in-place", KEY_IN_PLACE, 0, 0, "Output over input (backward: dx over dy)", 3},
+    {"batch", KEY_BATCH, "FILE", 0, "The layers of this file (JSON Lines, as tune's --workload; \"count\" is that many members) as one batch, beside their plans one by one", 3},
     {"rounds", KEY_ROUNDS, "N", 0, "Interleaved rounds (default 21)", 4},
     {"threads", KEY_THREADS, "N", 0, "At most this many threads a kernel", 4},
     {0}};
@@ -211,6 +219,7 @@ static const char doc[] =
     "Examples:\n"
     "  actune bench gelu_tanh 'bias | relu' --sizes 64K,1M\n"
     "  actune bench 'bias | silu' --backward --grad-of bias --shape 512x4096 --json\n"
+    "  actune bench --batch experts.jsonl --threads 2\n"
     "  actune bench gelu --device cuda:0 --dtype f16 --sizes 1M,256M\n";
 
 static void interrupted(void)
@@ -230,6 +239,13 @@ int cli_bench(int argc, char **argv)
     cli_request_init(&options.request);
     argp_parse(&argp, argc, argv, 0, 0, &options);
     interrupted();
+    if (options.batch)
+        return cli_bench_batch(&(bench_batch_options){.request = &options.request,
+                                                      .path = options.batch,
+                                                      .rounds = options.rounds,
+                                                      .threads = options.threads,
+                                                      .in_place = options.in_place,
+                                                      .stop = &stop});
     bool json = options.request.json;
     bench_run run = {.options = &options, .table = json ? NULL : cli_table_new(headings, 9), .json = json ? json_array() : NULL};
     actune_status status = open_and_run(&run);

@@ -18,6 +18,9 @@ static const struct {
     {"grad_clip(v)", "x", "going back, clips the gradient at this point to [-v, v]"},
     {"rrelu_training(lower, upper)", "x > 0 ? x : slope * x", "a random slope for each element, from seed, offset and its index; at inference: rrelu"},
     {"dropout(p)", "x / (1 - p), or 0 with probability p", "the mask follows from seed, offset and the element's index; backward makes it again"},
+    {"quantize(type, scale, zero_point)", "saturate(rint(x / scale) + zero_point)", "last stage; type i8 (-127 to 127), u8, f8e4m3 or f8e5m2; scale a "
+     "number, `tensor` or `channel` (operands); zero_point of u8 alone; ties to even, NaN is 0; the gradient passes where nothing saturates"},
+    {"dequantize(scale, zero_point)", "(x - zero_point) * scale", "first stage, of 8-bit tensors, or after quantize(i8 or u8): fake quantisation"},
     {"swiglu", "silu(x) * mul", "short for silu | mul: x is the gate, operand mul the other tensor; also glu, reglu, geglu, geglu_tanh"},
     {"swiglu(halves)", "silu(first) * second", "short for halves | silu | mul: both from the rows of one tensor; glu(halves) is torch's GLU, sigmoid of the second; (second): that half is the gate"},
     {"grad_norm", "x", "going back, the sum of squares of the gradient at this point, asked for as that of grad_norm"},

@@ -344,7 +344,8 @@ int cli_tune(int argc, char **argv)
     if (status && status != ACTUNE_INTERRUPTED)
         exit_status = cli_report(status);
     else {
-        exit_status = tune_report(plan.item, plan.result, plan.items, &plan.work, options.request.json);
+        if (plan.items || !options.recorded || options.request.json)
+            exit_status = tune_report(plan.item, plan.result, plan.items, &plan.work, options.request.json);
         if (status == ACTUNE_INTERRUPTED)
             exit_status = cli_complain(CLI_FAILED, "interrupted; what was measured is stored, the same command goes on from here");
     }

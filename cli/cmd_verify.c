@@ -305,11 +305,11 @@ static actune_status verify_classes(verify_run *run, const at_activation *activa
     return ACTUNE_OK;
 }
 
-/* Every built-in activation in every class; all element types unless one is asked for. */
+/* Every built-in activation in every class; all element types but those of 8 bits unless one is asked for. */
 static actune_status verify_all(verify_run *run)
 {
     for (int i = 0; i < at_activation_count(); i++)
-        for (int d = 0; d < AT_DTYPE_COUNT; d++) {
+        for (int d = 0; d < AT_DTYPE_WIDE_COUNT; d++) {
             cli_request request = run->options->request;
             if (request.dtype_given && request.dtype_in != (actune_dtype)d)
                 continue;

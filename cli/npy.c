@@ -10,10 +10,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* For writing, the first row of a type; for reading, the row that is wanted, else the first of the descr that needs no asking: NumPy
+   has no name for the types in `bits`. */
 static const struct {
     const char *descr;
     actune_dtype dtype;
-} types[] = {{"<f4", ACTUNE_F32}, {"<f8", ACTUNE_F64}, {"<f2", ACTUNE_F16}, {"<u2", ACTUNE_BF16}};
+    bool bits;
+} types[] = {{"<f4", ACTUNE_F32, false},   {"<f8", ACTUNE_F64, false},   {"<f2", ACTUNE_F16, false},    {"<u2", ACTUNE_BF16, true},
+             {"|i1", ACTUNE_I8, false},    {"|u1", ACTUNE_U8, false},    {"|u1", ACTUNE_F8E4M3, true},  {"|u1", ACTUNE_F8E5M2, true},
+             {"|V1", ACTUNE_F8E4M3, true}, {"|V1", ACTUNE_F8E5M2, true}, {"<V2", ACTUNE_BF16, true}};
 enum { TYPE_COUNT = sizeof types / sizeof *types, HEADER_MAX = 1 << 16 };
 
 void npy_clear(npy_array *array)
@@ -72,22 +77,32 @@ static actune_status parse_shape(const char *path, const char *text, int *rank, 
     return ACTUNE_OK;
 }
 
+/* Its row, the one of `wanted` where there are several; -1: none has that descr. */
+static int find_type(const char *descr, actune_dtype wanted)
+{
+    int found = -1;
+    for (int i = 0; i < TYPE_COUNT; i++)
+        if (*descr == '\'' && !strncmp(descr + 1, types[i].descr, 3) && descr[4] == '\'' && (found < 0 || types[i].dtype == wanted))
+            found = i;
+    return found;
+}
+
 static actune_status parse_header(const char *path, const char *header, actune_dtype wanted, npy_array *array)
 {
     const char *descr = header_value(header, "descr"), *order = header_value(header, "fortran_order");
-    int type = 0, rank;
+    int type = descr ? find_type(descr, wanted) : -1, rank;
     int64_t dim[NPY_RANK_MAX];
-    while (type < TYPE_COUNT && !(descr && *descr == '\'' && !strncmp(descr + 1, types[type].descr, 3) && descr[4] == '\''))
-        type++;
-    if (type == TYPE_COUNT)
+    if (type < 0)
         return at_fail(ACTUNE_UNSUPPORTED,
-                       "%s: the element type %.8s is not supported; it must be '<f4', '<f8', '<f2' or '<u2' (bf16 bits): "
-                       "convert it, e.g. x.astype('<f4')",
+                       "%s: the element type %.8s is not supported; it must be '<f4', '<f8', '<f2', '<u2' (bf16 bits), '|i1' or '|u1' (u8, or "
+                       "bits of f8): convert it, e.g. x.astype('<f4')",
                        path, descr ? descr : "(none)");
     if (!order || strncmp(order, "False", 5))
         return at_fail(ACTUNE_UNSUPPORTED, "%s: the array is in Fortran order; save np.ascontiguousarray(x)", path);
-    if (types[type].dtype == ACTUNE_BF16 && wanted != ACTUNE_BF16)
-        return at_fail(ACTUNE_UNSUPPORTED, "%s holds uint16; with --dtype bf16 these are taken as bfloat16 bits", path);
+    if (types[type].bits && wanted != types[type].dtype)
+        return at_fail(ACTUNE_UNSUPPORTED, "%s holds %s", path,
+                       types[type].dtype == ACTUNE_BF16 ? "uint16; with --dtype bf16 these are taken as bfloat16 bits"
+                                                        : "bytes of no type; with --dtype f8e4m3 or f8e5m2 these are taken as such numbers");
     AT_TRY(parse_shape(path, header_value(header, "shape"), &rank, dim));
     actune_status status = npy_create(types[type].dtype, rank, dim, array);
     return status ? at_fail_in(status, "%s", path) : ACTUNE_OK;

@@ -14,7 +14,8 @@ typedef struct npy_array {
     void *data;    /* 64-byte aligned, owned; never NULL after success */
 } npy_array;
 
-/* bf16 has no NumPy type: it is read from and written as uint16 ('<u2'). `wanted`: what uint16 files are taken for.
+/* bf16 and f8 have no NumPy types: they are read from and written as uint16 ('<u2') and uint8 ('|u1'). `wanted`: what such files are taken
+   for.
    Errors: IO, SYNTAX (the file and what is wrong in it), UNSUPPORTED (big-endian, Fortran order, other types). */
 actune_status npy_read(const char *path, actune_dtype wanted, npy_array *array);
 /* Zeroed array. NO_MEMORY, INVALID_ARGUMENT when the size overflows. */

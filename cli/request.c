@@ -1,5 +1,6 @@
 #include "request.h"
 
+#include "codegen/quantize.h"
 #include "runtime/base/dtype.h"
 #include "runtime/base/shape.h"
 #include <errno.h>
@@ -143,6 +144,14 @@ actune_status cli_in_place(const at_kernel *kernel)
     return ACTUNE_OK;
 }
 
+actune_dtype cli_dtype_out(const cli_request *request, const at_spec *spec)
+{
+    actune_dtype dtype = request->dtype_out;
+    if (!request->dtype_pair)
+        at_quantize_output(spec, &dtype);
+    return dtype;
+}
+
 actune_status cli_lower(const cli_request *request, actune_direction direction, at_kernel *kernel)
 {
     at_spec *spec = calloc(1, sizeof *spec);
@@ -150,7 +159,7 @@ actune_status cli_lower(const cli_request *request, actune_direction direction, 
         return at_fail(ACTUNE_NO_MEMORY, "out of memory");
     actune_status status = at_spec_parse(request->spec, spec);
     if (!status) {
-        at_kernel_request wanted = {direction, request->dtype_in, request->dtype_out, request->gradient,
+        at_kernel_request wanted = {direction, request->dtype_in, cli_dtype_out(request, spec), request->gradient,
                                     direction == ACTUNE_BACKWARD ? request->gradients : 0};
         status = at_kernel_lower(spec, &wanted, kernel);
         at_spec_clear(spec);
@@ -176,8 +185,9 @@ static error_t parse_kernel(int key, char *text, struct argp_state *state)
     switch (key) {
     case 'd':
         if (!cli_parse_dtypes(text, &request->dtype_in, &request->dtype_out))
-            argp_error(state, "--dtype takes f32, f64, f16 or bf16, or two of them as in:out; not '%s'", text);
+            argp_error(state, "--dtype takes f32, f64, f16, bf16, i8, u8, f8e4m3 or f8e5m2, or two of them as in:out; not '%s'", text);
         request->dtype_given = true;
+        request->dtype_pair = strchr(text, ':') != NULL;
         return 0;
     case 'b':
         request->backward = true;
@@ -238,7 +248,7 @@ static error_t parse_device(int key, char *text, struct argp_state *state)
 }
 
 static const struct argp_option kernel_options[] = {
-    {"dtype", 'd', "TYPE", 0, "Element type: f32 (default), f64, f16, bf16, or IN:OUT", 1},
+    {"dtype", 'd', "TYPE", 0, "Element type: f32 (default), f64, f16, bf16, i8, u8, f8e4m3, f8e5m2, or IN:OUT; a quantize at the end of SPEC says OUT itself", 1},
     {"backward", 'b', 0, 0, "The backward kernel: dx from x (with [from=output] in SPEC: y) and dy", 1},
     {"direction", KEY_DIRECTION, "WHICH", 0, "forward, backward or both", 1},
     {"grad-of", KEY_GRAD, "OPERAND", 0, "Backward: also this operand's gradient (may be repeated)", 1},

@@ -11,7 +11,7 @@ typedef enum cli_tensor_layout { CLI_LAYOUT_NONE, CLI_LAYOUT_NCHW, CLI_LAYOUT_NH
 typedef struct cli_request {
     const char *spec;
     actune_dtype dtype_in, dtype_out;
-    bool dtype_given;
+    bool dtype_given, dtype_pair; /* pair: as in:out */
     bool forward, backward; /* --direction; both false: the command's own default */
     cli_tensor_layout layout;
     int64_t dim[CLI_RANK_MAX];
@@ -29,6 +29,8 @@ extern const struct argp cli_device_argp; /* --device */
 extern const struct argp cli_common_argp; /* --json --db */
 
 void cli_request_init(cli_request *request);
+/* What the pipeline gives: with one type alone, that of a quantize at its end. */
+actune_dtype cli_dtype_out(const cli_request *request, const at_spec *spec);
 /* Parses and lowers one direction. The caller clears `kernel`. */
 actune_status cli_lower(const cli_request *request, actune_direction direction, at_kernel *kernel);
 

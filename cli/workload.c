@@ -79,6 +79,7 @@ static actune_status lower_row(workload_row *row)
             row->skipped = NULL;
         return ACTUNE_OK;
     }
+    request.dtype_pair = strchr(row->dtype, ':') != NULL;
     row->kernel = calloc(1, sizeof *row->kernel);
     if (!row->kernel)
         return at_fail(ACTUNE_NO_MEMORY, "out of memory");

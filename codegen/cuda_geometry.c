@@ -11,6 +11,17 @@ static bool is_element(const at_port *port)
     return (port->access == AT_ACCESS_ELEMENT || port->access == AT_ACCESS_HALVES) && !port->reduction;
 }
 
+void at_cuda_scope_conversions(at_scope *scope, actune_dtype dtype, bool in, bool out)
+{
+    static const char *const names[][2] = {
+#define AT_DTYPE(NAME, name, ...) [ACTUNE_##NAME] = {"uses_" name "_in", "uses_" name "_out"},
+#include "../runtime/base/dtype.def"
+#undef AT_DTYPE
+    };
+    at_scope_number(scope, names[dtype][0], -1, in);
+    at_scope_number(scope, names[dtype][1], -1, out);
+}
+
 int64_t at_cuda_largest_bytes(const at_kernel *kernel)
 {
     int64_t largest = 1;
@@ -50,7 +61,8 @@ bool at_cuda_narrow(const at_kernel *kernel)
 {
     for (int i = 0; i < kernel->signature.ports; i++) {
         const at_port *port = &kernel->signature.port[i];
-        if (port->reduction || (port->is_output && at_dtype_get(port->dtype)->bytes > 2))
+        const at_dtype_info *type = at_dtype_get(port->dtype);
+        if (port->reduction || (port->is_output && (type->bytes > 2 || type->kind == AT_DTYPE_INTEGER)))
             return false;
     }
     return true;

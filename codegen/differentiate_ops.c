@@ -185,7 +185,7 @@ static slope (*const unary[AT_OP_COUNT])(at_derivation *, at_node_id u, at_node_
     [AT_OP_SIN] = d_sin,     [AT_OP_COS] = d_cos,    [AT_OP_TAN] = d_tan,         [AT_OP_ATAN] = d_atan,
     [AT_OP_SINH] = d_sinh,   [AT_OP_COSH] = d_cosh,  [AT_OP_TANH] = d_tanh,       [AT_OP_ASINH] = d_asinh,
     [AT_OP_ERF] = d_erf,     [AT_OP_ERFC] = d_erfc,  [AT_OP_SIGMOID] = d_sigmoid, [AT_OP_SOFTPLUS] = d_softplus,
-    [AT_OP_ROUND] = d_same,
+    [AT_OP_ROUND] = d_same,  [AT_OP_RINT] = d_same,
 };
 
 /* One node's share-out. */

@@ -49,7 +49,8 @@ static const struct {
 static const char *const called[AT_OP_COUNT] = {
     [AT_OP_ABS] = "abs",     [AT_OP_FMA] = "fma",     [AT_OP_COPYSIGN] = "copysign",
     [AT_OP_SQRT] = "sqrt",   [AT_OP_FLOOR] = "floor", [AT_OP_CEIL] = "ceil",
-    [AT_OP_TRUNC] = "trunc", [AT_OP_MIN] = "minimum", [AT_OP_MAX] = "maximum",
+    [AT_OP_TRUNC] = "trunc", [AT_OP_RINT] = "rint",   [AT_OP_MIN] = "minimum",
+    [AT_OP_MAX] = "maximum",
 };
 
 /* The same for one double: C's own functions, and a few of templates/cpu/isa/generic.c.in. */

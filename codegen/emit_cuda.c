@@ -14,6 +14,10 @@ static const struct {
     [ACTUNE_F64] = {"double", "", ""},
     [ACTUNE_F16] = {"unsigned short", "from_f16(", "to_f16("},
     [ACTUNE_BF16] = {"unsigned short", "from_bf16(", "to_bf16("},
+    [ACTUNE_I8] = {"unsigned char", "from_i8(", "to_i8("},
+    [ACTUNE_U8] = {"unsigned char", "from_u8(", "to_u8("},
+    [ACTUNE_F8E4M3] = {"unsigned char", "from_f8e4m3(", "to_f8e4m3("},
+    [ACTUNE_F8E5M2] = {"unsigned char", "from_f8e5m2(", "to_f8e5m2("},
 };
 
 /* Helpers of templates/cuda/helpers.cu.in by the words that show their use. */
@@ -67,7 +71,9 @@ typedef struct unit {
     at_signature views; /* its ports as the graph sees them */
     const at_variant *variant;
     const char *walk;   /* "flat", "inner", "outer": how a template goes through the tensor */
+    bool piece;         /* a function over a piece of a tensor (a member of a batch), not a kernel */
     int64_t elements;   /* of a vector */
+    bool table;         /* codes are looked up: values stay codes */
     at_strbuf evaluate, arguments, results, aligned, halves_aligned, operands_aligned, knobs, types;
     at_arena arena;
 } unit;
@@ -247,7 +253,9 @@ static void scope_places(unit *u)
     bool head = u->elements > 1 && !predicated && !s->slots;
     bool chunk = s->slots && strcmp(u->walk, "inner");
     write_conditions(u, head ? " + head" : chunk ? " + begin" : "");
-    at_scope_text(&u->scope, "head_plus", -1, head ? "head + " : "");
+    at_scope_text(&u->scope, "place_plus", -1, u->piece && head ? "work.begin + head + " : u->piece ? "work.begin + " : head ? "head + " : "");
+    at_scope_text(&u->scope, "begin_plus", -1, u->piece ? "work.begin + " : "");
+    at_scope_number(&u->scope, "piece", -1, u->piece);
     at_scope_text(&u->scope, "origin_open", -1, head ? "(" : "");
     at_scope_text(&u->scope, "origin", -1, head ? " + head)" : "");
     at_scope_text(&u->scope, "column_name", -1, many ? "column_here" : "column");
@@ -281,7 +289,7 @@ static void scope_port(unit *u, int i, int slot)
 {
     const at_port *port = &u->views.port[i];
     at_scope *scope = &u->scope;
-    bool narrow = *storage[port->dtype].from != 0;
+    bool converted = *storage[port->dtype].from != 0 && !u->table;
     int64_t bytes = vector_bytes(u, port);
     at_strbuf name = {0};
     at_strbuf_printf(&name, "%s%s", port->name, at_cuda_suffix(port->name));
@@ -289,10 +297,10 @@ static void scope_port(unit *u, int i, int slot)
     at_scope_text(scope, "port_kind", i, kind_of(port));
     at_scope_text(scope, "port_type", i, at_dtype_get(port->dtype)->name);
     at_scope_text(scope, "port_c", i, storage[port->dtype].c);
-    at_scope_text(scope, "port_from", i, storage[port->dtype].from);
-    at_scope_text(scope, "port_from_end", i, narrow ? ")" : "");
-    at_scope_text(scope, "port_to", i, storage[port->dtype].to);
-    at_scope_text(scope, "port_to_end", i, narrow ? ")" : "");
+    at_scope_text(scope, "port_from", i, converted ? storage[port->dtype].from : "");
+    at_scope_text(scope, "port_from_end", i, converted ? ")" : "");
+    at_scope_text(scope, "port_to", i, converted ? storage[port->dtype].to : "");
+    at_scope_text(scope, "port_to_end", i, converted ? ")" : "");
     at_scope_number(scope, "port_scalar", i, port->access == AT_ACCESS_SCALAR);
     at_scope_number(scope, "port_plane", i, port->access == AT_ACCESS_PLANE);
     at_scope_number(scope, "port_half", i, port->half);
@@ -358,6 +366,20 @@ static bool has_port(const unit *u, actune_dtype dtype, bool output)
     return has;
 }
 
+/* Whether ptx.cu.in has the conversion. */
+static bool converts_by_ptx(const at_port *port, int cuda_arch)
+{
+    static const struct {
+        bool in, out;
+        int in_arch, out_arch; /* from which architecture on */
+    } rows[AT_DTYPE_COUNT] = {
+        [ACTUNE_F16] = {true, true, 0, 0},     [ACTUNE_BF16] = {false, true, 0, 80},    [ACTUNE_I8] = {false, true, 0, 0},
+        [ACTUNE_U8] = {false, true, 0, 0},     [ACTUNE_F8E4M3] = {true, true, 89, 89}, [ACTUNE_F8E5M2] = {true, true, 0, 89},
+    };
+    return port->is_output ? rows[port->dtype].out && cuda_arch >= rows[port->dtype].out_arch
+                           : rows[port->dtype].in && cuda_arch >= rows[port->dtype].in_arch;
+}
+
 static void scope_uses(unit *u, const at_target *target)
 {
     bool ptx = strstr(at_strbuf_text(&u->evaluate), "_approx_") || knob_is(u->variant, "dependent", "yes");
@@ -365,7 +387,7 @@ static void scope_uses(unit *u, const at_target *target)
         at_scope_number(&u->scope, helpers[h].flag, -1, strstr(at_strbuf_text(&u->evaluate), helpers[h].word) != NULL);
     for (int i = 0; i < u->views.ports; i++) {
         const at_port *port = &u->views.port[i];
-        ptx |= is_wrapped(u, port) || port->dtype == ACTUNE_F16 || (port->dtype == ACTUNE_BF16 && port->is_output && target->cuda_arch >= 80);
+        ptx |= is_wrapped(u, port) || (!u->table && converts_by_ptx(port, target->cuda_arch));
     }
     ptx |= !knob_is(u->variant, "copy", "direct");
     bool lanes = u->views.slots && strcmp(u->walk, "inner");
@@ -376,10 +398,8 @@ static void scope_uses(unit *u, const at_target *target)
         random |= u->views.port[i].access == AT_ACCESS_RANDOM;
     at_scope_number(&u->scope, "uses_random", -1, random);
     at_scope_number(&u->scope, "uses_lanes", -1, lanes);
-    at_scope_number(&u->scope, "uses_f16_in", -1, has_port(u, ACTUNE_F16, false));
-    at_scope_number(&u->scope, "uses_f16_out", -1, has_port(u, ACTUNE_F16, true));
-    at_scope_number(&u->scope, "uses_bf16_in", -1, has_port(u, ACTUNE_BF16, false));
-    at_scope_number(&u->scope, "uses_bf16_out", -1, has_port(u, ACTUNE_BF16, true));
+    for (int d = 0; d < AT_DTYPE_COUNT; d++)
+        at_cuda_scope_conversions(&u->scope, (actune_dtype)d, !u->table && has_port(u, (actune_dtype)d, false), !u->table && has_port(u, (actune_dtype)d, true));
     at_scope_number(&u->scope, "uses_ptx", -1, ptx);
 }
 
@@ -388,7 +408,8 @@ static actune_status fill_unit(unit *u, const at_target *target, const char *sym
     const at_signature *s = &u->views;
     at_scope *scope = &u->scope;
     bool f64 = s->compute == ACTUNE_F64;
-    AT_TRY(at_emit_cuda_evaluate(u->kernel, at_variant_knob(u->variant, "math", "exact"), &u->evaluate));
+    AT_TRY(u->table ? at_emit_cuda_table(u->kernel, &u->evaluate)
+                    : at_emit_cuda_evaluate(u->kernel, at_variant_knob(u->variant, "math", "exact"), &u->evaluate));
     list_values(s, 0, &u->arguments);
     list_values(s, s->inputs, &u->results);
     print_knobs(u);
@@ -405,7 +426,7 @@ static actune_status fill_unit(unit *u, const at_target *target, const char *sym
     at_scope_number(scope, "maximum_slots", -1, maximum_slots(s));
     at_scope_number(scope, "wide_sums", -1, wide_sums(s));
     at_scope_number(scope, "elements", -1, u->elements);
-    at_scope_text(scope, "C", -1, f64 ? "double" : "float");
+    at_scope_text(scope, "C", -1, u->table ? "unsigned char" : f64 ? "double" : "float");
     at_scope_text(scope, "F", -1, f64 ? "" : "f");
     f64 |= knob_is(u->variant, "math", "wide");
     at_scope_text(scope, "math_C", -1, f64 ? "double" : "float");
@@ -427,13 +448,15 @@ actune_status at_emit_cuda(const at_kernel *kernel, at_layout layout, const at_t
                            bool lines, at_strbuf *source)
 {
     static const char *const walks[][2] = {{"cuda/channel_inner", "inner"}, {"cuda/channel_outer", "outer"}};
-    unit u = {.kernel = kernel, .variant = variant, .walk = "flat"};
+    unit u = {.kernel = kernel, .variant = variant, .walk = "flat", .piece = !strcmp(variant->template_name, "cuda/batch_member")};
     at_signature_views(&kernel->signature, &u.views);
+    const char *shape = u.piece ? at_template_for(kernel, layout, target) : variant->template_name;
     at_template_text text;
     AT_TRY(at_template_get(variant->template_name, &text));
     for (size_t i = 0; i < sizeof walks / sizeof *walks; i++)
-        if (!strcmp(walks[i][0], variant->template_name))
+        if (!strcmp(walks[i][0], shape))
             u.walk = walks[i][1];
+    u.table = knob_is(variant, "math", "table");
     u.elements = knob_number(variant, "vector", 16) / at_cuda_largest_bytes(kernel);
     if (u.elements < 1)
         return at_fail(ACTUNE_UNSUPPORTED, "vector=%s does not hold one element of every tensor", at_variant_knob(variant, "vector", ""));

@@ -23,12 +23,15 @@ typedef struct at_cuda_geometry {
     bool in_place;           /* y may be x */
 } at_cuda_geometry;
 
+/* The variables that the conversions in ptx.cu.in and helpers.cu.in ask about: `uses_<dtype>_in` and `_out`. */
+void at_cuda_scope_conversions(at_scope *scope, actune_dtype dtype, bool in, bool out);
+
 /* Bytes of the widest element port: what a vector must hold at least. */
 int64_t at_cuda_largest_bytes(const at_kernel *kernel);
 /* Of the narrowest, and of all inputs together. */
 int64_t at_cuda_smallest_bytes(const at_kernel *kernel);
 int64_t at_cuda_input_bytes(const at_kernel *kernel);
-/* Every element output has at most 16 bits. */
+/* Every element output has at most 16 bits and is a float: rounded so that a few units of f32 do not show. */
 bool at_cuda_narrow(const at_kernel *kernel);
 
 actune_status at_cuda_geometry_of(const at_kernel *kernel, const at_variant *variant, at_cuda_geometry *geometry);

@@ -1,6 +1,7 @@
 /* The graph as one scalar CUDA function: values used once are written where they are used, others get names. */
 #include "emit_cuda_expression.h"
 
+#include "code_table.h"
 #include "emit_c.h"
 #include <math.h>
 #include <stdio.h>
@@ -24,6 +25,7 @@ static const char *const spelling[AT_OP_COUNT] = {
     [AT_OP_FLOOR] = "floor{f}({a})",
     [AT_OP_CEIL] = "ceil{f}({a})",
     [AT_OP_TRUNC] = "trunc{f}({a})",
+    [AT_OP_RINT] = "rint{f}({a})",
     [AT_OP_EXP] = "exp{f}({a})",
     [AT_OP_EXP2] = "exp2{f}({a})",
     [AT_OP_EXPM1] = "expm1{f}({a})",
@@ -344,5 +346,24 @@ actune_status at_emit_cuda_evaluate(const at_kernel *kernel, const char *math, a
     free(height);
     free(p.uses);
     free(p.name);
+    return at_strbuf_status(out);
+}
+
+actune_status at_emit_cuda_table(const at_kernel *kernel, at_strbuf *out)
+{
+    unsigned char table[256];
+    const char *x = kernel->signature.port[0].name, *y = kernel->signature.port[1].name;
+    AT_TRY(at_code_table(kernel, table));
+    at_strbuf_append(out, "/* The code of y for each code of x, four a word: the pipeline as a whole, computed when this was written. */\n"
+                          "static __device__ const unsigned int codes[64] = {\n");
+    for (int i = 0; i < 64; i++)
+        at_strbuf_printf(out, "%s0x%02x%02x%02x%02x,%s", i % 8 ? " " : "    ", table[4 * i + 3], table[4 * i + 2], table[4 * i + 1], table[4 * i],
+                         i % 8 == 7 ? "\n" : "");
+    at_strbuf_append(out, "};\n\n/* A copy for each lane of a warp, so that no two lanes meet in a bank. */\n__shared__ unsigned int table[64 * 32];\n\n");
+    at_strbuf_printf(out, "static __device__ __forceinline__ void evaluate(const unsigned char %s%s, unsigned char &%s%s)\n{\n", x, at_cuda_suffix(x), y,
+                     at_cuda_suffix(y));
+    at_strbuf_printf(out, "    const unsigned int at = (%s%s & 0xfc) << 5 | (threadIdx.x & 31) << 2 | (%s%s & 3);\n", x, at_cuda_suffix(x), x,
+                     at_cuda_suffix(x));
+    at_strbuf_printf(out, "    %s%s = ((const unsigned char *)table)[at];\n}\n", y, at_cuda_suffix(y));
     return at_strbuf_status(out);
 }

@@ -78,7 +78,11 @@ static const char *c_type(actune_dtype dtype)
     static const char *const types[] = {[ACTUNE_F32] = "float",
                                         [ACTUNE_F64] = "double",
                                         [ACTUNE_F16] = "unsigned short",
-                                        [ACTUNE_BF16] = "unsigned short"};
+                                        [ACTUNE_BF16] = "unsigned short",
+                                        [ACTUNE_I8] = "signed char",
+                                        [ACTUNE_U8] = "unsigned char",
+                                        [ACTUNE_F8E4M3] = "unsigned char",
+                                        [ACTUNE_F8E5M2] = "unsigned char"};
     return types[dtype];
 }
 

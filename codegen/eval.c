@@ -116,7 +116,7 @@ static real (*const unary[AT_OP_COUNT])(real) = {
     [AT_OP_SIN] = sinl,     [AT_OP_COS] = cosl,     [AT_OP_TAN] = tanl,        [AT_OP_ATAN] = atanl,
     [AT_OP_SINH] = sinhl,   [AT_OP_COSH] = coshl,   [AT_OP_TANH] = tanhl,      [AT_OP_ASINH] = asinhl,
     [AT_OP_ERF] = erfl,     [AT_OP_ERFC] = erfcl,   [AT_OP_SIGMOID] = sigmoid, [AT_OP_SOFTPLUS] = softplus,
-    [AT_OP_NOT] = not,      [AT_OP_ROUND] = same,
+    [AT_OP_NOT] = not,      [AT_OP_ROUND] = same,   [AT_OP_RINT] = rintl,
 };
 
 static real (*const binary[AT_OP_COUNT])(real, real) = {

@@ -1,6 +1,7 @@
 /* Source of a variant: approximate -> emit -> expand -> fragments. */
 #include "generate.h"
 
+#include "code_table.h"
 #include "../runtime/base/dtype.h"
 #include "emit_c.h"
 #include "emit_cuda.h"
@@ -38,7 +39,7 @@ actune_status at_kernel_approximated(const at_kernel *kernel, const at_variant *
     if (cuda)
         return ACTUNE_OK;
     actune_status status = ACTUNE_OK;
-    if (kernel->transcendental && strcmp(math, "plain"))
+    if (kernel->transcendental && strcmp(math, "plain") && strcmp(math, "table"))
         status = at_pass_approximate(copy, math);
     if (status == ACTUNE_OK)
         status = at_pass_extremum(&copy->graph);
@@ -86,6 +87,24 @@ static actune_status fill_scope(body *b, const at_kernel *kernel, at_layout layo
     return at_emit_scope(emit, &b->arena, &b->scope);
 }
 
+/* table[0..16): 16 codes each, in place of the graph's functions. */
+static actune_status add_table(body *b, const at_kernel *kernel)
+{
+    unsigned char table[256];
+    AT_TRY(at_code_table(kernel, table));
+    for (int row = 0; row < 16; row++) {
+        at_strbuf text = {0};
+        for (int i = 0; i < 16; i++)
+            at_strbuf_printf(&text, "%s%d,", i ? " " : "", table[16 * row + i]);
+        const char *kept = at_strbuf_status(&text) ? NULL : at_arena_strdup(&b->arena, at_strbuf_text(&text));
+        at_strbuf_clear(&text);
+        if (!kept)
+            return at_fail(ACTUNE_NO_MEMORY, "out of memory while writing source");
+        at_scope_text(&b->scope, "table", row, kept);
+    }
+    return ACTUNE_OK;
+}
+
 static actune_status write_body(const at_kernel *kernel, at_layout layout, const at_target *target,
                                 const at_variant *variant, const char *symbol, const char *suffix, body *b)
 {
@@ -96,8 +115,8 @@ static actune_status write_body(const at_kernel *kernel, at_layout layout, const
     at_emit emit = {
         .kernel = &approximated, .layout = layout, .math = at_variant_knob(variant, "math", "plain"), .suffix = suffix};
     actune_status status = fill_scope(b, &approximated, layout, target, variant, symbol, &emit);
-    if (status == ACTUNE_OK)
-        status = at_emit_functions(&emit, &b->text);
+    if (status == ACTUNE_OK) /* a knob may have been set by hand */
+        status = !strcmp(emit.math, "table") ? add_table(b, kernel) : at_emit_functions(&emit, &b->text);
     if (status == ACTUNE_OK) {
         at_strbuf_char(&b->text, '\n');
         status = at_template_expand(&text, &b->scope, b->lines, &b->text);

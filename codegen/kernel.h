@@ -39,7 +39,8 @@ typedef struct at_kernel_request {
 /* lower.c: spec -> kernel: stages to one graph, backward derived through the whole pipeline, folded, stabilised, common
    subexpressions once. Forward ports: x, operands..., y. Backward: x, dy, operands (those that are needed)..., dx, gradients in
    pipeline order. Element operands (add, mul) have dtype_in, channel and scalar ones the compute type; dy has dtype_out, dx
-   dtype_in; gradients of element operands dtype_in, others the compute type. INVALID_ARGUMENT for an unknown gradient name.
+   dtype_in; gradients of element operands dtype_in, others the compute type. Where dtype_in or dtype_out has 8 bits, gradients and element
+   operands have the type of the other end, or f32. A dtype_out that is not what a last quantize gives is INVALID_ARGUMENT. INVALID_ARGUMENT for an unknown gradient name.
    Clear with at_kernel_clear. */
 actune_status at_kernel_lower(const at_spec *spec, const at_kernel_request *request, at_kernel *kernel);
 void at_kernel_clear(at_kernel *kernel);

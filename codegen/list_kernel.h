@@ -28,7 +28,8 @@ actune_status at_generate_list(actune_dtype dtype, const at_target *target, cons
 enum { AT_LIST_BLOCK = 256 };
 
 /* The same for CUDA, a unit for each template. `variant`, with knobs or without: "cuda/list_norm": AT_LIST_SYMBOL (chunks, their count, actune_norm,
-   partial) and then AT_LIST_SYMBOL "_finish" (chunks, count, norm, partial, bits of max_norm, flags, actune_clip_result), which scales too;
+   partial) and then AT_LIST_SYMBOL "_finish" (chunks, count, norm, partial, chunks that have one, sums of others, their count, whether they are f64, bits of
+   max_norm, flags, actune_clip_result), which scales too;
    "cuda/list_clip": AT_LIST_SYMBOL (chunks, count, bits of the limit). */
 actune_status at_generate_list_cuda(actune_dtype dtype, const at_target *target, const char *variant, at_strbuf *source);
 

@@ -2,6 +2,7 @@
 #include "list_kernel.h"
 
 #include "../runtime/base/dtype.h"
+#include "emit_cuda.h"
 #include "generate.h"
 #include <stdio.h>
 #include <string.h>
@@ -47,10 +48,8 @@ static void scope_type(at_scope *scope, actune_dtype dtype, bool f64)
     at_scope_text(scope, "to_end", -1, narrow ? ")" : "");
     at_scope_number(scope, "elements", -1, 16 / at_dtype_get(dtype)->bytes);
     at_scope_number(scope, "uses_ptx", -1, narrow);
-    at_scope_number(scope, "uses_f16_in", -1, dtype == ACTUNE_F16);
-    at_scope_number(scope, "uses_f16_out", -1, dtype == ACTUNE_F16);
-    at_scope_number(scope, "uses_bf16_in", -1, dtype == ACTUNE_BF16);
-    at_scope_number(scope, "uses_bf16_out", -1, dtype == ACTUNE_BF16);
+    for (int d = 0; d < AT_DTYPE_COUNT; d++)
+        at_cuda_scope_conversions(scope, (actune_dtype)d, (int)dtype == d, (int)dtype == d);
 }
 
 static actune_status expand(actune_dtype dtype, const at_target *target, const at_variant *variant, const char *symbol, at_strbuf *source)

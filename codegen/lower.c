@@ -2,6 +2,7 @@
 
 #include "../runtime/base/dtype.h"
 #include "pass.h"
+#include "quantize.h"
 #include "spec_parse.h"
 #include <string.h>
 
@@ -60,7 +61,7 @@ static actune_status collect_operands(at_lowering *l)
             AT_TRY(add_operand(l, form->operand[i].name, stage->of_word ? form->word_access : form->operand[i].access));
             l->operand[l->operands - 1].is_norm = stage->kind == AT_STAGE_GRAD_NORM;
         }
-        for (int i = 0; !form && i < stage->arguments; i++)
+        for (int i = 0; i < stage->arguments; i++)
             if (stage->argument[i].learn != AT_LEARN_NO)
                 AT_TRY(
                     add_operand(l, stage->argument[i].name,
@@ -109,7 +110,9 @@ actune_dtype at_lower_operand_dtype(const at_lowering *l, const at_operand *oper
     const at_signature *signature = &l->kernel->signature;
     if (operand->access == AT_ACCESS_RANDOM)
         return ACTUNE_F64; /* 64-bit words */
-    return operand->access == AT_ACCESS_ELEMENT ? signature->dtype_in : signature->compute;
+    if (operand->access != AT_ACCESS_ELEMENT)
+        return signature->compute;
+    return at_quantize_gradient_dtype(signature->dtype_in, signature->dtype_out, signature->compute);
 }
 
 /* Stages. */
@@ -140,8 +143,6 @@ static actune_status build_activation(const at_stage_input *in, at_node_id *y)
 static int operands_of(const at_stage *stage, const at_stage_form *form, actune_direction direction)
 {
     int count = form_operands(stage, form, direction);
-    if (form)
-        return count;
     for (int i = 0; i < stage->arguments; i++)
         count += stage->argument[i].learn != AT_LEARN_NO;
     return count;
@@ -167,6 +168,8 @@ actune_status at_lower_until(const at_lowering *l, int end, const at_node_id *op
                              .stage = stage,
                              .semantics = l->spec->semantics,
                              .direction = l->request->direction,
+                             .is_last = s == l->spec->stages - 1,
+                             .compute = l->kernel->signature.compute,
                              .x = x,
                              .operand = stage->takes_half ? half : operand};
         if (form)
@@ -280,6 +283,7 @@ static actune_status lower(at_lowering *l)
 {
     at_kernel *kernel = l->kernel;
     AT_TRY(check_request(l->request));
+    AT_TRY(at_quantize_check_types(l->spec, l->request->dtype_in, l->request->dtype_out));
     AT_TRY(name(l));
     kernel->accuracy = l->spec->accuracy;
     kernel->signature.direction = l->request->direction;

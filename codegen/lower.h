@@ -33,7 +33,7 @@ actune_status at_lower_output_port(at_kernel *kernel, const char *name, at_acces
                                    at_reduction reduction);
 /* What x and dx are. */
 at_access at_lower_access_x(const at_lowering *lowering);
-/* Element operands have the type of x, the others are computed with as they are. */
+/* Element operands have the type of x, or of its gradient where x has 8 bits; the others are computed with as they are. */
 actune_dtype at_lower_operand_dtype(const at_lowering *lowering, const at_operand *operand);
 
 /* lower_backward.c: graph and ports of the gradients. */

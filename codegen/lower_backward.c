@@ -3,6 +3,7 @@
 #include "lower.h"
 
 #include "pass.h"
+#include "quantize.h"
 #include <string.h>
 
 enum { INPUT_X, INPUT_DY, FIRST_OPERAND };
@@ -104,12 +105,13 @@ static actune_status add_ports(const at_lowering *l, const bool *used, const boo
     bool from_output = l->spec->from_output;
     AT_TRY(at_lower_input_port(kernel, from_output ? "y" : "x", at_lower_access_x(l),
                                from_output ? signature->dtype_out : signature->dtype_in));
-    AT_TRY(at_lower_input_port(kernel, "dy", AT_ACCESS_ELEMENT, kernel->signature.dtype_out));
+    AT_TRY(at_lower_input_port(kernel, "dy", AT_ACCESS_ELEMENT, at_quantize_gradient_dtype(signature->dtype_out, signature->dtype_in, signature->compute)));
     for (int i = 0; i < l->operands; i++)
         if (used[i])
             AT_TRY(at_lower_input_port(kernel, l->operand[i].name, l->operand[i].access,
                                        at_lower_operand_dtype(l, &l->operand[i])));
-    AT_TRY(at_lower_output_port(kernel, "dx", at_lower_access_x(l), kernel->signature.dtype_in, AT_REDUCTION_NONE));
+    AT_TRY(at_lower_output_port(kernel, "dx", at_lower_access_x(l), at_quantize_gradient_dtype(signature->dtype_in, signature->dtype_out, signature->compute),
+                                AT_REDUCTION_NONE));
     for (int i = 0; i < l->operands; i++) {
         const at_operand *operand = &l->operand[i];
         if (!wanted[i])

@@ -235,6 +235,12 @@ static at_node_id fold_bound(at_rewriter *r, const at_node *node)
     return AT_NO_NODE;
 }
 
+static at_node_id fold_rint(at_rewriter *r, const at_node *node)
+{
+    at_op inner = at_rewriter_at(r, node->arg[0])->op;
+    return inner == AT_OP_RINT || inner == AT_OP_FLOOR || inner == AT_OP_CEIL || inner == AT_OP_TRUNC ? node->arg[0] : AT_NO_NODE;
+}
+
 static at_node_id fold_integer(at_rewriter *r, const at_node *node)
 {
     at_op inner = at_rewriter_at(r, node->arg[0])->op;
@@ -323,6 +329,7 @@ static bool is_rounded(const at_rewriter *r, at_node_id id, int nest)
     case AT_OP_FLOOR:
     case AT_OP_CEIL:
     case AT_OP_TRUNC:
+    case AT_OP_RINT:
     case AT_OP_COPYSIGN:
         return nest > 0 && is_rounded(r, node->arg[0], nest - 1);
     case AT_OP_MIN:
@@ -350,7 +357,7 @@ static fold_rule *const rules[AT_OP_COUNT] = {
     [AT_OP_ROUND] = fold_round,   [AT_OP_TANH] = fold_odd,          [AT_OP_ERF] = fold_odd,
     [AT_OP_SIN] = fold_odd,       [AT_OP_TAN] = fold_odd,           [AT_OP_ATAN] = fold_odd,
     [AT_OP_SINH] = fold_odd,      [AT_OP_ASINH] = fold_odd,         [AT_OP_COS] = fold_even,
-    [AT_OP_COSH] = fold_even,
+    [AT_OP_COSH] = fold_even,     [AT_OP_RINT] = fold_rint,
 };
 
 /* A real op of constants, computed in long double and rounded once to double. */

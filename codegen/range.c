@@ -30,6 +30,7 @@ static bool is_increasing(at_op op, double *from)
         {AT_OP_FLOOR, -INFINITY},
         {AT_OP_CEIL, -INFINITY},
         {AT_OP_TRUNC, -INFINITY},
+        {AT_OP_RINT, -INFINITY},
         {AT_OP_EXP, -INFINITY},
         {AT_OP_EXP2, -INFINITY},
         {AT_OP_EXPM1, -INFINITY},
@@ -146,7 +147,7 @@ static bool keeps_zero(at_op op)
         [AT_OP_TRUNC] = true,     [AT_OP_EXPM1] = true, [AT_OP_SIN] = true,   [AT_OP_TAN] = true,
         [AT_OP_ATAN] = true,      [AT_OP_SINH] = true,  [AT_OP_TANH] = true,  [AT_OP_ASINH] = true,
         [AT_OP_LOG1P] = true,     [AT_OP_ERF] = true,   [AT_OP_ROUND] = true, [AT_OP_COPYSIGN] = true,
-        [AT_OP_GRAD_CLIP] = true,
+        [AT_OP_GRAD_CLIP] = true, [AT_OP_RINT] = true,
     };
     return keeps[op];
 }

@@ -2,6 +2,7 @@
 #include "generate.h"
 
 #include "../runtime/base/cuda_sm.h"
+#include "code_table.h"
 #include "emit_cuda.h"
 #include "template.h"
 #include <string.h>
@@ -45,6 +46,7 @@ void at_scope_kernel(at_scope *scope, const at_kernel *kernel, at_layout layout,
     at_scope_number(scope, "has_channel", -1, signature->has_channel);
     at_scope_number(scope, "backward", -1, kernel->signature.direction == ACTUNE_BACKWARD);
     at_scope_text(scope, "class", -1, at_accuracy_name(kernel->accuracy));
+    at_scope_number(scope, "codes", -1, at_kernel_maps_codes(kernel));
     if (!target->cuda)
         return;
     at_cuda_sm sm = at_cuda_sm_get(target->cuda_arch);

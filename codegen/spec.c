@@ -1,3 +1,4 @@
+#include "quantize.h"
 #include "spec_parse.h"
 
 #include <math.h>
@@ -91,6 +92,7 @@ static actune_status parse(at_scan *scan, at_spec *spec)
     AT_TRY(at_spec_parse_attributes(scan, spec));
     AT_TRY(parse_stages(scan, spec));
     AT_TRY(at_spec_check_halves(scan, spec));
+    AT_TRY(at_quantize_check_places(scan, spec));
     AT_TRY(at_spec_check_output(scan, spec));
     at_spec_print(spec, &canonical);
     spec->canonical = canonical.failed ? NULL : at_arena_strdup(&spec->arena, at_strbuf_text(&canonical));
@@ -169,6 +171,27 @@ static void print_activation_arguments(const at_stage *stage, at_strbuf *out)
         at_strbuf_char(out, ')');
 }
 
+/* By position; those that may be operands by name. */
+static void print_form_arguments(const at_stage *stage, const at_stage_form *form, at_strbuf *out)
+{
+    const char *separator = "(";
+    for (int i = 0; i < stage->arguments; i++) {
+        const at_argument *argument = &stage->argument[i];
+        if (form->parameter[i].optional && argument->learn == AT_LEARN_NO && argument->value == 0)
+            continue;
+        at_strbuf_printf(out, "%s%s%s", separator, form->parameter[i].operand ? argument->name : "", form->parameter[i].operand ? "=" : "");
+        if (form->parameter[i].words)
+            at_strbuf_append(out, form->parameter[i].words[(int)argument->value]);
+        else if (argument->learn != AT_LEARN_NO)
+            at_strbuf_append(out, argument->learn == AT_LEARN_CHANNEL ? "channel" : "tensor");
+        else
+            at_strbuf_double(out, argument->value);
+        separator = ", ";
+    }
+    if (*separator == ',')
+        at_strbuf_char(out, ')');
+}
+
 static void print_stage(const at_stage *stage, at_strbuf *out)
 {
     const at_stage_form *form = at_stage_form_of(stage->kind);
@@ -182,12 +205,7 @@ static void print_stage(const at_stage *stage, at_strbuf *out)
     }
     if (stage->of_word)
         at_strbuf_printf(out, "(%s)", form->word);
-    for (int i = 0; i < stage->arguments; i++) {
-        at_strbuf_append(out, i ? ", " : "(");
-        at_strbuf_double(out, stage->argument[i].value);
-    }
-    if (stage->arguments)
-        at_strbuf_char(out, ')');
+    print_form_arguments(stage, form, out);
 }
 
 void at_spec_print(const at_spec *spec, at_strbuf *out)

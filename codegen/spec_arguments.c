@@ -19,6 +19,8 @@ typedef struct parameter {
     const char *name, *aliases;
     bool has_default, infinite, learnable;
     double default_value;
+    const char *scalar;       /* what an operand of one value is written as: "learn", "tensor" */
+    const char *const *words; /* instead of a number */
 } parameter;
 
 typedef struct binding {
@@ -109,11 +111,28 @@ static int find_parameter(const binding *b, at_slice name)
     return -1;
 }
 
+static actune_status bind_word(const binding *b, const raw_argument *raw, const parameter *to, at_argument *argument)
+{
+    at_strbuf list = {0};
+    for (int i = 0; to->words[i]; i++) {
+        argument->value = i;
+        if (at_slice_is_any(raw->value, to->words[i]))
+            return ACTUNE_OK;
+        at_strbuf_printf(&list, "%s%s", !i ? "" : to->words[i + 1] ? ", " : " or ", to->words[i]);
+    }
+    at_scan_fail(b->scan, raw->value_at, ACTUNE_SYNTAX, "'%.*s' is no %s of %s: it is %s", AT_SLICE_SHOWN(raw->value), to->name, b->stage_name,
+                 at_strbuf_text(&list));
+    at_strbuf_clear(&list);
+    return ACTUNE_SYNTAX;
+}
+
 static actune_status bind_value(const binding *b, const raw_argument *raw, const parameter *to, at_argument *argument)
 {
     *argument = (at_argument){.name = to->name};
     bool channel = at_slice_is_any(raw->value, "channel");
-    if (channel || at_slice_is_any(raw->value, "learn")) {
+    if (to->words)
+        return bind_word(b, raw, to, argument);
+    if (channel || at_slice_is_any(raw->value, to->scalar)) {
         argument->learn = channel ? AT_LEARN_CHANNEL : AT_LEARN_SCALAR;
         if (to->learnable)
             return ACTUNE_OK;
@@ -124,8 +143,8 @@ static actune_status bind_value(const binding *b, const raw_argument *raw, const
     case AT_NUMBER_OK:
         break;
     case AT_NUMBER_BAD:
-        return at_scan_fail(b->scan, raw->value_at, ACTUNE_SYNTAX, "'%.*s' is not a number%s",
-                            AT_SLICE_SHOWN(raw->value), to->learnable ? ", 'learn' or 'channel'" : "");
+        return at_scan_fail(b->scan, raw->value_at, ACTUNE_SYNTAX, "'%.*s' is not a number%s%s%s", AT_SLICE_SHOWN(raw->value),
+                            to->learnable ? ", '" : "", to->learnable ? to->scalar : "", to->learnable ? "' or 'channel'" : "");
     case AT_NUMBER_TOO_LARGE:
         return at_scan_fail(b->scan, raw->value_at, ACTUNE_SYNTAX, "'%.*s' is too large for a number%s",
                             AT_SLICE_SHOWN(raw->value), to->infinite ? "; write inf for no bound" : "");
@@ -187,13 +206,19 @@ static void describe(binding *b, const at_stage_form *form, const at_activation 
     b->word = form ? form->word : NULL;
     for (int i = 0; i < b->parameters; i++) {
         if (form)
-            b->parameter[i] = (parameter){.name = form->parameter[i].name, .infinite = form->parameter[i].infinite};
+            b->parameter[i] = (parameter){.name = form->parameter[i].name,
+                                          .infinite = form->parameter[i].infinite,
+                                          .has_default = form->parameter[i].optional,
+                                          .learnable = form->parameter[i].operand,
+                                          .scalar = form->parameter[i].operand ? "tensor" : "learn",
+                                          .words = form->parameter[i].words};
         else
             b->parameter[i] = (parameter){.name = activation->parameter[i].name,
                                           .aliases = activation->parameter[i].aliases,
                                           .has_default = activation->parameter[i].has_default,
                                           .default_value = activation->parameter[i].default_value,
-                                          .learnable = true};
+                                          .learnable = true,
+                                          .scalar = "learn"};
     }
 }
 

@@ -1,5 +1,7 @@
 #include "stages.h"
 
+#include "quantize.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -136,13 +138,13 @@ static const at_stage_form forms[] = {
      .build = build_scale_shift},
     {.name = "clip",
      .kind = AT_STAGE_CLIP,
-     .parameter = {{"lo", true}, {"hi", true}},
+     .parameter = {{.name = "lo", .infinite = true}, {.name = "hi", .infinite = true}},
      .parameters = 2,
      .check = check_clip,
      .build = build_clip},
     {.name = "grad_clip",
      .kind = AT_STAGE_GRAD_CLIP,
-     .parameter = {{"v", false}},
+     .parameter = {{.name = "v"}},
      .parameters = 1,
      .check = check_grad_clip,
      .build = build_grad_clip},
@@ -153,7 +155,7 @@ static const at_stage_form forms[] = {
      .build = build_grad_norm},
     {.name = "dropout",
      .kind = AT_STAGE_DROPOUT,
-     .parameter = {{"p", false}},
+     .parameter = {{.name = "p"}},
      .parameters = 1,
      .operand = {{"dropout", AT_ACCESS_RANDOM}},
      .operands = 1,
@@ -161,18 +163,32 @@ static const at_stage_form forms[] = {
      .build = build_dropout},
     {.name = "rrelu_training",
      .kind = AT_STAGE_RRELU_TRAINING,
-     .parameter = {{"lower", false}, {"upper", false}},
+     .parameter = {{.name = "lower"}, {.name = "upper"}},
      .parameters = 2,
      .operand = {{"rrelu", AT_ACCESS_RANDOM}},
      .operands = 1,
      .check = check_rrelu,
      .build = build_rrelu},
+    {.name = "quantize",
+     .kind = AT_STAGE_QUANTIZE,
+     .parameter = {{.name = "type", .words = at_quantize_words},
+                   {.name = "scale", .operand = true},
+                   {.name = "zero_point", .operand = true, .optional = true}},
+     .parameters = 3,
+     .check = at_quantize_check,
+     .build = at_quantize_build},
+    {.name = "dequantize",
+     .kind = AT_STAGE_DEQUANTIZE,
+     .parameter = {{.name = "scale", .operand = true}, {.name = "zero_point", .operand = true, .optional = true}},
+     .parameters = 2,
+     .check = at_dequantize_check,
+     .build = at_dequantize_build},
 };
 enum { FORMS = sizeof forms / sizeof *forms };
 
 /* Named by the design, not in this version: a network's rows that use them are skipped, not wrong. */
 static const char *const planned[] = {
-    "quantize", "dequantize", "cast", "stats", "topk", "standardize", "softmax", "log_softmax",
+    "cast", "stats", "topk", "standardize", "softmax", "log_softmax",
 };
 
 int at_stage_form_count(void)

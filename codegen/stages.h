@@ -6,7 +6,7 @@
 #include "../runtime/base/signature.h"
 #include "spec.h"
 
-enum { AT_STAGE_PARAMETERS_MAX = 2 };
+enum { AT_STAGE_PARAMETERS_MAX = 3 };
 
 /* What a stage's build function is given. */
 typedef struct at_stage_input {
@@ -14,6 +14,8 @@ typedef struct at_stage_input {
     const at_stage *stage;
     at_semantics semantics;
     actune_direction direction;
+    bool is_last; /* what it gives is stored */
+    actune_dtype compute;
     at_node_id x;
     const at_node_id *operand; /* the stage's operands, in their order */
 } at_stage_input;
@@ -23,7 +25,10 @@ typedef struct at_stage_form {
     at_stage_kind kind;
     struct {
         const char *name;
-        bool infinite; /* an infinity is a value */
+        bool infinite;            /* an infinity is a value */
+        bool operand;             /* may be one: written `tensor` (one value) or `channel`; operands of the form itself come first */
+        bool optional;            /* 0 when it is not given, and then not part of the canonical text */
+        const char *const *words; /* not a number but one of these, written without the name; the value is its index */
     } parameter[AT_STAGE_PARAMETERS_MAX];
     int parameters;
     struct {

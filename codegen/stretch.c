@@ -13,13 +13,15 @@ static int arguments_of(const at_graph *graph, at_node_id id)
     return at_op_get(graph->nodes[id].op)->arguments;
 }
 
-/* top[v]: the highest node that v is a function of alone; v itself where several meet; AT_NO_NODE for constants. */
+/* top[v]: the highest node that v is a function of alone; v itself where several meet, and at the steps of a quantiser, which no polynomial
+   goes over; AT_NO_NODE for constants. */
 static void find_tops(const at_graph *graph, at_node_id *top)
 {
     for (at_node_id v = 0; v < graph->count; v++) {
         const at_node *node = &graph->nodes[v];
-        top[v] = node->op == AT_OP_INPUT ? v : AT_NO_NODE;
-        for (int i = 0; i < arguments_of(graph, v); i++) {
+        bool begins = node->op == AT_OP_INPUT || node->op == AT_OP_RINT;
+        top[v] = begins ? v : AT_NO_NODE;
+        for (int i = 0; !begins && i < arguments_of(graph, v); i++) {
             at_node_id above = top[node->arg[i]];
             if (above == AT_NO_NODE)
                 continue;

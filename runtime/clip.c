@@ -13,13 +13,22 @@ typedef struct list_pass {
     actune_norm norm;
     void *port[2]; /* chunks, operand */
     double *partial;
+    int64_t chunks; /* the first ones; all: list->chunks */
 } list_pass;
+
+/* Threads get about as many elements each; of a part of the list, as many chunks. */
+static int64_t piece_begin(const list_pass *pass, int piece)
+{
+    const actune_tensor_list *list = pass->list;
+    if (pass->chunks == list->chunks)
+        return list->piece_begin[piece];
+    return pass->chunks / list->threads * piece + pass->chunks % list->threads * piece / list->threads;
+}
 
 static void run_piece(void *user, int piece)
 {
     const list_pass *pass = user;
-    const int64_t *begin = pass->list->piece_begin + piece;
-    actune_slice slice = {.port = pass->port, .begin = begin[0], .end = begin[1], .partial = pass->partial};
+    actune_slice slice = {.port = pass->port, .begin = piece_begin(pass, piece), .end = piece_begin(pass, piece + 1), .partial = pass->partial};
     if (slice.begin == slice.end)
         return;
     if (pass->list->binary != NULL)
@@ -63,21 +72,27 @@ actune_status actune_clip_value(const actune_tensor_list *list, double limit, vo
         return at_list_cuda_clip(list->cuda, limit, stream);
     if (stream != NULL)
         return at_fail(ACTUNE_INVALID_ARGUMENT, "actune_clip_value: the list is on the CPU, where stream is NULL");
-    list_pass pass = {.list = list, .function = list->clip, .plain = plain_clip, .port = {NULL, &limit}};
+    list_pass pass = {.list = list, .function = list->clip, .plain = plain_clip, .port = {NULL, &limit}, .chunks = list->chunks};
     run(&pass);
     return ACTUNE_OK;
 }
 
-/* In chunk order, by one thread. */
-static double fold(const actune_tensor_list *list, actune_norm norm, const double *partial)
+static double combine(actune_norm norm, double total, double part)
+{
+    if (norm == ACTUNE_NORM_INF)
+        return part > total || isnan(part) ? part : total;
+    return total + part;
+}
+
+/* In chunk order, then what others have added up, by one thread. */
+static double fold(const double *partial, int64_t chunks, const actune_clip_norm_options *options)
 {
     double total = 0;
-    for (int64_t i = 0; i < list->chunks; i++)
-        if (norm == ACTUNE_NORM_INF)
-            total = partial[i] > total || isnan(partial[i]) ? partial[i] : total;
-        else
-            total += partial[i];
-    return norm == ACTUNE_NORM_2 ? sqrt(total) : total;
+    for (int64_t i = 0; i < chunks; i++)
+        total = combine(options->norm, total, partial[i]);
+    for (int64_t i = 0; options->sums != NULL && i < options->sums->count; i++)
+        total = combine(options->norm, total, at_dtype_load(options->sums->dtype, options->sums->data, i));
+    return options->norm == ACTUNE_NORM_2 ? sqrt(total) : total;
 }
 
 /* torch.clamp(max_norm / (norm + 1e-6), max=1), which lets NaN through. */
@@ -93,18 +108,19 @@ static actune_clip_result result_of(actune_dtype dtype, double norm, double max_
 }
 
 /* Norm and coefficient: the first pass. */
-static actune_status measure(const actune_tensor_list *list, double max_norm, actune_norm norm, actune_clip_result *result)
+static actune_status measure(const actune_tensor_list *list, double max_norm, const actune_clip_norm_options *options, actune_clip_result *result)
 {
     /* The list is constant to its users; taking a workspace from it is atomic. */
     at_workspaces *workspaces = (at_workspaces *)&list->workspaces;
     void *memory = NULL;
     int slot = -1;
-    list_pass pass = {.list = list, .function = list->norm[norm], .plain = plain_norm, .norm = norm};
+    list_pass pass = {.list = list, .function = list->norm[options->norm], .plain = plain_norm, .norm = options->norm,
+                      .chunks = list->first_chunk[list->tensors - options->summed_tensors]};
     if (list->chunks > 0)
         AT_TRY(at_workspace_take(workspaces, &memory, &slot));
     pass.partial = memory;
     run(&pass);
-    *result = result_of(list->dtype, fold(list, norm, memory), max_norm);
+    *result = result_of(list->dtype, fold(memory, pass.chunks, options), max_norm);
     if (list->chunks > 0)
         at_workspace_give(workspaces, memory, slot);
     return ACTUNE_OK;
@@ -116,14 +132,32 @@ static actune_status clip_norm(const actune_tensor_list *list, double max_norm, 
     if (options->stream != NULL || options->workspace != NULL || options->device_result != NULL)
         return at_fail(ACTUNE_INVALID_ARGUMENT,
                        "actune_clip_norm: the list is on the CPU, where stream, workspace and device_result are NULL");
-    AT_TRY(measure(list, max_norm, options->norm, result));
+    AT_TRY(measure(list, max_norm, options, result));
     if (result->not_finite && options->error_if_nonfinite)
         return at_fail(ACTUNE_NOT_FINITE, "actune_clip_norm: the norm of the %d tensors is %g; nothing was written", list->tensors, result->norm);
     if (options->compute_only || list->chunks == 0 || (result->coefficient == 1 && !result->not_finite))
         return ACTUNE_OK;
-    list_pass pass = {.list = list, .function = list->scale, .plain = plain_scale, .port = {NULL, &result->coefficient}};
+    list_pass pass = {.list = list, .function = list->scale, .plain = plain_scale, .port = {NULL, &result->coefficient}, .chunks = list->chunks};
     run(&pass);
     result->scaled = 1;
+    return ACTUNE_OK;
+}
+
+static actune_status check_sums(const actune_tensor_list *list, const actune_clip_norm_options *options)
+{
+    const actune_buffer *sums = options->sums;
+    if (options->summed_tensors < 0 || options->summed_tensors > list->tensors)
+        return at_fail(ACTUNE_INVALID_ARGUMENT, "actune_clip_norm: summed_tensors is %d; the list has %d tensors", options->summed_tensors, list->tensors);
+    if (sums == NULL)
+        return options->summed_tensors == 0
+                   ? ACTUNE_OK
+                   : at_fail(ACTUNE_INVALID_ARGUMENT, "actune_clip_norm: summed_tensors is %d, but sums is NULL: nothing speaks for them", options->summed_tensors);
+    if (sums->dtype != ACTUNE_F32 && sums->dtype != ACTUNE_F64)
+        return at_fail(ACTUNE_INVALID_ARGUMENT, "actune_clip_norm: sums must be f32 or f64");
+    if (sums->count < (options->summed_tensors > 0) || sums->count > INT32_MAX)
+        return at_fail(ACTUNE_INVALID_ARGUMENT, "actune_clip_norm: sums has %lld values", (long long)sums->count);
+    if (sums->count > 0 && (sums->data == NULL || ((uintptr_t)sums->data & ((size_t)at_dtype_get(sums->dtype)->bytes - 1)) != 0))
+        return at_fail(ACTUNE_INVALID_ARGUMENT, "actune_clip_norm: sums is %s", sums->data == NULL ? "NULL" : "not aligned to its element type");
     return ACTUNE_OK;
 }
 
@@ -140,7 +174,8 @@ actune_status actune_clip_norm(const actune_tensor_list *list, double max_norm, 
         return at_fail(ACTUNE_INVALID_ARGUMENT, "actune_clip_norm: max_norm is %g; it must be 0 or more", max_norm);
     if ((unsigned)options->norm >= AT_LIST_NORMS)
         return at_fail(ACTUNE_INVALID_ARGUMENT, "actune_clip_norm: norm %d is none of ACTUNE_NORM_2, _INF and _1", (int)options->norm);
+    AT_TRY(check_sums(list, options));
     if (list->cuda != NULL)
-        return at_list_cuda_norm(list->cuda, max_norm, options, result);
+        return at_list_cuda_norm(list->cuda, max_norm, options, list->first_chunk[list->tensors - options->summed_tensors], result);
     return clip_norm(list, max_norm, options, result != NULL ? result : &own);
 }

@@ -42,7 +42,7 @@ typedef struct dl_versioned {
 
 enum { DL_MAJOR = 1, DL_MINOR = 1, DL_READ_ONLY = 1 };
 enum { DL_CPU = 1, DL_CUDA = 2, DL_CUDA_HOST = 3, DL_CUDA_MANAGED = 13 };
-enum { DL_INT = 0, DL_UINT = 1, DL_FLOAT = 2, DL_BFLOAT = 4 };
+enum { DL_INT = 0, DL_UINT = 1, DL_FLOAT = 2, DL_BFLOAT = 4, DL_E4M3FN = 10, DL_E5M2 = 12 };
 
 static const struct {
     uint8_t code, bits;
@@ -52,6 +52,10 @@ static const struct {
     {DL_FLOAT, 64, ACTUNE_F64},
     {DL_FLOAT, 16, ACTUNE_F16},
     {DL_BFLOAT, 16, ACTUNE_BF16},
+    {DL_INT, 8, ACTUNE_I8},
+    {DL_UINT, 8, ACTUNE_U8},
+    {DL_E4M3FN, 8, ACTUNE_F8E4M3},
+    {DL_E5M2, 8, ACTUNE_F8E5M2},
 };
 enum { TYPES = sizeof types / sizeof *types };
 

@@ -1,35 +1,33 @@
 #include "plan_cuda.h"
 
 #include <stdint.h>
+#include <stdio.h>
 
-static actune_status refuse(const actune_plan *plan, int port, const char *what)
-{
-    return at_fail(ACTUNE_INVALID_ARGUMENT, "actune_execute: buffer %d (%s) %s", port,
-                   plan->kernel.signature.port[port].name, what);
-}
-
-/* The slow path of check_buffer: says what is wrong. */
-static actune_status explain(const actune_plan *plan, const actune_buffer *buffer, int port)
-{
-    const at_port_need *need = &plan->need[port];
-    const char *name = plan->kernel.signature.port[port].name;
-    if (buffer->dtype != need->dtype) {
-        const at_dtype_info *got = at_dtype_get(buffer->dtype);
-        return at_fail(ACTUNE_INVALID_ARGUMENT, "actune_execute: buffer %d (%s) is %s, the plan wants %s", port, name,
-                       got != NULL ? got->name : "of no known element type", at_dtype_get(need->dtype)->name);
-    }
-    if (buffer->count < need->count)
-        return at_fail(ACTUNE_INVALID_ARGUMENT, "actune_execute: buffer %d (%s) has %lld elements, the plan wants %lld",
-                       port, name, (long long)buffer->count, (long long)need->count);
-    if (buffer->data == NULL)
-        return refuse(plan, port, "is NULL");
-    return refuse(plan, port, "is not aligned to its element type");
-}
-
-static bool is_good(const at_port_need *need, const actune_buffer *buffer)
+bool at_buffer_is_good(const at_port_need *need, const actune_buffer *buffer)
 {
     return buffer->dtype == need->dtype && buffer->count >= need->count && (buffer->data != NULL || need->count == 0) &&
            ((uintptr_t)buffer->data & need->align_mask) == 0;
+}
+
+actune_status at_buffer_explain(const at_port_need *need, const actune_buffer *buffer, const char *where)
+{
+    if (buffer->dtype != need->dtype) {
+        const at_dtype_info *got = at_dtype_get(buffer->dtype);
+        return at_fail(ACTUNE_INVALID_ARGUMENT, "%s is %s, the plan wants %s", where, got != NULL ? got->name : "of no known element type",
+                       at_dtype_get(need->dtype)->name);
+    }
+    if (buffer->count < need->count)
+        return at_fail(ACTUNE_INVALID_ARGUMENT, "%s has %lld elements, the plan wants %lld", where, (long long)buffer->count,
+                       (long long)need->count);
+    return at_fail(ACTUNE_INVALID_ARGUMENT, "%s is %s", where, buffer->data == NULL ? "NULL" : "not aligned to its element type");
+}
+
+/* The slow path of check_buffers: says what is wrong. */
+static actune_status explain(const actune_plan *plan, const actune_buffer *buffer, int port)
+{
+    char where[128];
+    snprintf(where, sizeof where, "actune_execute: buffer %d (%s)", port, plan->kernel.signature.port[port].name);
+    return at_buffer_explain(&plan->need[port], buffer, where);
 }
 
 static bool overlap(const actune_plan *plan, const actune_buffer *buffers, int a, int b)
@@ -66,7 +64,7 @@ static actune_status check_output(const actune_plan *plan, const actune_buffer *
 static actune_status check_buffers(const actune_plan *plan, const actune_buffer *buffers)
 {
     for (int i = 0; i < plan->ports; i++)
-        if (!is_good(&plan->need[i], &buffers[i]))
+        if (!at_buffer_is_good(&plan->need[i], &buffers[i]))
             return explain(plan, &buffers[i], i);
     for (int i = plan->kernel.signature.inputs; i < plan->ports; i++)
         AT_TRY(check_output(plan, buffers, i));

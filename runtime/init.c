@@ -93,7 +93,7 @@ static actune_status fans_of(const actune_init_desc *desc, double *in, double *o
 
 static actune_status scale_of(const actune_init_desc *desc, double *scale, int64_t *count)
 {
-    double gain, in = 1, out = 1;
+    double gain = 1, in = 1, out = 1;
     if (desc == NULL)
         return at_fail(ACTUNE_INVALID_ARGUMENT, "actune_init: the description is NULL");
     if ((unsigned)desc->kind > ACTUNE_XAVIER_UNIFORM)
@@ -123,6 +123,8 @@ static actune_status check_weight(const actune_buffer *weight, int64_t count)
         return at_fail(ACTUNE_INVALID_ARGUMENT, "actune_init: weight is NULL");
     if (type == NULL)
         return at_fail(ACTUNE_INVALID_ARGUMENT, "actune_init: weight's dtype %d is no element type", (int)weight->dtype);
+    if (type->bytes == 1)
+        return at_fail(ACTUNE_UNSUPPORTED, "actune_init: weight is %s; weights are drawn as f32, f64, f16 or bf16", type->name);
     if (weight->count < count)
         return at_fail(ACTUNE_INVALID_ARGUMENT, "actune_init: weight has %lld elements, the shape has %lld", (long long)weight->count,
                        (long long)count);

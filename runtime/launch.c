@@ -156,7 +156,7 @@ typedef struct launch_cut {
     int64_t step;
 } launch_cut;
 
-static void call(const at_launch *launch, const actune_slice *slice)
+void at_launch_slice(const at_launch *launch, const actune_slice *slice)
 {
     if (launch->function != NULL)
         launch->function(slice);
@@ -171,7 +171,7 @@ static void run_piece(void *user, int piece)
     slice.begin = piece * cut->step;
     slice.end = slice.begin + cut->step < cut->whole.end ? slice.begin + cut->step : cut->whole.end;
     if (slice.begin < slice.end)
-        call(cut->launch, &slice);
+        at_launch_slice(cut->launch, &slice);
 }
 
 void at_launch_run(const at_launch *launch, at_pool *pool, void *const *ports, void *workspace)
@@ -184,7 +184,7 @@ void at_launch_run(const at_launch *launch, at_pool *pool, void *const *ports, v
                                 .end = launch->total,
                                 .partial = workspace}};
     if (launch->total > 0 && launch->threads == 1) {
-        call(launch, &cut.whole);
+        at_launch_slice(launch, &cut.whole);
     } else if (launch->total > 0) {
         cut.step = ceil_div(launch->total, launch->threads);
         if (launch->signature->slots == 0)

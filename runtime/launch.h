@@ -26,5 +26,7 @@ actune_status at_launch_init(at_launch *launch, const at_signature *signature, a
                              int threads);
 /* ports: signature->ports pointers. workspace: workspace_bytes (NULL when 0). pool may be NULL when threads == 1. */
 void at_launch_run(const at_launch *launch, at_pool *pool, void *const *ports, void *workspace);
+/* One slice, in the calling thread. */
+void at_launch_slice(const at_launch *launch, const actune_slice *slice);
 
 #endif

@@ -135,15 +135,19 @@ actune_status at_list_cuda_clip(const at_list_cuda *list, double limit, void *st
 }
 
 /* Both launches; the context is current. */
-static actune_status launch_norm(const at_list_cuda *list, double max_norm, const actune_clip_norm_options *options, void *partial, void *result)
+static actune_status launch_norm(const at_list_cuda *list, double max_norm, const actune_clip_norm_options *options, int64_t measured, void *partial,
+                                 void *result)
 {
-    long long count = list->chunks, bound = bits_of(max_norm);
+    const actune_buffer none = {NULL, 0, ACTUNE_F32}, *sums = options->sums != NULL ? options->sums : &none;
+    long long count = list->chunks, read = measured, bound = bits_of(max_norm);
+    int sum_count = (int)sums->count, wide = sums->dtype == ACTUNE_F64;
     int kind = (int)options->norm;
     int flags = (options->error_if_nonfinite ? FLAG_ONLY_FINITE : 0) | (options->compute_only ? FLAG_COMPUTE_ONLY : 0);
     void *table = list->table;
-    void *first[] = {&table, &count, &kind, &partial};
-    void *second[] = {&table, &count, &kind, &partial, &bound, &flags, &result};
-    if (count > 0)
+    void *values = sums->data;
+    void *first[] = {&table, &read, &kind, &partial};
+    void *second[] = {&table, &count, &kind, &partial, &read, &values, &sum_count, &wide, &bound, &flags, &result};
+    if (read > 0)
         AT_TRY(launch(list, list->unit[LIST_NORM]->main, list->norm_grid, first, options->stream));
     return launch(list, list->unit[LIST_NORM]->finish, options->compute_only ? 1 : list->finish_grid, second, options->stream);
 }
@@ -159,18 +163,20 @@ static actune_status refuse_capture(const at_list_cuda *list, void *stream)
                                             "let device_result take the result");
 }
 
-static actune_status run(const at_list_cuda *list, double max_norm, const actune_clip_norm_options *options, bool waits, void *workspace, void *result)
+static actune_status run(const at_list_cuda *list, double max_norm, const actune_clip_norm_options *options, int64_t measured, bool waits,
+                         void *workspace, void *result)
 {
     bool pushed;
     AT_TRY(at_cuda_enter(list->device, &pushed));
     actune_status status = waits ? refuse_capture(list, options->stream) : ACTUNE_OK;
     if (status == ACTUNE_OK)
-        status = launch_norm(list, max_norm, options, workspace, result);
+        status = launch_norm(list, max_norm, options, measured, workspace, result);
     at_cuda_leave(list->device, pushed);
     return status;
 }
 
-actune_status at_list_cuda_norm(const at_list_cuda *list, double max_norm, const actune_clip_norm_options *options, actune_clip_result *result)
+actune_status at_list_cuda_norm(const at_list_cuda *list, double max_norm, const actune_clip_norm_options *options, int64_t measured,
+                                actune_clip_result *result)
 {
     void *workspace = options->workspace;
     bool waits = result != NULL || options->error_if_nonfinite;
@@ -179,7 +185,7 @@ actune_status at_list_cuda_norm(const at_list_cuda *list, double max_norm, const
         /* The list is constant to its users; its workspaces are taken atomically. */
         AT_TRY(at_cuda_workspace_get((at_cuda_workspaces *)&list->workspaces, (at_cu_stream)options->stream, false, &workspace));
     void *place = options->device_result != NULL ? options->device_result : (char *)workspace + result_offset(list);
-    AT_TRY(run(list, max_norm, options, waits, workspace, place));
+    AT_TRY(run(list, max_norm, options, measured, waits, workspace, place));
     if (!waits)
         return ACTUNE_OK;
     result = result != NULL ? result : &own;

@@ -14,7 +14,8 @@ const char *at_list_cuda_origin(const at_list_cuda *list);
 size_t at_list_cuda_workspace(const at_list_cuda *list);
 
 actune_status at_list_cuda_clip(const at_list_cuda *list, double limit, void *stream);
-/* `result` NULL: not waited for. */
-actune_status at_list_cuda_norm(const at_list_cuda *list, double max_norm, const actune_clip_norm_options *options, actune_clip_result *result);
+/* `measured`: the chunks that are read for the norm, the first ones. `result` NULL: not waited for. */
+actune_status at_list_cuda_norm(const at_list_cuda *list, double max_norm, const actune_clip_norm_options *options, int64_t measured,
+                                actune_clip_result *result);
 
 #endif

@@ -247,7 +247,7 @@ static actune_status equip(actune_plan *plan)
 }
 
 /* The whole way, in order. */
-static actune_status open_plan(actune_plan *plan, const actune_plan_desc *desc)
+static actune_status open_plan(actune_plan *plan, const actune_plan_desc *desc, at_plan_stage last)
 {
     int threads = plan->context->max_threads;
     AT_TRY(check_desc(desc));
@@ -255,13 +255,15 @@ static actune_status open_plan(actune_plan *plan, const actune_plan_desc *desc)
         threads = desc->max_threads;
     AT_TRY(lower(plan, desc));
     AT_TRY(lay_out(plan, desc, threads));
+    if (last == AT_PLAN_LAID_OUT)
+        return ACTUNE_OK;
     AT_TRY(choose(plan, desc->in_place, threads));
     at_plan_note_cudnn(plan);
     AT_TRY(equip(plan));
     return at_strbuf_status(&plan->note);
 }
 
-actune_status at_plan_open(actune_context *context, const actune_plan_desc *desc, actune_plan **plan)
+actune_status at_plan_open(actune_context *context, const actune_plan_desc *desc, at_plan_stage last, actune_plan **plan)
 {
     *plan = NULL;
     actune_plan *new = calloc(1, sizeof *new);
@@ -273,7 +275,7 @@ actune_status at_plan_open(actune_context *context, const actune_plan_desc *desc
     fenv_t environment;
     fegetenv(&environment);
     fesetenv(FE_DFL_ENV);
-    actune_status status = open_plan(new, desc);
+    actune_status status = open_plan(new, desc, last);
     fesetenv(&environment);
     if (status != ACTUNE_OK) {
         actune_plan_destroy(new);
@@ -290,7 +292,7 @@ actune_status actune_plan_create(actune_context *context, const actune_plan_desc
     *plan = NULL;
     if (context == NULL || desc == NULL)
         return at_fail(ACTUNE_INVALID_ARGUMENT, "actune_plan_create: the context or the description is NULL");
-    AT_TRY(at_plan_open(context, desc, plan));
+    AT_TRY(at_plan_open(context, desc, AT_PLAN_READY, plan));
     return at_plan_learn(desc, plan);
 }
 

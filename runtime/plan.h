@@ -43,7 +43,17 @@ struct actune_plan {
     at_strbuf note;
 };
 
+/* How far a plan is made. */
+typedef enum at_plan_stage {
+    AT_PLAN_LAID_OUT, /* spec, kernel, shape, what its buffers are: nothing that runs (a member of a batch on CUDA) */
+    AT_PLAN_READY
+} at_plan_stage;
+
 /* actune_plan_create without what the context's tuning mode adds; `context` and `desc` are not NULL. */
-actune_status at_plan_open(actune_context *context, const actune_plan_desc *desc, actune_plan **plan);
+actune_status at_plan_open(actune_context *context, const actune_plan_desc *desc, at_plan_stage last, actune_plan **plan);
+
+/* What a buffer must be, and in words why it is not: `where` is "actune_execute: buffer 1 (y)". */
+bool at_buffer_is_good(const at_port_need *need, const actune_buffer *buffer);
+actune_status at_buffer_explain(const at_port_need *need, const actune_buffer *buffer, const char *where);
 
 #endif

@@ -63,6 +63,9 @@ static void load(const actune_statistics_desc *desc, int64_t first, int count, d
     case ACTUNE_BF16:
         widen_bf16((const uint16_t *)desc->data + first, count, to);
         break;
+    default: /* of 8 bits */
+        for (int i = 0; i < count; i++)
+            to[i] = at_dtype_load(desc->dtype, desc->data, first + i);
     }
 }
 

@@ -19,6 +19,8 @@ static actune_status check_tensor(const actune_buffer *tensors, int i)
     const at_dtype_info *info = at_dtype_get(tensor->dtype);
     if (info == NULL)
         return refuse(i, "is of no known element type");
+    if (info->bytes == 1)
+        return at_fail(ACTUNE_UNSUPPORTED, "actune_tensor_list_create: tensor %d is %s; gradients are f32, f64, f16 or bf16", i, info->name);
     if (tensor->dtype != tensors[0].dtype)
         return at_fail(ACTUNE_INVALID_ARGUMENT,
                        "actune_tensor_list_create: tensor %d is %s, tensor 0 %s; a list has one element type, make one list for each", i, info->name,
@@ -89,15 +91,19 @@ static actune_status cut(actune_tensor_list *list, const actune_buffer *tensors,
         list->chunks += (tensors[i].count + AT_LIST_CHUNK - 1) / AT_LIST_CHUNK;
     }
     list->chunk = malloc((size_t)(list->chunks + 1) * sizeof *list->chunk);
-    if (list->chunk == NULL)
+    list->first_chunk = malloc(((size_t)count + 1) * sizeof *list->first_chunk);
+    if (list->chunk == NULL || list->first_chunk == NULL)
         return at_fail(ACTUNE_NO_MEMORY, "no memory for a list of %d tensors", count);
     at_list_chunk *next = list->chunk;
     size_t bytes = (size_t)at_dtype_get(list->dtype)->bytes;
-    for (int i = 0; i < count; i++)
+    for (int i = 0; i < count; i++) {
+        list->first_chunk[i] = next - list->chunk;
         for (int64_t begin = 0; begin < tensors[i].count; begin += AT_LIST_CHUNK) {
             int64_t rest = tensors[i].count - begin;
             *next++ = (at_list_chunk){(char *)tensors[i].data + (size_t)begin * bytes, rest < AT_LIST_CHUNK ? rest : AT_LIST_CHUNK};
         }
+    }
+    list->first_chunk[count] = list->chunks;
     return ACTUNE_OK;
 }
 
@@ -164,6 +170,7 @@ void actune_tensor_list_destroy(actune_tensor_list *list)
         at_binary_release(list->binary);
     at_strbuf_clear(&list->note);
     free(list->piece_begin);
+    free(list->first_chunk);
     free(list->chunk);
     actune_context_close(list->context);
     free(list);

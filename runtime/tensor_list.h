@@ -15,6 +15,7 @@ struct actune_tensor_list {
     int tensors;
     int64_t elements, chunks;
     at_list_chunk *chunk;  /* tensors in order, each from its start */
+    int64_t *first_chunk;  /* of each tensor, and of what would come behind the last */
     int64_t *piece_begin;  /* chunks of thread i: [i], [i + 1]; as many elements for each */
     int threads;
     at_pool *pool;            /* NULL when one thread does it */

@@ -81,12 +81,12 @@ static actune_status tune(const actune_plan *plan)
 static actune_status tune_and_reopen(const actune_plan_desc *desc, actune_plan **plan)
 {
     actune_plan *better;
-    AT_TRY(at_plan_open((*plan)->context, desc, &better));
+    AT_TRY(at_plan_open((*plan)->context, desc, AT_PLAN_READY, &better));
     if (!is_exact(better)) {
         actune_status status = tune(better);
         if (status == ACTUNE_OK) {
             actune_plan_destroy(better);
-            AT_TRY(at_plan_open((*plan)->context, desc, &better));
+            AT_TRY(at_plan_open((*plan)->context, desc, AT_PLAN_READY, &better));
         } else {
             note_failure(better, "not tuned");
         }

@@ -21,6 +21,7 @@ static const char *const op_text[AT_OP_COUNT] = {
     [AT_OP_FLOOR] = "F(floor)($1)",
     [AT_OP_CEIL] = "F(ceil)($1)",
     [AT_OP_TRUNC] = "F(trunc)($1)",
+    [AT_OP_RINT] = "F(rint)($1)",
     [AT_OP_EXP] = "F(exp)($1)",
     [AT_OP_EXP2] = "F(exp2)($1)",
     [AT_OP_EXPM1] = "F(expm1)($1)",
@@ -62,6 +63,10 @@ static const struct port_text {
     [ACTUNE_F64] = {"double", "", ""},
     [ACTUNE_F16] = {"unsigned short", "from_f16", "to_f16"},
     [ACTUNE_BF16] = {"unsigned short", "from_bf16", "to_bf16"},
+    [ACTUNE_I8] = {"signed char", "", "to_i8"},
+    [ACTUNE_U8] = {"unsigned char", "", "to_u8"},
+    [ACTUNE_F8E4M3] = {NULL, NULL, NULL}, /* no loop that anybody would write */
+    [ACTUNE_F8E5M2] = {NULL, NULL, NULL},
 };
 
 /* 16-bit types by integer arithmetic: _Float16 is missing in compilers that are still around. Rounding is to nearest
@@ -89,6 +94,16 @@ static const char prelude[] =
     "    unsigned normal = (a.u - (112u << 23) + 0xfff + (a.u >> 13 & 1)) >> 13;\n"
     "    unsigned h = a.f < 0x1p-14f ? s.u - 0x3f000000 : a.f >= 65520 ? 0x7c00 : normal;\n"
     "    return (f != f ? 0x7e00 : h) | (w.u >> 16 & 0x8000);\n"
+    "}\n"
+    "static inline signed char to_i8(float f)\n"
+    "{\n"
+    "    word w = {.f = (f > 127 ? 127 : f < -128 ? -128 : f != f ? 0 : f) + 0x1.8p23f};\n"
+    "    return (signed char)w.u;\n"
+    "}\n"
+    "static inline unsigned char to_u8(float f)\n"
+    "{\n"
+    "    word w = {.f = (f > 255 ? 255 : f > 0 ? f : 0) + 0x1.8p23f};\n"
+    "    return (unsigned char)w.u;\n"
     "}\n";
 
 typedef struct printer {
@@ -192,9 +207,12 @@ static const char *const loops[] = {
 
 actune_status at_autovec_source(const at_kernel *kernel, at_layout layout, const char *symbol, at_strbuf *source)
 {
-    for (int p = 0; p < kernel->signature.inputs; p++)
+    for (int p = 0; p < kernel->signature.ports; p++) {
         if (kernel->signature.port[p].access == AT_ACCESS_RANDOM)
             return at_fail(ACTUNE_UNSUPPORTED, "a plain loop has no random numbers");
+        if (!port_text[kernel->signature.port[p].dtype].type)
+            return at_fail(ACTUNE_UNSUPPORTED, "a plain loop has no 8-bit floats");
+    }
     bool wide = kernel->signature.compute == ACTUNE_F64;
     at_signature views;
     printer to = {kernel, &views, layout, wide ? "" : "f", source};

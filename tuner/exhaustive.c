@@ -37,7 +37,7 @@ actune_status at_exhaustive_check(const at_kernel *kernel)
     const at_signature *s = &kernel->signature;
     bool backward = s->direction == ACTUNE_BACKWARD;
     if (at_dtype_get(s->dtype_in)->bytes > 4)
-        return at_fail(ACTUNE_UNSUPPORTED, "all 2^64 numbers of f64 cannot be tried: use f32, f16 or bf16");
+        return at_fail(ACTUNE_UNSUPPORTED, "all 2^64 numbers of f64 cannot be tried: use a type of at most 32 bits");
     if (s->inputs != 1 + backward || s->ports != s->inputs + 1 || s->slots || s->halves)
         return at_fail(ACTUNE_UNSUPPORTED, "'%s' has %s: only kernels of x alone can be tried on every input", kernel->spec,
                        s->halves ? "two halves" : "operands");
@@ -168,7 +168,7 @@ actune_status at_verify_exhaustive(at_cache *cache, const at_device *device, con
     AT_TRY(at_exhaustive_check(kernel));
     if (of.part < 0 || of.part >= of.parts)
         return at_fail(ACTUNE_INVALID_ARGUMENT, "part %lld of %lld", (long long)of.part, (long long)of.parts);
-    int64_t blocks = (INT64_C(1) << 8 * at_dtype_get(kernel->signature.dtype_in)->bytes) / BLOCK;
+    int64_t blocks = ((INT64_C(1) << 8 * at_dtype_get(kernel->signature.dtype_in)->bytes) + BLOCK - 1) / BLOCK;
     of.blocks = of.part < blocks ? (blocks - of.part + of.parts - 1) / of.parts : 0;
     of.threads = options->threads > 0 ? options->threads : device->processors > 0 ? device->processors : 1;
     of.threads = of.threads > THREADS_MAX ? THREADS_MAX : of.threads;

@@ -126,7 +126,7 @@ static void fill(const at_port *port, void *array, int64_t count, at_random *ran
         double value = 2 * at_random_normal(random);
         if (fabs(value) < 0x1p-10)
             value = copysign(0x1p-10, value);
-        at_dtype_store(port->dtype, array, i, value);
+        at_dtype_store(port->dtype, array, i, at_dtype_get(port->dtype)->kind == AT_DTYPE_INTEGER ? 32 * value : value);
     }
     for (int64_t done = period; done < count; done += period) {
         int64_t more = count - done < period ? count - done : period;

@@ -1,6 +1,7 @@
 #include "oracle.h"
 
 #include "../codegen/accuracy.h"
+#include "../runtime/base/dtype.h"
 
 #include <float.h>
 #include <math.h>
@@ -10,12 +11,12 @@
 /* --- what is known of a type --- */
 
 static const struct limits {
-    int mantissa, low, high; /* stored bits, least and greatest exponent of a normal number */
+    int mantissa, low, high; /* stored bits, least and greatest exponent of a normal number; integers: as if 1 were denormal */
+    double most;             /* the largest number; 0: that with all mantissa bits set */
 } limits[] = {
-    [ACTUNE_F32] = {23, -126, 127},
-    [ACTUNE_F64] = {52, -1022, 1023},
-    [ACTUNE_F16] = {10, -14, 15},
-    [ACTUNE_BF16] = {7, -126, 127},
+    [ACTUNE_F32] = {23, -126, 127, 0}, [ACTUNE_F64] = {52, -1022, 1023, 0}, [ACTUNE_F16] = {10, -14, 15, 0},
+    [ACTUNE_BF16] = {7, -126, 127, 0}, [ACTUNE_I8] = {0, 0, 0, 127},        [ACTUNE_U8] = {0, 0, 0, 255},
+    [ACTUNE_F8E4M3] = {3, -6, 8, 448}, [ACTUNE_F8E5M2] = {2, -14, 15, 0},
 };
 
 long double at_ulp(actune_dtype dtype, long double value)
@@ -28,7 +29,7 @@ long double at_ulp(actune_dtype dtype, long double value)
 
 double at_dtype_max(actune_dtype dtype)
 {
-    return ldexp(2 - ldexp(1, -limits[dtype].mantissa), limits[dtype].high);
+    return limits[dtype].most > 0 ? limits[dtype].most : ldexp(2 - ldexp(1, -limits[dtype].mantissa), limits[dtype].high);
 }
 
 /* f64 in every class, relative or absolute (NUMERICS.md); f32 by accuracy.h. */
@@ -265,6 +266,12 @@ static long double error_of_integer(const operands *of)
     return of->a->error > 0 ? 1 + ceill(of->a->error) : 0;
 }
 
+static long double error_of_rint(const operands *of)
+{
+    long double below = rintl(of->a->value - of->a->error), above = rintl(of->a->value + of->a->error);
+    return fmaxl(above - of->value, of->value - below);
+}
+
 static long double error_of_select(const operands *of)
 {
     const state *taken = of->a->value != 0 ? of->b : of->c, *other = of->a->value != 0 ? of->c : of->b;
@@ -283,7 +290,7 @@ static error_rule *const error_rules[AT_OP_COUNT] = {
     [AT_OP_FMA] = error_of_fma,         [AT_OP_MIN] = error_of_extreme,   [AT_OP_MAX] = error_of_extreme,
     [AT_OP_COPYSIGN] = error_of_first,  [AT_OP_SQRT] = error_of_root,     [AT_OP_FLOOR] = error_of_integer,
     [AT_OP_CEIL] = error_of_integer,    [AT_OP_TRUNC] = error_of_integer, [AT_OP_SELECT] = error_of_select,
-    [AT_OP_GRAD_CLIP] = error_of_first,
+    [AT_OP_GRAD_CLIP] = error_of_first, [AT_OP_RINT] = error_of_rint,
 };
 
 static bool is_unsure(at_op op, const state *a, const state *b)
@@ -421,11 +428,36 @@ static void collect(const at_oracle *oracle, at_expected *expected)
         at_node_id id = kernel->graph.output[k];
         const trait *known = &oracle->trait[id];
         const state *end = &oracle->state[id];
+        bool coded = !port->reduction && at_dtype_get(port->dtype)->bytes == 1;
         expected[k].value = end->value;
         expected[k].error = known->single && !port->reduction ? 0 : end->error;
-        if (!port->reduction)
+        if (coded && known->single && isfinite(end->value)) /* in the compute type first, or at once: the interpreter */
+            expected[k].error = fabsl(end->value - round_to(kernel->signature.compute, end->value));
+        if (!port->reduction && !coded)
             expected[k].error += store_error(kernel, known, port->dtype, end->value);
         expected[k].indefinite = false;
+    }
+}
+
+static long double code_of(actune_dtype dtype, long double value)
+{
+    uint8_t code;
+    at_dtype_store(dtype, &code, 0, (double)value);
+    return at_dtype_load(dtype, &code, 0);
+}
+
+/* A store into 8 bits is known exactly: one number, or where the boundary of two lies inside the error either of them. */
+static void store_codes(const at_signature *signature, at_expected *expected)
+{
+    for (int k = 0; k < signature->ports - signature->inputs; k++) {
+        const at_port *port = &signature->port[signature->inputs + k];
+        if (port->reduction || at_dtype_get(port->dtype)->bytes != 1)
+            continue;
+        long double value = expected[k].value, error = expected[k].error, code = code_of(port->dtype, value);
+        expected[k].value = code;
+        if (isnan(value) || isinf(error))
+            continue;
+        expected[k].error = fmaxl(code_of(port->dtype, value + error) - code, code - code_of(port->dtype, value - error));
     }
 }
 
@@ -459,7 +491,7 @@ static void allow_vanished(at_oracle *oracle, const double *inputs, at_expected 
             expected[k].error = INFINITY;
 }
 
-void at_oracle_eval(at_oracle *oracle, const double *inputs, at_expected *expected)
+static void eval_outputs(at_oracle *oracle, const double *inputs, at_expected *expected)
 {
     const at_signature *signature = &oracle->views;
     double limited[AT_PORTS_MAX];
@@ -492,4 +524,10 @@ void at_oracle_eval(at_oracle *oracle, const double *inputs, at_expected *expect
                 expected[k] = limit[k];
             expected[k].indefinite = true;
         }
+}
+
+void at_oracle_eval(at_oracle *oracle, const double *inputs, at_expected *expected)
+{
+    eval_outputs(oracle, inputs, expected);
+    store_codes(&oracle->kernel->signature, expected);
 }

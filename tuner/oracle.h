@@ -12,7 +12,7 @@
 #include "../codegen/kernel.h"
 
 typedef struct at_expected {
-    long double value; /* before the rounding of the store */
+    long double value; /* before the rounding of the store; of 8-bit types after it */
     long double error; /* the most a kernel may be off, that rounding included; infinite: anything goes */
     bool indefinite;   /* NaN though no input is NaN (an infinity times 0 ...): NaN or `value`, its limit, may come */
 } at_expected;

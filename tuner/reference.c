@@ -100,7 +100,7 @@ static void list_specials(const at_kernel *kernel, actune_dtype dtype, specials 
         add_both_signs(list, always[i]);
     add_special(list, NAN);
     double most = at_dtype_max(dtype);
-    double normal = dtype == ACTUNE_F64 ? DBL_MIN : dtype == ACTUNE_F16 ? 0x1p-14 : FLT_MIN;
+    double normal = dtype == ACTUNE_F64 ? DBL_MIN : at_dtype_get(dtype)->bytes <= 2 && dtype != ACTUNE_BF16 ? 0x1p-14 : FLT_MIN;
     double least = (double)at_ulp(dtype, 0);
     const double ends[] = {most, most / 2, sqrt(most), cbrt(most), normal, normal / 2, normal * 1.5, least, 3 * least};
     for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
@@ -366,7 +366,7 @@ static actune_status solve(at_reference *reference, at_oracle *oracle, at_case *
 
 static bool is_wanted(const struct case_row *row, const at_kernel *kernel, at_layout layout)
 {
-    bool narrow = at_dtype_get(kernel->signature.dtype_in)->bytes == 2,
+    bool narrow = at_dtype_get(kernel->signature.dtype_in)->bytes <= 2,
          forward = kernel->signature.direction == ACTUNE_FORWARD;
     actune_shape shape = {row->outer, row->channels, row->inner, row->layout == AT_LAYOUT_CHANNEL_INNER && row->inner > 1};
     if (shape.channels_last && !kernel->signature.has_plane)
@@ -411,6 +411,8 @@ actune_status at_reference_init(at_reference *reference, const at_kernel *kernel
 static uint32_t unlike_poison(actune_dtype dtype, uint32_t bits)
 {
     static const uint32_t quiet[] = {[ACTUNE_F32] = 0x400000, [ACTUNE_F16] = 0x200, [ACTUNE_BF16] = 0x40};
+    if (at_dtype_get(dtype)->bytes == 1)
+        return bits; /* what is stored there is compared with what is wanted: verify.c */
     uint32_t ones = dtype == ACTUNE_F32 ? UINT32_MAX : UINT16_MAX;
     return (bits | quiet[dtype]) == ones ? bits - 1 : bits;
 }
@@ -432,6 +434,8 @@ actune_status at_reference_bits(at_reference *reference, const at_kernel *kernel
             uint32_t bits = unlike_poison(signature->port[0].dtype, (uint32_t)(first + (uint64_t)i));
             if (p > 0)
                 at_dtype_store(signature->port[p].dtype, made->input[p], i, 1);
+            else if (bytes == 1)
+                ((uint8_t *)made->input[p])[i] = (uint8_t)bits;
             else if (bytes == 2)
                 ((uint16_t *)made->input[p])[i] = (uint16_t)bits;
             else

@@ -51,6 +51,17 @@ static int in_place_input(const at_signature *signature)
     return same ? input : -1;
 }
 
+/* Integers have no NaN: each gets what is farthest from the number that is wanted there. */
+static void poison(const run *one, int port, unsigned char *base, size_t bytes)
+{
+    memset(base, POISON, bytes);
+    if (at_dtype_get(one->signature->port[port].dtype)->kind != AT_DTYPE_INTEGER)
+        return;
+    const double *want = one->of->want[port - one->signature->inputs];
+    for (size_t i = 0; i < bytes; i++)
+        base[i] = (unsigned char)((unsigned)(int)want[i] ^ 0x80);
+}
+
 static actune_status make_port(run *one, int port)
 {
     size_t bytes = port_bytes(one, port), room = bytes + 2 * CANARY_BYTES + 64;
@@ -64,7 +75,7 @@ static actune_status make_port(run *one, int port)
     unsigned char *base = memory + CANARY_BYTES + shift * width;
     one->port[port] = base;
     if (port >= one->signature->inputs)
-        memset(base, POISON, bytes);
+        poison(one, port, base, bytes);
     else if (bytes > 0)
         memcpy(base, one->of->input[port], bytes);
     return ACTUNE_OK;
@@ -220,7 +231,8 @@ static bool keeps_sign(const run *one, int output, int64_t index)
 {
     if (one->signature->direction == ACTUNE_BACKWARD || one->signature->port[one->signature->inputs + output].reduction)
         return false;
-    bool zero = one->of->allowed[output][index] == 0;
+    bool coded = at_dtype_get(one->signature->port[one->signature->inputs + output].dtype)->bytes == 1; /* -0 may be a rounded number */
+    bool zero = one->of->allowed[output][index] == 0 && !coded;
     at_signature views;
     at_signature_views(one->signature, &views);
     for (int v = 0; v < views.inputs; v++)
@@ -260,6 +272,12 @@ static void keep_error(run *one, int output, int64_t index, double got, double e
     }
 }
 
+/* Or what a store makes of it. */
+static bool is_nan(actune_dtype dtype, double value)
+{
+    return isnan(value) || (value == 0 && at_dtype_get(dtype)->kind == AT_DTYPE_INTEGER);
+}
+
 static void compare_output(run *one, int output)
 {
     int p = one->signature->inputs + output;
@@ -274,7 +292,7 @@ static void compare_output(run *one, int output)
             compare(port, keeps_sign(one, output, i), one->of->want[output][i], one->of->allowed[output][i], got);
         if (isnan(got) && is_untouched(port, one->port[p], i))
             found.what = "was not written";
-        else if (isnan(got) && one->of->indefinite[output][i])
+        else if (is_nan(port->dtype, got) && one->of->indefinite[output][i])
             found.what = NULL;
         if (found.what) {
             describe(one, output, i, got, values, sizeof values);

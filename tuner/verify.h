@@ -4,6 +4,7 @@
    - e is NaN and an input is NaN: the kernel must give NaN; e is NaN and no input is (infinity times 0): NaN or the
    limit;
    - e is infinite, or rounds to it: the same infinity; where e - b is still finite, the largest number may come;
+   - the output has 8 bits: exactly the code that e is rounded to; where the boundary to the next code is within b, either of them;
    - e is finite: |kernel - e| <= b; going forward a zero must have e's sign where nothing is rounded or x is a zero;
    - a gradient that is not finite, times a factor that may underflow: anything;
    - sums: only of finite inputs, against long double, within 1e-6 of the sum of absolute terms (f64: 1e-13). */

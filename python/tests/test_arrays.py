@@ -136,6 +136,14 @@ class Arrays(unittest.TestCase):
         del taken
         self.assertEqual(actune._tensor._lent, {})
 
+    def test_eight_bits(self):
+        x = self.normal(1000) * 3
+        codes = actune.jit("quantize(i8, scale=0.05)", dtype="i8")(x)
+        self.assertEqual(codes.dtype, np.int8)
+        np.testing.assert_array_equal(codes, np.clip(np.rint(x / np.float32(0.05)), -127, 127).astype(np.int8))
+        back = actune.jit("dequantize(scale=0.05)", dtype="f32")(codes)
+        np.testing.assert_array_equal(back, codes.astype(np.float32) * np.float32(0.05))
+
     def test_own_activation(self):
         f = actune.jit("@cube.c:cube(k=2) | clip(-1, 1)", sources={"cube.c": "float cube(float x, float k) { return k * x * x * x; }"})
         x = self.normal(1000)

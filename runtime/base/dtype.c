@@ -4,7 +4,8 @@
 #include <string.h>
 
 static const at_dtype_info table[] = {
-#define AT_DTYPE(NAME, name, bytes, compute, long_name) [ACTUNE_##NAME] = {name, bytes, ACTUNE_##compute, long_name},
+#define AT_DTYPE(NAME, name, bytes, compute, kind, long_name) \
+    [ACTUNE_##NAME] = {name, bytes, ACTUNE_##compute, AT_DTYPE_##kind, long_name},
 #include "dtype.def"
 #undef AT_DTYPE
 };
@@ -59,6 +60,45 @@ static double widen(uint16_t bits, int mantissa, int low, int high)
     return bits & 0x8000 ? -magnitude : magnitude;
 }
 
+/* The same for the 8-bit types: what is too large becomes `most`, the code of the largest finite number. */
+static uint8_t narrow_8(double value, int mantissa, int low, int high, uint8_t most)
+{
+    if (isnan(value))
+        return 0x7f;
+    uint16_t wide = narrow(value, mantissa, low, high);
+    uint16_t magnitude = wide & 0x7fff;
+    return (uint8_t)((wide >> 8 & 0x80) | (magnitude < most ? magnitude : most));
+}
+
+uint8_t at_f8e4m3_from_double(double value)
+{
+    return narrow_8(value, 3, -6, 8, 0x7e);
+}
+
+/* All codes are numbers but 0x7f and 0xff. */
+double at_f8e4m3_to_double(uint8_t bits)
+{
+    uint16_t wide = (uint16_t)((bits & 0x7f) | (bits & 0x80) << 8);
+    return (bits & 0x7f) == 0x7f ? (double)NAN : widen(wide, 3, -6, 8);
+}
+
+uint8_t at_f8e5m2_from_double(double value)
+{
+    return narrow_8(value, 2, -14, 15, 0x7b);
+}
+
+double at_f8e5m2_to_double(uint8_t bits)
+{
+    return at_f16_to_double((uint16_t)(bits << 8));
+}
+
+/* To nearest even, inside of least..most; 0 for NaN. */
+static double saturate(double value, double least, double most)
+{
+    double whole = rint(value);
+    return whole > most ? most : whole < least ? least : isnan(whole) ? 0 : whole;
+}
+
 uint16_t at_f16_from_double(double value)
 {
     return narrow(value, 10, -14, 15);
@@ -90,6 +130,14 @@ double at_dtype_load(actune_dtype dtype, const void *array, int64_t index)
         return at_f16_to_double(((const uint16_t *)array)[index]);
     case ACTUNE_BF16:
         return at_bf16_to_double(((const uint16_t *)array)[index]);
+    case ACTUNE_I8:
+        return ((const int8_t *)array)[index];
+    case ACTUNE_U8:
+        return ((const uint8_t *)array)[index];
+    case ACTUNE_F8E4M3:
+        return at_f8e4m3_to_double(((const uint8_t *)array)[index]);
+    case ACTUNE_F8E5M2:
+        return at_f8e5m2_to_double(((const uint8_t *)array)[index]);
     }
     return 0;
 }
@@ -108,6 +156,18 @@ void at_dtype_store(actune_dtype dtype, void *array, int64_t index, double value
         break;
     case ACTUNE_BF16:
         ((uint16_t *)array)[index] = at_bf16_from_double(value);
+        break;
+    case ACTUNE_I8:
+        ((int8_t *)array)[index] = (int8_t)saturate(value, INT8_MIN, INT8_MAX);
+        break;
+    case ACTUNE_U8:
+        ((uint8_t *)array)[index] = (uint8_t)saturate(value, 0, UINT8_MAX);
+        break;
+    case ACTUNE_F8E4M3:
+        ((uint8_t *)array)[index] = at_f8e4m3_from_double(value);
+        break;
+    case ACTUNE_F8E5M2:
+        ((uint8_t *)array)[index] = at_f8e5m2_from_double(value);
         break;
     }
 }

@@ -1,7 +1,7 @@
 """Reads and writes .npy files without NumPy, for the command-line tests."""
 import ast, struct
 
-CODES = {"<f4": "f", "<f8": "d", "<f2": "e", "<u2": "H"}
+CODES = {"<f4": "f", "<f8": "d", "<f2": "e", "<u2": "H", "|i1": "b", "|u1": "B"}
 
 
 def write(path, values, shape=None, descr="<f4"):

@@ -34,6 +34,18 @@ json 'bench' 'j[0]["tier"] == "exact" and [a["name"] for a in j[0]["arms"]] == [
     "$actune" bench 'relu | clip(0, 6)' relu --sizes 64K --rounds 5 --json
 ok 'bench of gradients, as a table' "$actune" bench 'bias | relu' --backward --grad-of bias --shape 64x32 --rounds 3
 grep -qE '^bias \| relu +backward +2K +tuned' "$work/out" && grep -q '^noise: ' "$work/out" || { cat "$work/out"; echo 'FAILED: the table of bench'; failures=$((failures + 1)); }
+cat >"$work/layers.jsonl" <<'L'
+{"layer": "expert", "spec": "relu | clip(0, 6)", "shape": [8, 512], "count": 5}
+{"layer": "expert", "spec": "bias | relu", "shape": [8, 512], "layout": "rows", "count": 2}
+{"layer": "none", "spec": "relu", "dtype": "i3", "shape": [8, 512]}
+L
+json 'bench of a batch' 'j["members"] == 7 and j["kernels"] == 2 and j["elements"] == 7 * 4096 and [a["name"] for a in j["arms"]] == ["batch", "null", "one by one"] and all(a["median_ns"] > 0 for a in j["arms"])' \
+    "$actune" bench --batch "$work/layers.jsonl" --rounds 3 --json
+ok 'bench of a batch in place, as a table' "$actune" bench --batch "$work/layers.jsonl" --rounds 3 --in-place --threads 1
+grep -q '^7 members, 2 kernels, 28K elements, 1 thread, warm' "$work/out" && grep -qE '^one by one .* 1.00$' "$work/out" || { cat "$work/out"; echo 'FAILED: the table of a batch'; failures=$((failures + 1)); }
+echo '{"spec": "relu"}' >"$work/bad.jsonl"
+refused 1 'bad.jsonl:1' "$actune" bench --batch "$work/bad.jsonl"
+refused 2 'from its file' "$actune" bench relu --batch "$work/layers.jsonl"
 refused 1 'cuda:7' "$actune" bench relu --device cuda:7
 refused 2 'SPEC' "$actune" bench
 refused 1 "did you mean 'gelu'" "$actune" bench relu geluu --sizes 4K --rounds 3
@@ -51,7 +63,7 @@ refused 2 'I/N' "$actune" verify relu --exhaustive --part 3/2
 
 printf '%s\n' '{"model": "m", "layer": "a", "spec": "relu", "direction": "forward", "dtype": "f32", "layout": "nchw", "shape": [1, 2, 8, 8], "count": 3}' \
     '{"model": "m", "layer": "b", "spec": "halves | relu | mul", "direction": "forward", "dtype": "f32", "layout": "rows", "shape": [4, 64], "count": 1}' \
-    '{"model": "m", "layer": "c", "spec": "relu", "direction": "forward", "dtype": "i8", "layout": "rows", "shape": [4, 64], "count": 1}' >w.jsonl
+    '{"model": "m", "layer": "c", "spec": "relu", "direction": "forward", "dtype": "i4", "layout": "rows", "shape": [4, 64], "count": 1}' >w.jsonl
 json 'workload' 'len(j["skipped"]) == 1 and [p["layers"] for p in j["passes"]] == [3, 1, 0] and [r["shape"] for r in j["results"]] == [[1, 1, 128], [4, 1, 32]]' "$actune" tune --workload w.jsonl --json --budget 20
 echo '{"spec": "relu", "shape": [1, -2]}' >bad.jsonl
 refused 1 'bad.jsonl:1' "$actune" tune --workload bad.jsonl

@@ -11,6 +11,17 @@
 
 extern char **environ;
 
+/* A struct that a kernel takes by value becomes a reference: the emulator passes pointers and integers only. */
+static void write_references(FILE *file, const char *source)
+{
+    static const char by_value[] = "const batch_buffers buffers)";
+    for (const char *at; (at = strstr(source, by_value)); source = at + strlen(by_value)) {
+        fwrite(source, 1, (size_t)(at - source), file);
+        fputs("const batch_buffers &buffers)", file);
+    }
+    fputs(source, file);
+}
+
 /* Vector structs check the alignment of what they are copied from and to: compilers only check scalars. */
 static void write_checked(FILE *file, const char *source)
 {
@@ -28,7 +39,7 @@ static void write_checked(FILE *file, const char *source)
             fprintf(file, " EMU_CHECKED(%s, %d)", name, align);
         source = end;
     }
-    fputs(source, file);
+    write_references(file, source);
 }
 
 static actune_status write_text(const char *source, const char *extra, const char *text)

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BATCH = 24, ARCH = 100 };
+enum { BATCH = 24 };
 
 typedef struct item {
     at_variant variant;
@@ -18,7 +18,7 @@ typedef struct item {
 } item;
 
 static item batch[BATCH];
-static int batched, variants, failures;
+static int batched, variants, failures, arch = 100;
 static const at_kernel *batch_kernel;
 static at_layout batch_layout;
 
@@ -35,7 +35,7 @@ static void report(const char *what, const item *i)
 
 static actune_status write_batch(at_strbuf *source)
 {
-    at_target target = {.cuda = true, .cuda_arch = ARCH};
+    at_target target = {.cuda = true, .cuda_arch = arch};
     for (int i = 0; i < batched; i++) {
         snprintf(batch[i].symbol, sizeof batch[i].symbol, "kernel_%d", i);
         at_generate_options options = {.symbol = batch[i].symbol, .pretty = true};
@@ -147,7 +147,7 @@ static void check_kernel(const char *text, at_kernel_request request, at_layout 
     static at_kernel kernel;
     static picks p;
     at_reference reference = {0};
-    at_target target = {.cuda = true, .cuda_arch = ARCH};
+    at_target target = {.cuda = true, .cuda_arch = arch};
     p = (picks){.reference = &reference, .corners = of && !of->alone, .direct = of && of->direct};
     if (at_spec_parse(text, &spec) || at_kernel_lower(&spec, &request, &kernel)) {
         failures++;
@@ -189,7 +189,7 @@ static void check_activations(const char *only, bool all)
         if (only && strcmp(only, name))
             continue;
         for (int class = AT_ACCURACY_EXACT; class <= AT_ACCURACY_FAST; class++)
-            for (int d = 0; d < AT_DTYPE_COUNT; d++)
+            for (int d = 0; d < AT_DTYPE_WIDE_COUNT; d++)
                 for (actune_direction direction = ACTUNE_FORWARD; direction <= ACTUNE_BACKWARD; direction++) {
                     bool usual = class == AT_ACCURACY_STANDARD || (has_classes(at_activation_get(i)) && d == ACTUNE_F32);
                     if (!all && !usual)
@@ -240,6 +240,39 @@ static void check_corners(const corner *list, size_t count, const char *only, bo
     }
 }
 
+/* Tensors of 8 bits; f8 is converted in software before sm_89. */
+static void check_eight_bits(const char *only)
+{
+    static const struct {
+        corner kernel;
+        int arch;
+        bool corners;
+    } rows[] = {
+        {{"silu", AT_LAYOUT_FLAT, ACTUNE_F8E4M3, ACTUNE_F8E5M2, {NULL}}, 100, false},
+        {{"silu", AT_LAYOUT_FLAT, ACTUNE_F8E4M3, ACTUNE_F8E5M2, {NULL}}, 80, false},
+        {{"relu", AT_LAYOUT_FLAT, ACTUNE_F8E5M2, ACTUNE_F8E4M3, {NULL}}, 80, false},
+        {{"tanhshrink", AT_LAYOUT_FLAT, ACTUNE_U8, ACTUNE_F16, {NULL}}, 90, false},
+        {{"relu | quantize(u8, scale=0.05, zero_point=7)", AT_LAYOUT_FLAT, ACTUNE_F32, ACTUNE_U8, {NULL}}, 90, true},
+        {{"dequantize(scale=0.1) | gelu | quantize(i8, scale=0.07)", AT_LAYOUT_FLAT, ACTUNE_I8, ACTUNE_I8, {NULL}}, 90, true},
+        {{"bias | relu | quantize(i8, scale=channel)", AT_LAYOUT_CHANNEL_INNER, ACTUNE_F16, ACTUNE_I8, {NULL}}, 90, false},
+        {{"bias | quantize(i8, scale=tensor) | dequantize(scale=tensor)", AT_LAYOUT_CHANNEL_OUTER, ACTUNE_F32, ACTUNE_F32, {"bias", "scale"}}, 90, false},
+        {{"silu | quantize(f8e4m3, scale=tensor)", AT_LAYOUT_FLAT, ACTUNE_BF16, ACTUNE_F8E4M3, {"scale", NULL}}, 90, false},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const corner *c = &rows[i].kernel;
+        const char *gradients[] = {c->gradient[0], c->gradient[1]};
+        at_kernel_request forward = {ACTUNE_FORWARD, c->in, c->out, NULL, 0};
+        at_kernel_request backward = {ACTUNE_BACKWARD, c->in, c->out, gradients, !!c->gradient[0] + !!c->gradient[1]};
+        if (only && strcmp(only, c->spec))
+            continue;
+        arch = rows[i].arch;
+        check_kernel(c->spec, forward, c->layout, rows[i].corners ? c : NULL, false);
+        if (strstr(c->spec, "quantize"))
+            check_kernel(c->spec, backward, c->layout, NULL, false);
+    }
+    arch = 100;
+}
+
 int main(int argc, char **argv)
 {
     bool all = argc > 1 && !strcmp(argv[1], "all");
@@ -251,6 +284,7 @@ int main(int argc, char **argv)
     }
     check_corners(corner_list, sizeof corner_list / sizeof *corner_list, only, false);
     check_corners(maximum_list, sizeof maximum_list / sizeof *maximum_list, only, true);
+    check_eight_bits(only);
     check_activations(only, all);
     printf("CUDA emulation: %d variants, %d failed\n", variants, failures);
     return failures || !variants;

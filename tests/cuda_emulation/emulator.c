@@ -216,6 +216,20 @@ unsigned short emu_to_bf16(float value)
     return bits;
 }
 
+float emu_from_8(int dtype, unsigned char bits);
+float emu_from_8(int dtype, unsigned char bits)
+{
+    return (float)at_dtype_load((actune_dtype)dtype, &bits, 0);
+}
+
+unsigned char emu_to_8(int dtype, float value);
+unsigned char emu_to_8(int dtype, float value)
+{
+    unsigned char bits;
+    at_dtype_store((actune_dtype)dtype, &bits, 0, (double)value);
+    return bits;
+}
+
 /* --- a block --- */
 
 static void enter(void)

@@ -32,6 +32,8 @@ void emu_misaligned(const void *address, int bytes);
 float emu_from_f16(unsigned short bits);
 unsigned short emu_to_f16(float value);
 unsigned short emu_to_bf16(float value);
+float emu_from_8(int dtype, unsigned char bits);
+unsigned char emu_to_8(int dtype, float value);
 extern char __start_emu_shared __attribute__((weak)), __stop_emu_shared __attribute__((weak));
 /* So that the section is there in every unit, and the emulator finds it. */
 __attribute__((section("emu_shared"), used)) inline long emu_shared_anchor = 0;
@@ -150,3 +152,10 @@ static inline float tanh_approx_f32(float x)
 static inline float from_f16(unsigned short bits) { return emu_from_f16(bits); }
 static inline unsigned short to_f16(float value) { return emu_to_f16(value); }
 static inline unsigned short to_bf16(float value) { return emu_to_bf16(value); } /* sm_80 and newer */
+static inline unsigned char to_i8(float value) { return emu_to_8(4, value); }
+static inline unsigned char to_u8(float value) { return emu_to_8(5, value); }
+static inline float from_f8e5m2(unsigned char bits) { return emu_from_8(7, bits); }
+/* Templates, so that the code of architectures before sm_89, which do these in software, goes before them. */
+template <class T> static inline float from_f8e4m3(T bits) { return emu_from_8(6, bits); }
+template <class T> static inline unsigned char to_f8e4m3(T value) { return emu_to_8(6, value); }
+template <class T> static inline unsigned char to_f8e5m2(T value) { return emu_to_8(7, value); }

@@ -86,7 +86,7 @@ struct at_cu_module_object {
     fake_object object;
     void *handle;
     int file;
-    char *kernels; /* a line each: name, parameters, threads, registers */
+    char *kernels; /* a line each: name, parameters, threads, registers, bytes of a struct by value */
     char *shared_begin, *shared_end;
 };
 
@@ -95,8 +95,8 @@ struct at_cu_function_object {
     at_cu_module module;
     void *entry;
     char name[128];
-    char parameters[EMU_ARGUMENTS_MAX + 1]; /* p pointer, q long long, i int */
-    int threads_max, registers;
+    char parameters[EMU_ARGUMENTS_MAX + 1]; /* p pointer, q long long, i int, v a struct by value */
+    int threads_max, registers, value_bytes;
     bool loaded; /* drivers load lazily: at cuFuncLoad or the first launch, which then cannot be inside a capture */
 };
 

@@ -56,7 +56,7 @@ static void add_kernels(writer *w, const fake_kernel_info *kernels, int count)
         at_strbuf_append_n(&strings, k->name, strlen(k->name) + 1);
         add_info(&info, ATTRIBUTE_REGISTERS, (uint32_t)i + 1, (uint32_t)k->registers);
         add_info(&info, ATTRIBUTE_FRAME, (uint32_t)i + 1, 0);
-        at_strbuf_printf(&list, "%s %s %d %d\n", k->name, k->parameters, k->threads, k->registers);
+        at_strbuf_printf(&list, "%s %s %d %d %d\n", k->name, k->parameters, k->threads, k->registers, k->value_bytes);
     }
     int table = add(w, ".symtab", SHT_SYMTAB, symbols.text, symbols.length);
     w->section[table].sh_entsize = sizeof none;

@@ -9,7 +9,8 @@ enum { FAKE_KERNELS_MAX = 64 };
 
 typedef struct fake_kernel_info {
     char name[128];
-    char parameters[32]; /* p pointer, q long long, i int */
+    char parameters[32]; /* p pointer, q long long, i int, v a struct by value */
+    int value_bytes;     /* of that struct */
     int threads;         /* of __launch_bounds__ */
     int registers, shared_bytes;
     char code[64];       /* stands for the machine code */

@@ -44,7 +44,7 @@ static void compare(actune_dtype dtype, actune_init_kind kind, int skip, void *s
 
 static void every_type(void)
 {
-    for (int dtype = 0; dtype < AT_DTYPE_COUNT; dtype++)
+    for (int dtype = 0; dtype < AT_DTYPE_WIDE_COUNT; dtype++)
         for (int skip = 0; skip < 2; skip++) {
             compare((actune_dtype)dtype, ACTUNE_KAIMING_NORMAL, skip, NULL);
             compare((actune_dtype)dtype, ACTUNE_XAVIER_UNIFORM, skip, NULL);

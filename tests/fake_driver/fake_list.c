@@ -97,7 +97,7 @@ static void compare(double scale, double special, double max_norm, const actune_
 
 static void every_type(void)
 {
-    for (int type = 0; type < AT_DTYPE_COUNT; type++) {
+    for (int type = 0; type < AT_DTYPE_WIDE_COUNT; type++) {
         open_tensors((actune_dtype)type);
         for (int norm = 0; norm < 3; norm++) {
             actune_clip_norm_options options = {.norm = (actune_norm)norm};
@@ -120,7 +120,7 @@ static void every_type(void)
 
 static void by_value(void)
 {
-    for (int type = 0; type < AT_DTYPE_COUNT; type++) {
+    for (int type = 0; type < AT_DTYPE_WIDE_COUNT; type++) {
         open_tensors((actune_dtype)type);
         fill(1, NAN);
         CHECK_OK(actune_clip_value(here, 0.1, NULL));
@@ -182,6 +182,44 @@ static void captured(void)
     at_cuda_free(device, j.options.device_result);
     at_cuda_timer_close(&timer);
     close_tensors();
+}
+
+/* Sums that other kernels left on the device stand for the last tensors, which are scaled but not read for the norm. */
+static void sums_of_others(void)
+{
+    enum { SUMMED = 2 };
+    for (int wide = 0; wide < 2; wide++)
+        for (int norm = 0; norm < 3; norm++) {
+            double part[SUMMED] = {0};
+            float narrow[SUMMED];
+            void *memory;
+            actune_clip_result wanted, got;
+            open_tensors(ACTUNE_F32);
+            fill(1, 0);
+            for (int i = 0; i < SUMMED; i++) {
+                for (int64_t k = 0; k < counts[TENSORS - SUMMED + i]; k++) {
+                    double x = fabs(at_dtype_load(ACTUNE_F32, host[TENSORS - SUMMED + i].data, k));
+                    part[i] = norm == ACTUNE_NORM_INF ? fmax(part[i], x) : part[i] + (norm == ACTUNE_NORM_2 ? x * x : x);
+                }
+                narrow[i] = (float)part[i];
+            }
+            CHECK_OK(at_cuda_allocate(device, sizeof part, &memory));
+            CHECK_OK(at_cuda_upload(device, memory, wide ? (void *)part : narrow, wide ? sizeof part : sizeof narrow));
+            const actune_buffer sums = {memory, SUMMED, wide ? ACTUNE_F64 : ACTUNE_F32};
+            const actune_clip_norm_options plain = {.norm = (actune_norm)norm};
+            actune_clip_norm_options options = {.norm = (actune_norm)norm, .sums = &sums, .summed_tensors = SUMMED, .compute_only = true};
+            CHECK_OK(actune_clip_norm(here, 0.5, &plain, &wanted)); /* the host's tensors, all read */
+            CHECK_OK(at_cuda_fill(device, there[TENSORS - 1].data, 0xff, bytes_of(TENSORS - 1))); /* NaN: whoever reads it shows it */
+            CHECK_OK(actune_clip_norm(list, 0.5, &options, &got));
+            CHECK(fabs(got.norm - wanted.norm) <= 4e-7 * wanted.norm, "norm %d: %.17g, not %.17g", norm, got.norm, wanted.norm);
+            fill(1, 0);
+            options.compute_only = false;
+            CHECK_OK(actune_clip_norm(list, 0.5, &options, NULL));
+            CHECK_OK(actune_clip_norm(here, 0.5, &plain, &wanted));
+            CHECK(difference() <= 4 * rounding(), "norm %d: off by %g", norm, difference());
+            at_cuda_free(device, memory);
+            close_tensors();
+        }
 }
 
 /* Asynchronous without a place for the result: two launches and nothing that waits. */
@@ -309,6 +347,7 @@ int main(void)
     by_value();
     captured();
     asynchronous();
+    sums_of_others();
     every_variant();
     every_call_fails();
     at_cuda_close(device);

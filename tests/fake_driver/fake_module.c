@@ -101,7 +101,7 @@ static at_cu_result find_function(at_cu_function *function, at_cu_module module,
     made->module = module;
     made->entry = entry;
     snprintf(made->name, sizeof made->name, "%s", name);
-    if (sscanf(line, "%20s %d %d", made->parameters, &made->threads_max, &made->registers) != 3)
+    if (sscanf(line, "%20s %d %d %d", made->parameters, &made->threads_max, &made->registers, &made->value_bytes) != 4)
         return FAKE_IMAGE;
     *function = made;
     return 0;

@@ -99,7 +99,16 @@ static char kind_of(const char *parameter, size_t length)
         return 'p';
     if (memmem(parameter, length, "long long", 9))
         return 'q';
+    if (memmem(parameter, length, "batch_buffers ", 14))
+        return 'v';
     return memmem(parameter, length, "int ", 4) ? 'i' : '?';
+}
+
+/* Of templates/cuda/batch_head's struct, the one that a kernel takes by value. */
+static int value_bytes(const char *source)
+{
+    const char *array = strstr(source, "struct batch_buffers {\n    void *of[");
+    return array ? 8 * atoi(strchr(array, '[') + 1) : 0;
 }
 
 /* One kernel; `at` stands after __global__. False: not understood. */
@@ -270,6 +279,8 @@ nvrtc_result nvrtcCompileProgram(fake_program *program, int count, const char *c
     for (const char *at = program->source; !code && (at = strstr(at, "__global__")); program->kernels++)
         if (program->kernels == FAKE_KERNELS_MAX || !describe(at += strlen("__global__"), &program->kernel[program->kernels]))
             code = INVALID_INPUT;
+        else
+            program->kernel[program->kernels].value_bytes = value_bytes(program->source);
     return code ? code : translate(program);
 }
 

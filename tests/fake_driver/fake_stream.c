@@ -1,9 +1,34 @@
 /* The calls that put work on streams, and those for streams, graphs and events. */
 #include "fake_work.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* --- putting work on streams --- */
+
+/* Structs that kernels take by value, as they were when the launch was made; graphs may run them at any time. Freed at the end. */
+static struct kept_value {
+    struct kept_value *next;
+    char bytes[];
+} *kept_values;
+
+static void *keep_value(const void *value, size_t bytes)
+{
+    struct kept_value *made = malloc(sizeof *made + bytes);
+    if (!made)
+        abort();
+    made->next = kept_values;
+    kept_values = made;
+    return memcpy(made->bytes, value, bytes);
+}
+
+__attribute__((destructor)) static void free_values(void)
+{
+    for (struct kept_value *next; kept_values; kept_values = next) {
+        next = kept_values->next;
+        free(kept_values);
+    }
+}
 
 static at_cu_result launch(const fake_work *shape, void **arguments, at_cu_stream stream)
 {
@@ -21,6 +46,9 @@ static at_cu_result launch(const fake_work *shape, void **arguments, at_cu_strea
     w.function->loaded = true;
     for (int i = 0; w.function->parameters[i]; i++)
         switch (w.function->parameters[i]) {
+        case 'v':
+            w.argument[i] = (intptr_t)keep_value(arguments[i], (size_t)w.function->value_bytes);
+            break;
         case 'p':
             w.argument[i] = *(intptr_t *)arguments[i]; /* whatever it is: the kernel fails when it runs */
             break;

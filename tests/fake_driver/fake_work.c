@@ -43,7 +43,7 @@ static at_cu_result run_kernel(const fake_work *w)
     launch.arguments = (int)strlen(f->parameters);
     memcpy(launch.argument, w->argument, sizeof launch.argument);
     for (int i = 0; i < launch.arguments; i++)
-        if (f->parameters[i] == 'p' && !fake_is_memory((at_cu_pointer)w->argument[i], 0, f->name))
+        if (f->parameters[i] == 'p' && w->argument[i] && !fake_is_memory((at_cu_pointer)w->argument[i], 0, f->name))
             return FAKE_ADDRESS;
     const char *wrong = emu_run(&launch);
     now_ns += 1500 + 0.05 * w->grid * w->block;

@@ -142,6 +142,9 @@ ok 'it is found' python3 -c 'import json; assert json.load(open("shown"))[0]["ti
 run 'bench beside cuDNN' env ACTUNE_CUDNN="$build/fake_driver/libcudnn.so.9" "${bench[@]}"
 ok 'cuDNN is there' grep -q 'cuDNN' shown
 ok 'bench in place' "${bench[@]}" --in-place
+printf '{"spec": "relu", "shape": [4, 256], "count": 3}\n{"spec": "clip(-1, 1)", "shape": [1000]}\n' >layers.jsonl
+run 'bench of a batch' "$actune" bench --batch layers.jsonl --device cuda:0 --rounds 3 --json
+ok 'its batch is one launch, and faster' python3 -c 'import json; j = json.load(open("shown")); assert j["launches"] == 1 and j["members"] == 4 and j["arms"][0]["speed_of_one_by_one"] > 1.5, j'
 clean 'bench'
 
 # --- without a driver, or without NVRTC ---

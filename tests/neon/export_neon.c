@@ -105,7 +105,7 @@ int main(int argc, char **argv)
     int units = 0;
     stride = STRIDE;
     for (int i = 0; i < oracle_op_count; i++)
-        for (int d = 0; d < AT_DTYPE_COUNT; d++) {
+        for (int d = 0; d < AT_DTYPE_WIDE_COUNT; d++) {
             /* A translation unit each: kernels of one unit share their fragments. */
             for (int backward = 0; backward < 2; backward++) {
                 at_strbuf source = {0};

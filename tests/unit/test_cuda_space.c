@@ -224,7 +224,7 @@ Test(cuda_space, nvrtc_takes_the_kernels_over_lists)
     static const int archs[] = {75, 90, 120};
     if (!may_compile_many())
         return;
-    for (int dtype = 0; dtype < AT_DTYPE_COUNT; dtype++)
+    for (int dtype = 0; dtype < AT_DTYPE_WIDE_COUNT; dtype++)
         for (int v = 0; v < 4; v++) {
             at_target target = {.cuda = true, .cuda_arch = archs[(dtype + v) % 3]};
             at_strbuf source = {0};

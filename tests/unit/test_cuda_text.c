@@ -76,6 +76,8 @@ Test(cuda_text, goldens)
         {"cuda_mul_async_in_place.cu", "silu | mul", AT_LAYOUT_FLAT, ACTUNE_F16, ACTUNE_F16, NULL,
          "copy=async stages=2 grid=x4 restrict=no dependent=yes"},
         {"cuda_prelu_gradient.cu", "prelu(alpha=learn)", AT_LAYOUT_FLAT, ACTUNE_F16, ACTUNE_F16, "alpha", "vectors=2"},
+        {"cuda_relu_codes_table.cu", "relu", AT_LAYOUT_FLAT, ACTUNE_I8, ACTUNE_I8, NULL, "math=table grid=x4"},
+        {"cuda_gelu_quantize_f8.cu", "gelu | quantize(f8e4m3, scale=tensor)", AT_LAYOUT_FLAT, ACTUNE_F16, ACTUNE_F8E4M3, NULL, ""},
         {"cuda_bias_gradient_rows.cu", "bias | relu", AT_LAYOUT_CHANNEL_INNER, ACTUNE_F32, ACTUNE_F32, "bias", "vectors=4"},
     };
     const char *mode = getenv("ACTUNE_GOLDEN");
@@ -203,7 +205,7 @@ Test(cuda_text, every_builtin_compiles, .timeout = 300)
     if (!may_compile_many())
         return;
     for (int i = 0; i < at_activation_count(); i++)
-        for (int d = 0; d < AT_DTYPE_COUNT; d++)
+        for (int d = 0; d < AT_DTYPE_WIDE_COUNT; d++)
             for (int backward = 0; backward < 2; backward++)
                 for (size_t a = 0; a < sizeof archs / sizeof *archs; a++) {
                     /* All types on sm_90; f32 on all architectures. */
@@ -230,6 +232,18 @@ Test(cuda_text, channels_and_sums_compile, .timeout = 120)
                 continue; /* per-channel operands */
             compile(specs[i], forward, layout, 90);
             compile(specs[i], backward, layout, 90);
+        }
+}
+
+Test(cuda_text, eight_bit_types_compile, .timeout = 120)
+{
+    static const int archs[] = {75, 90};
+    if (!may_compile_many())
+        return;
+    for (int d = AT_DTYPE_WIDE_COUNT; d < AT_DTYPE_COUNT; d++)
+        for (int a = 0; a < 2; a++) {
+            compile("gelu_tanh", (at_kernel_request){ACTUNE_FORWARD, (actune_dtype)d, ACTUNE_F32, NULL, 0}, AT_LAYOUT_FLAT, archs[a]);
+            compile("gelu_tanh", (at_kernel_request){ACTUNE_FORWARD, ACTUNE_F32, (actune_dtype)d, NULL, 0}, AT_LAYOUT_FLAT, archs[a]);
         }
 }
 

@@ -25,6 +25,34 @@ Test(generate, dtypes_sizes_and_misalignment)
     }
 }
 
+/* Loads and stores of 8 bits on every instruction set, with the ends of rows; the codes must be those of at_dtype_store. */
+Test(generate, eight_bit_types)
+{
+    static const char *const only[] = {"unroll=1|4", "threads=1", "prefetch=0|512", NULL};
+    static const actune_dtype pairs[][2] = {{ACTUNE_F32, ACTUNE_I8},     {ACTUNE_I8, ACTUNE_F32},        {ACTUNE_F32, ACTUNE_U8},
+                                            {ACTUNE_U8, ACTUNE_I8},      {ACTUNE_F32, ACTUNE_F8E4M3},    {ACTUNE_F8E4M3, ACTUNE_F32},
+                                            {ACTUNE_F32, ACTUNE_F8E5M2}, {ACTUNE_F8E5M2, ACTUNE_F8E4M3}, {ACTUNE_F64, ACTUNE_I8},
+                                            {ACTUNE_F64, ACTUNE_F8E4M3}, {ACTUNE_F64, ACTUNE_F8E5M2},    {ACTUNE_U8, ACTUNE_F64}};
+    enum { PAIRS = sizeof pairs / sizeof *pairs };
+    static const kernel_case identity = {"identity", "(mul x 1)", "e:e"};
+    at_kernel kernels[PAIRS];
+    at_isa isas[4];
+    for (int i = 0; i < PAIRS; i++)
+        kernels[i] = kernel_of(i % 2 ? &hardswish : &identity, pairs[i][0], pairs[i][1]);
+    int levels = isa_list(isas);
+    all.every = 4;
+    for (int level = 0; level < levels; level++) {
+        all.count = 0;
+        for (int i = 0; i < PAIRS; i++)
+            add_variants(&kernels[i], AT_LAYOUT_FLAT, isas[level], only);
+        const char *compiler = compilers[level % 2];
+        compile_all(compiler, isas[level]);
+        for (int v = 0; v < all.count; v++)
+            for (int n = v % 5; n < 420; n += n < 140 ? 5 : 47)
+                check(&all.item[v], compiler, (actune_shape){1, 1, n}, n + v);
+    }
+}
+
 Test(generate, both_compilers_for_the_host)
 {
     static const char *const only[] = {"unroll=2", "threads=1", "store=stream", "prefetch=2048", NULL};

@@ -73,6 +73,14 @@ Test(generate_text, goldens)
          ACTUNE_F64,
          ACTUNE_F64,
          "math=wide"},
+        {"relu_codes_table_avx2.c", {"relu", "(max x 0)", "e:e"}, AT_LAYOUT_FLAT, AT_ISA_X86_V3, ACTUNE_I8, ACTUNE_U8, "store=stream"},
+        {"quantize_i8_sse.c",
+         {"quantize(i8, scale=0.05)", "(min (max (rint (div x 0.05)) -127) 127)", "e:e"},
+         AT_LAYOUT_FLAT,
+         AT_ISA_X86_V2,
+         ACTUNE_F32,
+         ACTUNE_I8,
+         ""},
     };
     const char *mode = getenv("ACTUNE_GOLDEN");
     for (size_t i = 0; i < sizeof goldens / sizeof *goldens; i++) {

@@ -229,7 +229,7 @@ static void expect_bits(actune_context *context, actune_dtype dtype, actune_init
 static void every_type(const char *what, int threads, int step)
 {
     actune_context *context = open_context(threads);
-    for (int dtype = 0; dtype < AT_DTYPE_COUNT; dtype += step) {
+    for (int dtype = 0; dtype < AT_DTYPE_WIDE_COUNT; dtype += step) {
         expect_bits(context, (actune_dtype)dtype, ACTUNE_KAIMING_NORMAL, what);
         expect_bits(context, (actune_dtype)dtype, ACTUNE_XAVIER_UNIFORM, what);
         if (strcmp(what, "without a compiler") != 0 && strcmp(what, "interpreting") != 0)
@@ -274,7 +274,7 @@ Test(init, nvrtc)
     const char *path;
     if (at_nvrtc_version(&major, &minor, &path) != ACTUNE_OK)
         return;
-    for (int dtype = 0; dtype < AT_DTYPE_COUNT; dtype++) {
+    for (int dtype = 0; dtype < AT_DTYPE_WIDE_COUNT; dtype++) {
         const at_target target = {.cuda = true, .cuda_arch = 90};
         at_strbuf source = {0};
         at_nvrtc_output output;

@@ -150,12 +150,115 @@ static void check_norms(actune_context *context, tensors *t)
 Test(list, norms_and_scaling_in_every_type)
 {
     actune_context *context = open_context(0);
-    for (int dtype = 0; dtype < AT_DTYPE_COUNT; dtype++) {
+    for (int dtype = 0; dtype < AT_DTYPE_WIDE_COUNT; dtype++) {
         tensors t;
         fill(&t, (actune_dtype)dtype, 8);
         check_norms(context, &t);
         drop(&t);
     }
+    actune_context_close(context);
+}
+
+/* What others have added up: the last tensors are not read for the norm (PROT_NONE would fault; here they hold NaN), and scaled all the same. */
+Test(list, sums_of_others_stand_for_the_last_tensors)
+{
+    enum { SUMMED = 3 };
+    for (int threads = 1; threads <= 2; threads++) {
+        actune_context *context = open_context(threads);
+        tensors t;
+        fill(&t, ACTUNE_F32, 3);
+        actune_tensor_list *list = make_list(context, &t);
+        for (int norm = 0; norm < 3; norm++) {
+            double part[SUMMED] = {0};
+            for (int i = 0; i < SUMMED; i++)
+                for (int64_t k = 0; k < counts[TENSORS - SUMMED + i]; k++) {
+                    double x = fabs(at_dtype_load(ACTUNE_F32, t.kept[TENSORS - SUMMED + i], k));
+                    part[i] = norm == ACTUNE_NORM_INF ? fmax(part[i], x) : part[i] + (norm == ACTUNE_NORM_2 ? x * x : x);
+                }
+            float narrow[SUMMED] = {(float)part[0], (float)part[1], (float)part[2]};
+            const actune_buffer sums[] = {{part, SUMMED, ACTUNE_F64}, {narrow, SUMMED, ACTUNE_F32}};
+            for (int s = 0; s < 2; s++) {
+                actune_clip_norm_options options = {.norm = (actune_norm)norm, .sums = &sums[s], .summed_tensors = SUMMED, .compute_only = true};
+                actune_clip_result result;
+                long double wanted = oracle_norm(&t, (actune_norm)norm);
+                for (int i = TENSORS - SUMMED; i < TENSORS; i++)
+                    at_dtype_store(ACTUNE_F32, t.buffer[i].data, 0, NAN); /* whoever reads it shows it */
+                cr_assert_eq(actune_clip_norm(list, 1, &options, &result), ACTUNE_OK, "%s", actune_last_error());
+                cr_assert(fabsl((long double)result.norm - wanted) <= 3e-7L * wanted, "norm %d: %.17g, not %.17Lg", norm, result.norm, wanted);
+                restore(&t);
+                options.compute_only = false;
+                cr_assert(actune_clip_norm(list, (double)wanted / 3, &options, &result) == ACTUNE_OK && result.scaled);
+                check_scaled(&t, result.coefficient);
+                restore(&t);
+            }
+        }
+        actune_tensor_list_destroy(list);
+        drop(&t);
+        actune_context_close(context);
+    }
+}
+
+/* The way it is meant: the kernel that makes a gradient gives its sum of squares (grad_norm), and the clip reads only the others. */
+Test(list, grad_norm_of_a_backward_kernel_goes_into_the_clip)
+{
+    enum { COUNT = 40000, OTHERS = 700 };
+    static float x[COUNT], dy[COUNT], dx[COUNT], others[OTHERS];
+    static const char *const gradients[] = {"grad_norm"};
+    actune_context *context = open_context(0);
+    actune_plan *plan;
+    actune_plan_desc desc = {.spec = "grad_norm | gelu", .direction = ACTUNE_BACKWARD, .shape = {1, 1, COUNT}, .gradients = gradients, .gradient_count = 1};
+    float squares;
+    for (int i = 0; i < COUNT; i++)
+        x[i] = (float)(i % 97 - 48) / 20, dy[i] = (float)(i % 31 - 15) / 100;
+    for (int i = 0; i < OTHERS; i++)
+        others[i] = (float)(i % 7 - 3) / 10;
+    cr_assert_eq(actune_plan_create(context, &desc, &plan), ACTUNE_OK, "%s", actune_last_error());
+    actune_buffer ports[] = {{x, COUNT, ACTUNE_F32}, {dy, COUNT, ACTUNE_F32}, {dx, COUNT, ACTUNE_F32}, {&squares, 1, ACTUNE_F32}};
+    cr_assert_eq(actune_execute(plan, ports, 4), ACTUNE_OK, "%s", actune_last_error());
+    long double total = 0;
+    for (int i = 0; i < COUNT; i++)
+        total += (long double)dx[i] * dx[i];
+    for (int i = 0; i < OTHERS; i++)
+        total += (long double)others[i] * others[i];
+    const actune_buffer both[] = {{others, OTHERS, ACTUNE_F32}, {dx, COUNT, ACTUNE_F32}}, sums = {&squares, 1, ACTUNE_F32};
+    float before = dx[12345];
+    actune_tensor_list *list;
+    actune_clip_result result;
+    cr_assert_eq(actune_tensor_list_create(context, both, 2, &list), ACTUNE_OK);
+    cr_assert_eq(actune_clip_norm(list, 1, &(actune_clip_norm_options){.sums = &sums, .summed_tensors = 1}, &result), ACTUNE_OK);
+    cr_assert(fabsl((long double)result.norm - sqrtl(total)) <= 1e-6L * sqrtl(total) && result.scaled, "%.17g, not %.17Lg", result.norm, sqrtl(total));
+    cr_assert(dx[12345] == before * result.coefficient_f32);
+    actune_tensor_list_destroy(list);
+    actune_plan_destroy(plan);
+    actune_context_close(context);
+}
+
+Test(list, sums_that_make_no_sense)
+{
+    double value[2] = {1, 1};
+    actune_context *context = open_context(1);
+    tensors t;
+    fill(&t, ACTUNE_F32, 3);
+    actune_tensor_list *list = make_list(context, &t);
+    const struct {
+        actune_buffer sums;
+        bool none;
+        int summed;
+        const char *says;
+    } cases[] = {{{value, 1, ACTUNE_F64}, false, -1, "summed_tensors is -1"},
+                 {{value, 1, ACTUNE_F64}, false, TENSORS + 1, "summed_tensors is 11; the list has 10"},
+                 {{value, 1, ACTUNE_F64}, true, 1, "nothing speaks"},
+                 {{value, 1, ACTUNE_BF16}, false, 1, "f32 or f64"},
+                 {{value, 0, ACTUNE_F64}, false, 1, "0 values"},
+                 {{NULL, 1, ACTUNE_F64}, false, 1, "sums is NULL"},
+                 {{(char *)value + 2, 1, ACTUNE_F32}, false, 1, "aligned"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const actune_clip_norm_options options = {.sums = cases[i].none ? NULL : &cases[i].sums, .summed_tensors = cases[i].summed};
+        cr_assert_eq(actune_clip_norm(list, 1e-3, &options, NULL), ACTUNE_INVALID_ARGUMENT, "case %zu", i);
+        cr_assert(strstr(actune_last_error(), cases[i].says) && untouched(&t), "case %zu: %s", i, actune_last_error());
+    }
+    actune_tensor_list_destroy(list);
+    drop(&t);
     actune_context_close(context);
 }
 
@@ -182,7 +285,7 @@ Test(list, squares_beyond_f32)
 Test(list, the_same_bits_however_it_runs)
 {
     actune_context *one = open_context(1), *all = open_context(0);
-    for (int dtype = 0; dtype < AT_DTYPE_COUNT; dtype++)
+    for (int dtype = 0; dtype < AT_DTYPE_WIDE_COUNT; dtype++)
         for (int norm = 0; norm < 3; norm++) {
             actune_clip_norm_options options = {.norm = (actune_norm)norm};
             actune_clip_result result[3];
@@ -356,7 +459,7 @@ Test(list, by_value)
 {
     setenv("ACTUNE_INTERPRET", "1", 1);
     actune_context *context = open_context(0);
-    for (int dtype = 0; dtype < AT_DTYPE_COUNT; dtype++) {
+    for (int dtype = 0; dtype < AT_DTYPE_WIDE_COUNT; dtype++) {
         tensors t;
         fill(&t, (actune_dtype)dtype, 8);
         at_dtype_store(t.dtype, t.buffer[1].data, 3, NAN);

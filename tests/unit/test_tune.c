@@ -258,7 +258,7 @@ Test(tune, plain_loop)
     place own;
     open_place(&own);
     for (int s = 0; s < 4; s++)
-        for (int type = 0; type < AT_DTYPE_COUNT; type++)
+        for (int type = 0; type < AT_DTYPE_WIDE_COUNT; type++)
             for (at_layout layout = AT_LAYOUT_FLAT; layout <= AT_LAYOUT_CHANNEL_OUTER; layout++) {
                 at_kernel kernel;
                 lower(specs[s], ACTUNE_FORWARD, (actune_dtype)type, &kernel);

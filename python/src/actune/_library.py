@@ -11,9 +11,9 @@ from typing import Optional
 
 VERSION = (0, 1)
 
-DTYPES = {"f32": 0, "f64": 1, "f16": 2, "bf16": 3}
+DTYPES = {"f32": 0, "f64": 1, "f16": 2, "bf16": 3, "i8": 4, "u8": 5, "f8e4m3": 6, "f8e5m2": 7}
 DTYPE_NAMES = {number: name for name, number in DTYPES.items()}
-DTYPE_BYTES = {"f32": 4, "f64": 8, "f16": 2, "bf16": 2}
+DTYPE_BYTES = {"f32": 4, "f64": 8, "f16": 2, "bf16": 2, "i8": 1, "u8": 1, "f8e4m3": 1, "f8e5m2": 1}
 
 STATUS_NAMES = ("OK", "INVALID_ARGUMENT", "SYNTAX", "UNSUPPORTED", "NOT_FOUND", "NO_MEMORY", "IO", "DATABASE", "NO_COMPILER", "COMPILE", "DEVICE",
                 "VERIFY", "BUSY", "INTERRUPTED", "INTERNAL", "NOT_FINITE")

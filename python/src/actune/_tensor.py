@@ -165,7 +165,7 @@ def stream_of(array: Any) -> Optional[int]:
 def _numpy_dtype(dtype: str) -> Any:
     import numpy
 
-    names = {"f32": numpy.float32, "f64": numpy.float64, "f16": numpy.float16}
+    names = {"f32": numpy.float32, "f64": numpy.float64, "f16": numpy.float16, "i8": numpy.int8, "u8": numpy.uint8}
     if dtype not in names:
         raise c.Unsupported(f"NumPy has no type for {dtype}: pass `out`, or tensors of PyTorch")
     return names[dtype]
@@ -174,7 +174,12 @@ def _numpy_dtype(dtype: str) -> Any:
 def torch_dtype(dtype: str) -> Any:
     import torch
 
-    return {"f32": torch.float32, "f64": torch.float64, "f16": torch.float16, "bf16": torch.bfloat16}[dtype]
+    known = {"f32": "float32", "f64": "float64", "f16": "float16", "bf16": "bfloat16", "i8": "int8", "u8": "uint8", "f8e4m3": "float8_e4m3fn",
+             "f8e5m2": "float8_e5m2"}
+    found = getattr(torch, known[dtype], None)
+    if found is None:
+        raise c.Unsupported(f"PyTorch {torch.__version__} has no type for {dtype}")
+    return found
 
 
 def empty_like(array: Any, dtype: str, shape: Optional[Sequence[int]] = None) -> Any:

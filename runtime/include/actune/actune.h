@@ -62,8 +62,20 @@ ACTUNE_API const char *actune_status_message(actune_status status);
 /* The message of the last failure in this thread, "" when none. Valid until the next call in this thread that fails. */
 ACTUNE_API const char *actune_last_error(void);
 
-/* Element types. Kernels compute in f32 (f64 for f64) and round once, when they store. */
-typedef enum actune_dtype { ACTUNE_F32 = 0, ACTUNE_F64 = 1, ACTUNE_F16 = 2, ACTUNE_BF16 = 3 } actune_dtype;
+/* Element types. Kernels compute in f32 (f64 for f64) and round once, to nearest even, when they store. What does not fit the 8-bit types
+   becomes their largest or smallest number, infinities too; NaN becomes 0 in I8 and U8 and stays NaN (0x7f) in the other two. F8E4M3 is OCP's
+   "e4m3fn" (448 at most, no infinity), F8E5M2 its e5m2 (57344 at most; infinities are read, never written). Numbers alone: scales and zero
+   points are stages, quantize and dequantize. */
+typedef enum actune_dtype {
+    ACTUNE_F32 = 0,
+    ACTUNE_F64 = 1,
+    ACTUNE_F16 = 2,
+    ACTUNE_BF16 = 3,
+    ACTUNE_I8 = 4,
+    ACTUNE_U8 = 5,
+    ACTUNE_F8E4M3 = 6,
+    ACTUNE_F8E5M2 = 7
+} actune_dtype;
 
 typedef enum actune_direction { ACTUNE_FORWARD = 0, ACTUNE_BACKWARD = 1 } actune_direction;
 
@@ -214,6 +226,60 @@ ACTUNE_API actune_status actune_execute_on(const actune_plan *plan, const actune
    May wait for the device. Errors: NO_MEMORY, DEVICE, INVALID_ARGUMENT (no piece is left, or the stream is being captured). Any thread. */
 ACTUNE_API actune_status actune_prewarm(const actune_plan *plan, void *stream);
 
+/* --- Batches: different pipelines over independent tensors, in one launch --- */
+
+/* Members with a kernel each, run by one call: experts or branches of a network whose activations differ. Made once, used every step. */
+typedef struct actune_batch actune_batch;
+
+/* `members`: `count` (at least 1) descriptions as for actune_plan_create, each with its own spec, direction, types and shape; copied. Every member
+   gets the winner that a plan of its own would get, and gives the same bits as that plan (on CUDA: its winner's arithmetic; how the loop runs is the
+   batch's own variant). A shape's `outer` is the most rows that an execution may have (see actune_batch_options). max_threads of a member says
+   nothing. Compiles or loads the kernels (the only step that may take milliseconds); members that are alike share theirs.
+   Errors: those of actune_plan_create, naming the member; UNSUPPORTED for a member with sums or other reductions (gradients of bias, alpha ...): give it a plan of
+   its own. Any thread. */
+ACTUNE_API actune_status actune_batch_create(actune_context *context, const actune_plan_desc *members, int count, actune_batch **batch);
+/* NULL is a no-op. On a CUDA device: when its streams have passed. */
+ACTUNE_API void actune_batch_destroy(actune_batch *batch);
+
+typedef struct actune_batch_info {
+    int members;
+    int kernels;         /* different ones among them */
+    int buffers;         /* that execute takes: the members' ports in order, one member after the other */
+    int64_t elements;    /* of all members' shapes */
+    int threads;         /* the most an execution uses */
+    int launches;        /* CUDA: kernels an execution puts on the stream: 1, more only when the buffers' addresses do not fit one launch; 0 on a CPU */
+    const char *variant; /* CUDA: the batch's template and knobs; "" on a CPU, where every member has its own (actune_batch_member); owned by the batch */
+    const char *binary;  /* CUDA: what compiled it; "" on a CPU */
+} actune_batch_info;
+ACTUNE_API void actune_batch_describe(const actune_batch *batch, actune_batch_info *info);
+/* Why this kernel, for one member; on CUDA `variant` and `tier` are those of the winner whose arithmetic it has. INVALID_ARGUMENT when there is no such member. */
+ACTUNE_API actune_status actune_batch_member(const actune_batch *batch, int member, actune_plan_info *info);
+/* What a buffer of the batch is, and whose; `member` may be NULL. INVALID_ARGUMENT when `index` is out of range. */
+ACTUNE_API actune_status actune_batch_port(const actune_batch *batch, int index, int *member, actune_port_info *info);
+/* CUDA: the generated source, "" on a CPU. Owned by the batch. */
+ACTUNE_API const char *actune_batch_source(const actune_batch *batch);
+
+/* Zeroed: all members do the whole of their shapes, on the default stream. On a CUDA device `rows` and `offsets` are device memory that the kernel
+   reads when it runs, so a captured graph follows what somebody writes there; they must live until the stream has passed. At most one of the two. */
+typedef struct actune_batch_options {
+    const int64_t *rows;    /* one a member: how many of its `outer` rows are there this time (tokens of an expert); buffers begin at the first */
+    const int64_t *offsets; /* one a member and one more, not decreasing: member i has the rows from offsets[i] up to offsets[i + 1] of its tensors. So all
+                               members may be given one tensor (tokens sorted by expert), each with that tensor's shape. Operands along channels
+                               begin at their first; random stages count elements from the member's first row */
+    void *stream;           /* CUDA, as in actune_execute_on; NULL on a CPU */
+} actune_batch_options;
+
+/* Runs all members. `buffers`: actune_batch_info.buffers of them. Rules for each member's are those of actune_execute; beyond them an output must not
+   overlap any buffer of another member (inputs may be shared). On a CPU rows that are not there need no memory; on CUDA, where only the kernel knows
+   how many there are, buffers hold the whole shape, numbers beyond it count as the shape's, and with `offsets` members may share an output.
+   CPU: one parallel section over all members' elements, cut into pieces of about as many bytes, which threads take as they are free; no lock, no
+   allocation (as actune_execute with a workspace), never compiles. CUDA: asynchronous, one kernel, no lock, no allocation, no wait, may be captured.
+   `options` NULL: all zero.
+   Errors, before anything is written: INVALID_ARGUMENT (the message names member and port, or the option), DEVICE.
+   Any thread, several at once. */
+ACTUNE_API actune_status actune_batch_execute(const actune_batch *batch, const actune_buffer *buffers, int count,
+                                              const actune_batch_options *options);
+
 /* --- Gradient clipping over a list of tensors --- */
 
 /* The tensors of one list, cut into pieces and with their kernels ready: made once, used every step. */
@@ -257,6 +323,9 @@ typedef struct actune_clip_norm_options {
     void *stream;            /* CUDA, as in actune_execute_on */
     void *workspace;         /* CUDA: workspace_bytes of device memory, 256-byte aligned, for this call; NULL: the list's own */
     void *device_result;     /* CUDA: an actune_clip_result in device memory, e.g. for an optimizer to read; NULL: none */
+    const actune_buffer *sums; /* f32 or f64 values that belong to the norm too: sums of squares (2-norm), magnitudes (inf) or sums of magnitudes (1) of
+                                  gradients whose kernel added them up on the way, as the stage grad_norm does. On CUDA in device memory. NULL: none */
+    int summed_tensors;      /* so many tensors at the end of the list are not read for the norm, since `sums` speaks for them; scaled they are as all others */
 } actune_clip_norm_options;
 
 typedef struct actune_clip_result {
@@ -274,7 +343,9 @@ typedef struct actune_clip_result {
    alone decide: the same bits for any number of threads. `max_norm`: >= 0, infinity does not clip; `options` NULL: all zero; `result` may be NULL.
    On a CUDA device the call puts two kernels on the stream and returns, may be captured (with the caller's workspace), and leaves the
    results in device_result; but with `result` or error_if_nonfinite it waits for the stream, which a capture forbids.
-   Errors: INVALID_ARGUMENT (max_norm < 0 or NaN, an unknown norm), NOT_FINITE (`result` is set), NO_MEMORY, DEVICE.
+   A gradient that a backward kernel reduces (bias, alpha ...) is small: put it into the list. One that is a tensor of its own may skip the first of its two
+   passes: stand grad_norm in its pipeline, put the tensor last and give the sum.
+   Errors: INVALID_ARGUMENT (max_norm < 0 or NaN, an unknown norm, sums of no f32 or f64, more summed_tensors than tensors or some without sums), NOT_FINITE (`result` is set), NO_MEMORY, DEVICE.
    Any thread; calls that write go one at a time on the same tensors. */
 ACTUNE_API actune_status actune_clip_norm(const actune_tensor_list *list, double max_norm, const actune_clip_norm_options *options,
                                           actune_clip_result *result);
