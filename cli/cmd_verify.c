@@ -1,4 +1,5 @@
 /* actune verify: every variant (or the default one) against the reference. */
+#include "quantise_error.h"
 #include "request.h"
 
 #include "runtime/backend/interp.h"
@@ -6,6 +7,7 @@
 #include "tuner/exhaustive.h"
 #include "tuner/search.h"
 #include "tuner/verify_cuda.h"
+#include <math.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -255,6 +257,23 @@ static actune_status verify_layout(verify_run *run)
     return verify_variants(run);
 }
 
+/* A property of the spec, whichever variant runs: a line above the table, or an object of its own in JSON. */
+static actune_status note_quantisation(verify_run *run, const cli_request *request)
+{
+    quantise_error error;
+    AT_TRY(cli_quantise_error(request->spec, request->dtype_in, &error));
+    if (!error.known)
+        return ACTUNE_OK;
+    if (run->json)
+        json_array_append_new(run->json, json_pack("{s:s, s:s, s:f, s:f, s:o}", "spec", run->kernel->spec, "method", "quantisation", "largest_error",
+                                                   error.largest, "mean_squared_error", error.mean_square, "sqnr_db",
+                                                   isfinite(error.sqnr_db) ? json_real(error.sqnr_db) : json_null()));
+    else
+        printf("%s: against the unquantised result, on %d normal numbers: largest error %.3g, mean squared %.3g, %.1f dB signal to noise\n", run->kernel->spec,
+               QUANTISE_SAMPLES, error.largest, error.mean_square, error.sqnr_db);
+    return ACTUNE_OK;
+}
+
 static actune_status verify_kernel(verify_run *run, const cli_request *request, actune_direction direction)
 {
     at_kernel *kernel = calloc(1, sizeof *kernel);
@@ -262,6 +281,8 @@ static actune_status verify_kernel(verify_run *run, const cli_request *request, 
         return at_fail(ACTUNE_NO_MEMORY, "out of memory");
     actune_status status = cli_lower(request, direction, kernel);
     run->kernel = kernel;
+    if (!status && direction == ACTUNE_FORWARD)
+        status = note_quantisation(run, request);
     bool is_flat = !kernel->signature.has_channel && !kernel->signature.halves;
     at_layout last = is_flat ? AT_LAYOUT_FLAT : AT_LAYOUT_CHANNEL_OUTER;
     for (at_layout layout = is_flat ? AT_LAYOUT_FLAT : AT_LAYOUT_CHANNEL_INNER; !status && layout <= last; layout++) {

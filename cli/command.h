@@ -27,6 +27,7 @@ int cli_why(int argc, char **argv);
 int cli_apply(int argc, char **argv);
 int cli_clip_grads(int argc, char **argv);
 int cli_init(int argc, char **argv);
+int cli_calibrate(int argc, char **argv);
 int cli_verify(int argc, char **argv);
 int cli_bench(int argc, char **argv);
 int cli_export(int argc, char **argv);

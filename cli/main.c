@@ -12,6 +12,7 @@ const cli_command cli_commands[] = {
     {"apply", "run a kernel on tensors in files", cli_apply},
     {"clip-grads", "clip gradients in files, by their common norm or by value", cli_clip_grads},
     {"init", "write initial weights (He, Xavier) for a layer", cli_init},
+    {"calibrate", "find scales for 8-bit tensors from samples in files", cli_calibrate},
     {"verify", "check kernels against the reference and report their error", cli_verify},
     {"bench", "measure a kernel beside its default, a plain loop and copies of the same bytes", cli_bench},
     {"export", "make a library of tuned kernels that needs nothing of actune", cli_export},

@@ -109,6 +109,74 @@ for name, terms in (("ds", [-d * divide(v, s) if inside(v, s) else 0 for v, d in
     got = npy.read(name + ".npy")[0][0]
     assert abs(got - sum(terms)) <= 1e-5 * sum(abs(t) for t in terms), (name, got, sum(terms))
 P
+# Calibration: against all of the numbers, sorted, and against a scan of thresholds with exact errors.
+python3 - <<'P'
+import npy, random, math
+random.seed(8)
+a = [random.gauss(0, 1) for _ in range(3000)] + [40.0, -37.5]
+b = [random.gauss(0, 2) for _ in range(2000)] + [math.nan, math.inf, 0.0]
+npy.write("a.npy", a)
+npy.write("b.npy", b)
+npy.write("c.npy", [random.gauss(0, 10 ** (i % 3)) for i in range(900)], (300, 3))
+npy.write("g.npy", [0.1 * (k * 37 % 255 - 127) for k in range(2000)] + [13.0, -13.0])
+npy.write("zeros.npy", [0.0] * 5)
+npy.write("h.npy", [random.gauss(0, 3) for _ in range(500)], descr="<f2")
+P
+cal() {
+    local name=$1
+    shift
+    ok "calibrate $name" "$actune" calibrate "$@" && cp out "$name.txt"
+}
+cal max identity --input a.npy --input b.npy
+cal relu_max relu --input a.npy --dtype u8
+cal pct identity --input a.npy --input b.npy --method percentile --percentile 99
+cal hpct identity --input h.npy --method percentile --percentile 90
+cal mse identity --input a.npy --input b.npy --method mse
+cal grid identity --input g.npy --method mse
+cal mse8 identity --input a.npy --input b.npy --method mse --dtype f8e4m3
+cal channel identity --input c.npy --channel --layout rows --output s3.npy
+cal json identity --input a.npy --json
+ok 'the scales are right' python3 - <<'P'
+from oracle import *
+import json
+def got(name): return [float(line) for line in open(name + ".txt")]
+a, b, c, h = (npy.read(n + ".npy")[0] for n in "abch")
+every = sorted(abs(v) for v in a + b if math.isfinite(v))
+assert abs(got("max")[0] - 40 / 127) < 1e-8
+assert abs(got("relu_max")[0] - 40 / 255) < 1e-8
+rank = every[math.ceil(0.99 * len(every)) - 1]
+assert abs(got("pct")[0] * 127 / rank - 1) <= 2 ** -12 + 1e-7, (got("pct"), rank / 127)
+hs = sorted(abs(v) for v in h)
+assert abs(got("hpct")[0] * 127 / hs[math.ceil(0.9 * len(hs)) - 1] - 1) <= 1e-7  # exact for f16
+def mse(scale, code): return sum((v - scale * code(v / scale)) ** 2 for v in every)
+int8 = lambda v: min(round(v), 127)
+fp8 = lambda v: e4m3(to_e4m3(v))
+for name, code, most in (("mse", int8, 127), ("mse8", fp8, 448)):
+    found = mse(got(name)[0], code)
+    best = min(mse(40 / most * 2 ** (-k / 20), code) for k in range(100))
+    assert found <= best * 1.01, (name, found, best)
+every = npy.read("g.npy")[0]  # multiples of 0.1 and two numbers beyond 127 of them
+every = [abs(v) for v in every]
+assert mse(got("grid")[0], int8) < 0.2 * mse(13 / 127, int8) and abs(got("grid")[0] - 0.1) < 1e-4, got("grid")
+per = [max(abs(v) for v in c[k::3]) / 127 for k in range(3)]
+assert all(abs(g / w - 1) < 1e-6 for g, w in zip(got("channel"), per)) and len(npy.read("s3.npy")[0]) == 3
+j = json.load(open("json.txt"))
+assert j["dtype"] == "i8" and j["method"] == "max" and len(j["scale"]) == 1 and abs(j["scale"][0] - 40 / 127) < 1e-8
+P
+ok 'scales a channel go on to quantize' "$actune" apply 'quantize(i8, scale=channel)' --input c.npy --operand scale=s3.npy --output qc.npy
+refused 1 'no scale follows' "$actune" calibrate identity --input zeros.npy
+refused 1 'a.npy.*no negative numbers' "$actune" calibrate identity --input a.npy --dtype u8
+refused 2 'percentile takes' "$actune" calibrate identity --input a.npy --percentile 101
+refused 2 'dtype takes i8' "$actune" calibrate identity --input a.npy --dtype f32
+refused 1 'nothere.npy' "$actune" calibrate identity --input nothere.npy
+refused 1 'c.npy' "$actune" calibrate identity --input a.npy --input c.npy --channel --layout rows
+ok 'verify reports what quantisation loses' "$actune" verify 'clip(-6, 6) | quantize(i8, scale=0.05)' --direction forward --json && cp out v.json
+ok 'a uniform error of a 20th: 1/400/12' python3 - <<'P'
+import json
+row = [r for r in json.load(open("v.json")) if r["method"] == "quantisation"]
+assert len(row) == 1 and abs(row[0]["mean_squared_error"] * 4800 - 1) < 0.05 and 0.0245 < row[0]["largest_error"] < 0.0251, row
+assert 42 < row[0]["sqnr_db"] < 43, row  # 10 log10(4 * 4800), less what the clip takes
+P
 ok 'actune ops' grep -q '^quantize' <("$actune" ops)
 refused 1 'gives i8, the output was said to be u8' "$actune" apply 'quantize(i8, scale=1)' --dtype f32:u8 --input x.npy --output no.npy
 refused 1 'dequantize takes 8-bit tensors' "$actune" apply 'dequantize(scale=1)' --input x.npy --output no.npy

@@ -46,6 +46,7 @@ static long double value(const char *name, double x, double first)
 Test(activation, table)
 {
     static const char *const names[] = {
+        "bounded_relu",
         "celu",       "elu",         "gelu",     "gelu_tanh", "hardshrink", "hardsigmoid", "hardswish",  "hardtanh",         "identity",   "leaky_relu",
         "log_sigmoid", "mish",       "prelu",    "quick_gelu", "relu",      "relu6",       "relu_squared", "rrelu",     "selu",           "shrink",     "sigmoid",
         "silu",       "softplus",    "softshrink", "softsign", "swish",     "tanh",        "tanhshrink", "threshold",        "thresholded_relu"};
@@ -148,6 +149,10 @@ static long double relu6(long double x)
 {
     return clamp(x, 0, 6);
 }
+static long double bounded_relu(long double x)
+{
+    return clamp(x, 0, 6) - 3;
+}
 static long double hardsigmoid(long double x)
 {
     return clamp(x + 3, 0, 6) / 6;
@@ -221,6 +226,7 @@ static const struct {
     {"softsign", softsign},
     {"hardtanh", hardtanh},
     {"relu6", relu6},
+    {"bounded_relu", bounded_relu},
     {"hardsigmoid", hardsigmoid},
     {"hardswish", hardswish},
     {"identity", identity},

@@ -429,6 +429,33 @@ ACTUNE_API actune_status actune_window_add(actune_window *window, actune_statist
 /* False while the window is not full, and for a channel that there is not. */
 ACTUNE_API bool actune_window_is_dead(const actune_window *window, int64_t channel);
 
+/* Scales for `quantize(..., scale=)` from sample tensors. */
+typedef enum actune_calibration_method {
+    ACTUNE_CALIBRATE_MAX = 0,        /* nothing saturates: the largest magnitude gets the largest code */
+    ACTUNE_CALIBRATE_PERCENTILE = 1, /* that which `percentile` percent of all magnitudes do not exceed gets it */
+    ACTUNE_CALIBRATE_MSE = 2         /* least mean squared error of dequantize(quantize(x)) */
+} actune_calibration_method;
+
+typedef struct actune_calibration_desc {
+    actune_calibration_method method;
+    actune_dtype dtype; /* what will be quantised to: I8, U8 (zero point 0; samples must not be negative), F8E4M3, F8E5M2 */
+    double percentile;  /* up to 100; 0: 99.99 */
+    int64_t channels;   /* a scale for each of so many channels; 0: one scale */
+} actune_calibration_desc;
+
+typedef struct actune_calibration actune_calibration;
+
+/* Errors of all: INVALID_ARGUMENT, NO_MEMORY. One thread at a time for one calibration. */
+ACTUNE_API actune_status actune_calibration_create(const actune_calibration_desc *desc, actune_calibration **calibration);
+ACTUNE_API void actune_calibration_destroy(actune_calibration *calibration); /* NULL: nothing */
+/* Counts a tensor in host memory, of any type; may be called for any number of tensors. NaN and infinities are left out. Magnitudes are counted rounded to 12
+   significant bits (exact for all types of 16 and 8 bits), 16 KiB for each octave that a channel meets; MAX keeps the largest alone, exactly. */
+ACTUNE_API actune_status actune_calibration_add(actune_calibration *calibration, const actune_buffer *tensor, actune_shape shape);
+/* scale: one number, or `channels` of them: the threshold divided by the type's largest number (127, 255, 448, 57344), rounded to f32. The percentile is that of the nearest
+   rank, zeros counted. The least error is looked for among thresholds from the largest magnitude down to a 64th of it, 2 % apart, then 0.07 % around the best.
+   A channel that met nothing but zeros gets 1; without channels that is INVALID_ARGUMENT. May be called between adds. */
+ACTUNE_API actune_status actune_calibration_scales(const actune_calibration *calibration, float *scale);
+
 #ifdef __cplusplus
 }
 #endif
