@@ -37,8 +37,8 @@ typedef struct at_batch_rows {
     int64_t first, count;
 } at_batch_rows;
 at_batch_rows at_batch_rows_of(const actune_batch *batch, const actune_batch_options *options, int member);
-/* Where a port's elements begin, and how many there are, for these rows. */
-void *at_batch_port(const at_batch_member *member, int port, const actune_buffer *buffer, at_batch_rows rows, int64_t *count);
+/* Where a port's elements begin when its first row is this one. */
+void *at_batch_port(const at_batch_member *member, int port, const actune_buffer *buffer, int64_t first_row);
 
 /* Everything that execute refuses. `scratch` as in the batch. */
 actune_status at_batch_check(const actune_batch *batch, const actune_buffer *buffers, const actune_batch_options *options,

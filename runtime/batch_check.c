@@ -36,16 +36,15 @@ static int64_t count_of(const at_port *port, actune_shape shape, int64_t outer)
     return at_port_count(port, shape);
 }
 
-void *at_batch_port(const at_batch_member *member, int port, const actune_buffer *buffer, at_batch_rows rows, int64_t *count)
+void *at_batch_port(const at_batch_member *member, int port, const actune_buffer *buffer, int64_t first_row)
 {
     const at_port *p = &member->plan->kernel.signature.port[port];
     const actune_shape shape = member->plan->launch.shape;
-    const size_t bytes = member->plan->need[port].align_mask + 1; /* of an element */
-    *count = count_of(p, shape, rows.count);
-    if (rows.first == 0)
+    if (first_row == 0)
         return buffer->data;
     /* What does not grow with the rows (operands of channels) begins where it does. */
-    return (char *)buffer->data + (size_t)(count_of(p, shape, rows.first) - count_of(p, shape, 0)) * bytes;
+    const size_t bytes = member->plan->need[port].align_mask + 1; /* of an element */
+    return (char *)buffer->data + (size_t)(count_of(p, shape, first_row) - count_of(p, shape, 0)) * bytes;
 }
 
 static void name_buffer(const actune_batch *batch, int member, int port, char *text, size_t size)
@@ -62,20 +61,26 @@ static actune_status explain(const actune_batch *batch, int member, int port, co
     return at_buffer_explain(need, buffer, where);
 }
 
+static bool is_whole(const actune_batch_options *options)
+{
+    return options->rows == NULL && options->offsets == NULL;
+}
+
 /* On a CUDA device nobody here knows the rows: buffers hold the whole shape. */
 static actune_status check_buffers(const actune_batch *batch, const actune_buffer *buffers, const actune_batch_options *options)
 {
-    bool known = batch->cuda == NULL && (options->rows != NULL || options->offsets != NULL);
+    const bool known = batch->cuda == NULL && !is_whole(options);
     for (int m = 0; m < batch->members; m++) {
         const at_batch_member *member = &batch->member[m];
         const actune_shape shape = member->plan->launch.shape;
         const at_batch_rows rows = known ? at_batch_rows_of(batch, options, m) : (at_batch_rows){0, shape.outer};
         for (int i = 0; i < member->plan->ports; i++) {
+            const actune_buffer *buffer = &buffers[member->first_buffer + i];
             at_port_need need = member->plan->need[i];
             if (known)
                 need.count = count_of(&member->plan->kernel.signature.port[i], shape, rows.first + rows.count);
-            if (!at_buffer_is_good(&need, &buffers[member->first_buffer + i]))
-                return explain(batch, m, i, &need, &buffers[member->first_buffer + i]);
+            if (!at_buffer_is_good(&need, buffer))
+                return explain(batch, m, i, &need, buffer);
         }
     }
     return ACTUNE_OK;
@@ -116,19 +121,22 @@ typedef struct overlap_check {
     const actune_batch *batch;
     const actune_buffer *buffers;
     const actune_batch_options *options;
-    bool known; /* the rows of each member */
+    bool known; /* the rows of each member, which are not all */
     at_batch_span *output;
-    int outputs;
+    int outputs, hint; /* hint: where the last input ended among the outputs */
 } overlap_check;
 
 static at_batch_span span_of(const overlap_check *c, int member, int port)
 {
     const at_batch_member *m = &c->batch->member[member];
-    const int64_t outer = m->plan->launch.shape.outer;
-    const at_batch_rows rows = c->known ? at_batch_rows_of(c->batch, c->options, member) : (at_batch_rows){0, outer};
-    int64_t count;
-    const uintptr_t begin = (uintptr_t)at_batch_port(m, port, &c->buffers[m->first_buffer + port], rows, &count);
-    return (at_batch_span){begin, begin + (size_t)count * (m->plan->need[port].align_mask + 1), m->first_buffer + port, member};
+    const actune_buffer *buffer = &c->buffers[m->first_buffer + port];
+    const at_port_need *need = &m->plan->need[port];
+    if (!c->known)
+        return (at_batch_span){(uintptr_t)buffer->data, (uintptr_t)buffer->data + need->bytes, m->first_buffer + port, member};
+    const at_batch_rows rows = at_batch_rows_of(c->batch, c->options, member);
+    const int64_t count = count_of(&m->plan->kernel.signature.port[port], m->plan->launch.shape, rows.count);
+    const uintptr_t begin = (uintptr_t)at_batch_port(m, port, buffer, rows.first);
+    return (at_batch_span){begin, begin + (size_t)count * (need->align_mask + 1), m->first_buffer + port, member};
 }
 
 static actune_status refuse_overlap(const overlap_check *c, const at_batch_span *a, const at_batch_span *b)
@@ -144,7 +152,7 @@ static actune_status refuse_overlap(const overlap_check *c, const at_batch_span 
 /* Rows that only the device knows: members with one tensor have their own rows of it. */
 static bool may_share(const overlap_check *c, const at_batch_span *a, const at_batch_span *b)
 {
-    return !c->known && c->options->offsets != NULL && a->member != b->member && a->begin == b->begin;
+    return c->batch->cuda != NULL && c->options->offsets != NULL && a->member != b->member && a->begin == b->begin;
 }
 
 static void gather_outputs(overlap_check *c)
@@ -166,17 +174,31 @@ static bool is_in_place(const actune_batch *batch, const at_batch_span *input, c
            output->buffer - m->first_buffer == m->plan->in_place_output;
 }
 
-/* Outputs do not overlap one another, or begin together (one tensor of several members): the last ones before the input's end are all it may meet. */
-static actune_status check_input(const overlap_check *c, const at_batch_span *input)
+/* The first output that begins at `end` or behind it. Members mostly lie in order: it is often the one after the last answer. */
+static int find_output(overlap_check *c, uintptr_t end)
 {
-    int low = 0, high = c->outputs; /* the first output that begins where the input ends, or behind it */
+    int low = 0, high = c->outputs;
+    if (c->hint < c->outputs && c->output[c->hint].begin < end) {
+        low = c->hint + 1;
+        if (low == c->outputs || c->output[low].begin >= end)
+            high = low;
+    } else {
+        high = c->hint;
+    }
     while (low < high) {
         int middle = low + (high - low) / 2;
-        if (c->output[middle].begin < input->end)
+        if (c->output[middle].begin < end)
             low = middle + 1;
         else
             high = middle;
     }
+    return c->hint = low;
+}
+
+/* Outputs do not overlap one another, or begin together (one tensor of several members): the last ones before the input's end are all it may meet. */
+static actune_status check_input(overlap_check *c, const at_batch_span *input)
+{
+    const int low = find_output(c, input->end);
     for (int i = low - 1; i >= 0 && (i == low - 1 || c->output[i].begin == c->output[low - 1].begin); i--)
         if (c->output[i].end > input->begin && !is_in_place(c->batch, input, &c->output[i]) && !may_share(c, input, &c->output[i]))
             return refuse_overlap(c, input, &c->output[i]);
@@ -209,6 +231,6 @@ actune_status at_batch_check(const actune_batch *batch, const actune_buffer *buf
     if (batch->cuda == NULL)
         AT_TRY(check_rows(batch, options));
     AT_TRY(check_buffers(batch, buffers, options));
-    overlap_check c = {.batch = batch, .buffers = buffers, .options = options, .known = batch->cuda == NULL, .output = scratch};
+    overlap_check c = {.batch = batch, .buffers = buffers, .options = options, .known = batch->cuda == NULL && !is_whole(options), .output = scratch};
     return check_overlaps(&c);
 }

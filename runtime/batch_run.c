@@ -41,9 +41,8 @@ static void run_slice(const batch_run *run, int m, at_batch_rows rows, int64_t b
     const at_batch_member *member = &run->batch->member[m];
     const at_launch *launch = &member->plan->launch;
     void *port[AT_PORTS_MAX];
-    int64_t count;
     for (int i = 0; i < member->plan->ports; i++)
-        port[i] = at_batch_port(member, i, &run->buffers[member->first_buffer + i], rows, &count);
+        port[i] = at_batch_port(member, i, &run->buffers[member->first_buffer + i], rows.first);
     const actune_slice slice = {.port = port,
                                 .outer = rows.count,
                                 .channels = launch->shape.channels,

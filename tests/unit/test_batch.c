@@ -412,3 +412,24 @@ Test(batch, executions_that_are_refused_write_nothing)
     actune_batch_destroy(batch);
     actune_context_close(context);
 }
+
+/* Two members that differ in this alone. */
+Test(batch, in_place_is_each_members_own)
+{
+    float a[16], b[16], c[16];
+    actune_context *context = open_context(1);
+    const actune_plan_desc desc[2] = {{.spec = "relu", .shape = {1, 1, 16}, .in_place = true}, {.spec = "relu", .shape = {1, 1, 16}}};
+    actune_batch *batch = make_batch(context, desc, 2);
+    const actune_buffer good[] = {{a, 16, 0}, {a, 16, 0}, {b, 16, 0}, {c, 16, 0}}, read_too[] = {{a, 16, 0}, {a, 16, 0}, {a, 16, 0}, {c, 16, 0}},
+                        other[] = {{a, 16, 0}, {b, 16, 0}, {c, 16, 0}, {c, 16, 0}};
+    for (int i = 0; i < 16; i++)
+        a[i] = b[i] = c[i] = (float)(i - 8);
+    cr_assert(actune_batch_execute(batch, read_too, 4, NULL) == ACTUNE_INVALID_ARGUMENT && mentions("buffer 1 (y of member 0) and buffer 2 (x of member 1) overlap"),
+              "%s", actune_last_error());
+    cr_assert(actune_batch_execute(batch, other, 4, NULL) == ACTUNE_INVALID_ARGUMENT && mentions("describe the member with in_place"), "%s", actune_last_error());
+    cr_assert(a[0] == -8 && b[0] == -8 && c[0] == -8);
+    cr_assert_eq(actune_batch_execute(batch, good, 4, NULL), ACTUNE_OK, "%s", actune_last_error());
+    cr_assert(a[0] == 0 && a[15] == 7 && b[0] == -8 && c[0] == 0 && c[15] == 7);
+    actune_batch_destroy(batch);
+    actune_context_close(context);
+}
