@@ -3,12 +3,13 @@
 #include "npy.h"
 #include "request.h"
 #include "runtime/base/dtype.h"
+#include "stats_write.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { KEY_SEED = 0x240, KEY_OFFSET, KEY_OPERAND = 0x200, KEY_GRADIENT_OF, KEY_INPUT_DY, KEY_EXPLAIN, FILES_MAX = 16 };
+enum { KEY_SEED = 0x240, KEY_OFFSET, KEY_OPERAND = 0x200, KEY_GRADIENT_OF, KEY_INPUT_DY, KEY_EXPLAIN, KEY_STATS, FILES_MAX = 16 };
 
 typedef struct named_file {
     const char *name, *path; /* "bias", "b.npy" */
@@ -16,7 +17,7 @@ typedef struct named_file {
 
 typedef struct apply_options {
     cli_request request;
-    const char *input, *output, *grad;
+    const char *input, *output, *grad, *stats;
     named_file operand[FILES_MAX], gradient[FILES_MAX];
     int operands, gradients;
     bool explain;
@@ -74,6 +75,9 @@ static error_t parse(int key, char *text, struct argp_state *state)
     case KEY_OFFSET:
         options->offset = parse_word(text, "--offset", state);
         return 0;
+    case KEY_STATS:
+        options->stats = text;
+        return 0;
     case KEY_EXPLAIN:
         options->explain = true;
         return 0;
@@ -86,6 +90,8 @@ static error_t parse(int key, char *text, struct argp_state *state)
             argp_error(state, "--backward and --grad FILE (the gradient dy) belong together");
         if (options->gradients && !options->request.backward)
             argp_error(state, "--grad-of needs --backward");
+        if (options->stats && options->request.backward)
+            argp_error(state, "--stats goes with the forward kernel");
         return 0;
     }
     return ARGP_ERR_UNKNOWN;
@@ -182,6 +188,19 @@ static actune_status bind(const apply_options *options, const actune_plan *plan,
     return ACTUNE_OK;
 }
 
+/* What the stage stats left. */
+static actune_status save_statistics(const apply_options *options, const actune_plan *plan, const apply_run *run)
+{
+    for (int i = 0; i < run->count; i++) {
+        actune_port_info port;
+        AT_TRY(actune_plan_port(plan, i, &port));
+        if (port.is_output && !strcmp(port.name, "stats"))
+            return cli_stats_write(options->stats, options->request.spec, options->request.device, run->array[i].data,
+                                   port.count / ACTUNE_STATISTICS_FIELDS);
+    }
+    return at_fail(ACTUNE_INVALID_ARGUMENT, "--stats: '%s' has no stage stats; write one where you want to look: 'relu | stats'", options->request.spec);
+}
+
 static actune_status save(const apply_run *run)
 {
     for (int i = 0; i < run->count; i++)
@@ -275,6 +294,8 @@ static actune_status apply(apply_options *options, actune_context *context, npy_
         status = cli_execute(plan, request->device, run->buffer, run->count);
     if (!status)
         status = save(run);
+    if (!status && options->stats)
+        status = save_statistics(options, plan, run);
     if (!status && (options->explain || request->json))
         explain(plan, request->json);
     actune_plan_destroy(plan);
@@ -290,6 +311,8 @@ static const struct argp_option own_options[] = {
     {"grad-of", KEY_GRADIENT_OF, "NAME=FILE", 0, "With --backward: write this operand's gradient (may be repeated)", 3},
     {"seed", KEY_SEED, "N", 0, "Of random stages as dropout (default 0); forward and backward must have the same", 3},
     {"offset", KEY_OFFSET, "N", 0, "Tells draws of one seed apart, e.g. the step (default 0)", 3},
+    {"stats", KEY_STATS, "FILE", 0, "Write what the stage stats of SPEC saw: lines of JSON, first the tensor, then each channel of stats(channel); "
+     "`actune doctor --stats FILE` reads it", 3},
     {"explain", KEY_EXPLAIN, 0, 0, "Say on stderr which kernel ran and why", 3},
     {0}};
 
@@ -304,6 +327,7 @@ static const char doc[] =
     "  actune apply '[from=output] tanh' --backward --input y.npy --grad dy.npy --output dx.npy\n"
     "  actune apply 'bias | gelu' --device cuda:0 \\\n"
     "      --input x.npy --operand bias=b.npy --output y.npy\n"
+    "  actune apply 'relu | stats(channel)' --input x.npy --output y.npy --stats stats.jsonl\n"
     "  actune apply '@my_act.c:my_act(alpha=0.3) | clip(-1, 1)' --input x.npy --output y.npy\n";
 
 

@@ -18,6 +18,7 @@ static const struct {
     {"grad_clip(v)", "x", "going back, clips the gradient at this point to [-v, v]"},
     {"rrelu_training(lower, upper)", "x > 0 ? x : slope * x", "a random slope for each element, from seed, offset and its index; at inference: rrelu"},
     {"dropout(p)", "x / (1 - p), or 0 with probability p", "the mask follows from seed, offset and the element's index; backward makes it again"},
+    {"topk(k, by=value)", "x if among the k largest of its row, or 0", "k below 1: that share of the row; by=magnitude ranks |x|; NaN first, of equals the first"},
     {"quantize(type, scale, zero_point)", "saturate(rint(x / scale) + zero_point)", "last stage; type i8 (-127 to 127), u8, f8e4m3 or f8e5m2; scale a "
      "number, `tensor` or `channel` (operands); zero_point of u8 alone; ties to even, NaN is 0; the gradient passes where nothing saturates"},
     {"dequantize(scale, zero_point)", "(x - zero_point) * scale", "first stage, of 8-bit tensors, or after quantize(i8 or u8): fake quantisation"},

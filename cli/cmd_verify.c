@@ -283,8 +283,8 @@ static actune_status verify_kernel(verify_run *run, const cli_request *request, 
     run->kernel = kernel;
     if (!status && direction == ACTUNE_FORWARD)
         status = note_quantisation(run, request);
-    bool is_flat = !kernel->signature.has_channel && !kernel->signature.halves;
-    at_layout last = is_flat ? AT_LAYOUT_FLAT : AT_LAYOUT_CHANNEL_OUTER;
+    bool is_row = kernel->signature.row.kind != AT_ROW_NONE, is_flat = !kernel->signature.has_channel && !kernel->signature.halves;
+    at_layout last = is_row ? AT_LAYOUT_CHANNEL_INNER : is_flat ? AT_LAYOUT_FLAT : AT_LAYOUT_CHANNEL_OUTER;
     for (at_layout layout = is_flat ? AT_LAYOUT_FLAT : AT_LAYOUT_CHANNEL_INNER; !status && layout <= last; layout++) {
         run->layout = layout;
         status = verify_layout(run);

@@ -114,7 +114,7 @@ actune_status cli_shape_of_x(const int64_t *dim, int rank, cli_tensor_layout lay
     }
     if (layout == CLI_LAYOUT_NONE && rank > 2 && signature->has_channel)
         return at_fail(ACTUNE_INVALID_ARGUMENT,
-                       "a tensor of %d axes and per-channel operands: say where the channels are, with --layout nchw "
+                       "a tensor of %d axes and per-channel operands or an operation on rows: say where the channels are, with --layout nchw "
                        "(second axis), nhwc or rows (last axis)", rank);
     if (layout == CLI_LAYOUT_NCHW) {
         if (rank < 2)

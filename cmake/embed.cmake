@@ -30,6 +30,14 @@ set(ACTUNE_EXPORT_SOURCES
   runtime/base/kernel_abi.h runtime/base/shape.c runtime/base/shape.h runtime/base/signature.c runtime/base/signature.h runtime/base/status.c runtime/base/status.def runtime/base/status.h
   runtime/base/table.h runtime/base/table_find.c runtime/base/table_layout.h
   runtime/include/actune/actune.h runtime/launch.c runtime/launch.h runtime/pool.c runtime/pool.h)
+list(APPEND ACTUNE_EXPORT_SOURCES
+  export/support/expand.c export/support/expand.h export/support/exported_cuda.c export/support/exported_cuda.h
+  codegen/activation.h codegen/cuda_grid.c codegen/emit_cuda.h codegen/generate.h codegen/graph.h codegen/kernel.h codegen/ops.def codegen/spec.h
+  codegen/template.h codegen/variant.h
+  runtime/backend/cpu.h runtime/backend/cuda_device.c runtime/backend/cuda_device.h runtime/backend/cuda_driver.c runtime/backend/cuda_driver.h
+  runtime/backend/cuda_launch.c runtime/backend/cuda_launch.h runtime/backend/cuda_load.c runtime/backend/cuda_module.h
+  runtime/backend/cuda_symbols.def runtime/base/arena.h runtime/base/dtype.c runtime/base/dtype.def runtime/base/dtype.h runtime/base/strbuf.h
+  runtime/launch_cuda.c runtime/launch_cuda.h)
 set(ACTUNE_EXPORT_SOURCE_PATHS ${ACTUNE_EXPORT_SOURCES})
 list(TRANSFORM ACTUNE_EXPORT_SOURCE_PATHS PREPEND ${CMAKE_CURRENT_SOURCE_DIR}/)
 set(ACTUNE_EXPORT_EMBEDDED ${CMAKE_CURRENT_BINARY_DIR}/embedded_export.c ${CMAKE_CURRENT_BINARY_DIR}/embedded_licence.c)

@@ -2,7 +2,6 @@
 #include "emit_cuda.h"
 
 #include "../runtime/base/dtype.h"
-#include "../runtime/base/chunk.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -84,8 +83,12 @@ actune_status at_cuda_geometry_of(const at_kernel *kernel, const at_variant *var
     int64_t block = knob_number(variant, "block", 256), stages = knob_number(variant, "stages", 1);
     int64_t items = block * (knob_number(variant, "vector", 16) / at_cuda_largest_bytes(kernel)) * knob_number(variant, "vectors", 1);
     const char *grid = at_variant_knob(variant, "grid", "exact");
+    bool is_row = kernel->signature.row.kind != AT_ROW_NONE;
+    if (is_row)
+        items = block * knob_number(variant, "items", 1);
     *geometry = (at_cuda_geometry){.block = (int)block,
                                    .items_per_block = items,
+                                   .rows_per_block = !is_row ? 0 : knob_is(variant, "team", "warp") ? block / 32 : 1,
                                    .grid_stride = strcmp(grid, "exact") != 0,
                                    .blocks_per_sm = grid[0] == 'x' ? atoi(grid + 1) : 0,
                                    .min_blocks = (int)knob_number(variant, "min_blocks", 0),
@@ -93,44 +96,6 @@ actune_status at_cuda_geometry_of(const at_kernel *kernel, const at_variant *var
                                    .dependent = knob_is(variant, "dependent", "yes"),
                                    .in_place = knob_is(variant, "restrict", "no")};
     return ACTUNE_OK;
-}
-
-static int64_t divided_up(int64_t a, int64_t b)
-{
-    return a / b + (a % b != 0);
-}
-
-int64_t at_cuda_finish_blocks(const at_kernel *kernel, at_layout layout, actune_shape shape)
-{
-    enum { CHANNELS_OF_A_BLOCK = 32, PLANES_OF_A_BLOCK = 256, BLOCKS_MAX = 4096 };
-    int64_t blocks = 1;
-    for (int i = 0; i < kernel->signature.ports; i++) {
-        const at_port *port = &kernel->signature.port[i];
-        int64_t own = 1;
-        if (port->access == AT_ACCESS_PLANE && port->reduction) /* their loop takes any grid */
-            own = divided_up(shape.outer * shape.channels, PLANES_OF_A_BLOCK) < BLOCKS_MAX ? divided_up(shape.outer * shape.channels, PLANES_OF_A_BLOCK)
-                                                                                           : BLOCKS_MAX;
-        else if (port->reduction && port->access != AT_ACCESS_SCALAR && layout != AT_LAYOUT_FLAT)
-            own = layout == AT_LAYOUT_CHANNEL_INNER ? divided_up(shape.channels, CHANNELS_OF_A_BLOCK) : shape.channels;
-        blocks = own > blocks ? own : blocks;
-    }
-    return blocks;
-}
-
-int64_t at_cuda_blocks(const at_kernel *kernel, at_layout layout, actune_shape shape, const at_cuda_geometry *geometry, int sms, int resident)
-{
-    int64_t steps = kernel->signature.slots ? at_chunk_plan_of(&kernel->signature, layout, shape).chunks
-                                           : divided_up(shape.outer * shape.channels * shape.inner, geometry->items_per_block);
-    if (steps <= 1)
-        return 1;
-    if (!geometry->grid_stride)
-        return steps;
-    int64_t wanted = (int64_t)sms * (geometry->blocks_per_sm ? geometry->blocks_per_sm : resident > 0 ? resident : 1);
-    if (wanted < 1)
-        wanted = 1;
-    if (geometry->blocks_per_sm)
-        return steps < wanted ? steps : wanted;
-    return divided_up(steps, divided_up(steps, wanted)); /* all do the same number of steps, the last ones less */
 }
 
 actune_status at_cuda_variant_in_place(at_variant *variant)

@@ -4,6 +4,7 @@
 #include "../runtime/base/number.h"
 #include "emit_math.h"
 #include "fit.h"
+#include "row.h"
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -383,7 +384,7 @@ static void set_vector_types(emitter *e)
     snprintf(e->mask, sizeof e->mask, "%sx%d", e->f64 ? "i64" : "i32", e->emit->lanes);
 }
 
-static actune_status emit_evaluate(const at_emit *emit, at_strbuf *out)
+actune_status at_emit_evaluate(const at_emit *emit, at_strbuf *out)
 {
     at_signature signature;
     const char *input[AT_PORTS_MAX];
@@ -394,12 +395,14 @@ static actune_status emit_evaluate(const at_emit *emit, at_strbuf *out)
     at_emit_used_inputs(e.graph, used);
     const char *comma = "";
     bool many = e.graph->outputs > 1;
-    at_strbuf_printf(out, "\nstatic inline %s evaluate%s(", many ? "void" : e.type, emit->suffix);
+    at_strbuf_printf(out, "\nstatic inline %s %s%s(", many ? "void" : e.type, emit->function, emit->suffix);
     for (int i = 0; i < signature.inputs; i++) {
-        input[i] = at_emit_name(signature.port[i].name, &e.arena);
+        const at_port *port = &signature.port[i];
+        input[i] = at_row_is_local(port) ? port->name : at_emit_name(port->name, &e.arena);
         if (!used[i])
             continue;
-        at_strbuf_printf(out, "%s%s %s", comma, e.type, input[i]);
+        bool truth = at_row_is_kept(port);
+        at_strbuf_printf(out, "%s%s %s", comma, truth ? e.mask : e.type, input[i]);
         comma = ", ";
     }
     for (int k = 0; k < e.graph->outputs && many; k++) {
@@ -436,7 +439,7 @@ static actune_status emit_wide(const at_emit *emit, int k, const char *name, at_
     return status;
 }
 
-actune_status at_emit_functions(const at_emit *emit, at_strbuf *out)
+actune_status at_emit_stretches(const at_emit *emit, at_strbuf *out)
 {
     for (int k = 0; k < emit->kernel->stretches; k++) {
         const at_stretch *stretch_k = &emit->kernel->stretch[k];
@@ -449,6 +452,5 @@ actune_status at_emit_functions(const at_emit *emit, at_strbuf *out)
             AT_TRY(emit_wide(emit, k, name, out));
         }
     }
-    AT_TRY(emit_evaluate(emit, out));
     return at_strbuf_status(out);
 }

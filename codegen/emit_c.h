@@ -10,11 +10,13 @@ typedef struct at_emit {
     const char *math; /* knob: which functions transcendental ops call */
     int lanes, unroll;
     const char *suffix; /* of this variant's own functions, "" or "_0123456789abcdef" */
+    const char *function; /* what the graph becomes: "evaluate", or "row_key" for the prefix of a row kernel */
 } at_emit;
 
-/* Appends the stretches and `evaluate<suffix>`: vectors in, vectors out (returned when there is one output, else
-   through pointers after the inputs). */
-actune_status at_emit_functions(const at_emit *emit, at_strbuf *out);
+/* Appends the functions of the stretches. */
+actune_status at_emit_stretches(const at_emit *emit, at_strbuf *out);
+/* Appends `evaluate<suffix>`: vectors in, vectors out (returned when there is one output, else through pointers after the inputs). */
+actune_status at_emit_evaluate(const at_emit *emit, at_strbuf *out);
 
 /* Adds the variables of the ports, with strings from `arena` (listed in templates/README.md). */
 actune_status at_emit_scope(const at_emit *emit, at_arena *arena, at_scope *scope);

@@ -2,7 +2,11 @@
 #include "emit_cuda.h"
 
 #include "../runtime/base/dtype.h"
+#include "../runtime/base/number.h"
+#include "emit_c.h"
 #include "emit_cuda_expression.h"
+#include "row.h"
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,6 +37,8 @@ static const struct {
 
 static const char *kind_of(const at_port *port)
 {
+    if (port->reduction == AT_REDUCTION_STATISTICS)
+        return "statistics";
     if (port->reduction)
         return "sum";
     if (port->access == AT_ACCESS_CHANNEL)
@@ -50,7 +56,7 @@ static const char *kind_of(const at_port *port)
 static void list_values(const at_signature *s, int from, at_strbuf *out)
 {
     for (int i = from; i < s->ports; i++)
-        at_strbuf_printf(out, "%s%s%s_value", i > from ? ", " : "", s->port[i].name, at_cuda_suffix(s->port[i].name));
+        at_strbuf_printf(out, "%s%s%s_value", i > from ? ", " : "", s->port[i].name, at_row_is_local(&s->port[i]) ? "" : at_cuda_suffix(s->port[i].name));
 }
 
 static int64_t knob_number(const at_variant *variant, const char *name, int64_t fallback)
@@ -70,7 +76,7 @@ typedef struct unit {
     const at_kernel *kernel;
     at_signature views; /* its ports as the graph sees them */
     const at_variant *variant;
-    const char *walk;   /* "flat", "inner", "outer": how a template goes through the tensor */
+    const char *walk;   /* "flat", "inner", "outer", "rows": how a template goes through the tensor */
     bool piece;         /* a function over a piece of a tensor (a member of a batch), not a kernel */
     int64_t elements;   /* of a vector */
     bool table;         /* codes are looked up: values stay codes */
@@ -85,6 +91,11 @@ static void unit_clear(unit *u)
         at_strbuf_clear(texts[i]);
     at_arena_clear(&u->arena);
     at_scope_clear(&u->scope);
+}
+
+static bool goes_by_rows(const unit *u)
+{
+    return !strcmp(u->walk, "inner") || !strcmp(u->walk, "rows");
 }
 
 /* Bytes of a vector of this port. */
@@ -251,7 +262,7 @@ static void scope_places(unit *u)
     const at_signature *s = &u->views;
     bool many = knob_number(u->variant, "vectors", 1) > 1, predicated = knob_is(u->variant, "tail", "predicated");
     bool head = u->elements > 1 && !predicated && !s->slots;
-    bool chunk = s->slots && strcmp(u->walk, "inner");
+    bool chunk = s->slots && !goes_by_rows(u);
     write_conditions(u, head ? " + head" : chunk ? " + begin" : "");
     at_scope_text(&u->scope, "place_plus", -1, u->piece && head ? "work.begin + head + " : u->piece ? "work.begin + " : head ? "head + " : "");
     at_scope_text(&u->scope, "begin_plus", -1, u->piece ? "work.begin + " : "");
@@ -294,7 +305,9 @@ static void scope_port(unit *u, int i, int slot)
     at_strbuf name = {0};
     at_strbuf_printf(&name, "%s%s", port->name, at_cuda_suffix(port->name));
     scope_copy(u, "port_name", i, &name);
-    at_scope_text(scope, "port_kind", i, kind_of(port));
+    /* One channel (the flat walk of a kernel that has some): one value for all elements. */
+    const char *kind = kind_of(port);
+    at_scope_text(scope, "port_kind", i, !strcmp(u->walk, "flat") && !strcmp(kind, "channel") ? "scalar" : kind);
     at_scope_text(scope, "port_type", i, at_dtype_get(port->dtype)->name);
     at_scope_text(scope, "port_c", i, storage[port->dtype].c);
     at_scope_text(scope, "port_from", i, converted ? storage[port->dtype].from : "");
@@ -327,9 +340,33 @@ static int wide_sums(const at_signature *s)
 static int64_t maximum_slots(const at_signature *s)
 {
     int64_t bits = 0;
-    for (int i = s->inputs, slot = 0; i < s->ports; slot += s->port[i++].reduction != AT_REDUCTION_NONE)
-        bits |= (int64_t)(s->port[i].reduction == AT_REDUCTION_MAX) << slot;
+    for (int i = s->inputs, slot = 0; i < s->ports; slot += at_reduction_fields(s->port[i++].reduction))
+        for (int f = 0; f < at_reduction_fields(s->port[i].reduction); f++)
+            bits |= (int64_t)(at_port_field(&s->port[i], f) == AT_REDUCTION_MAX) << (slot + f);
     return bits;
+}
+
+static void print_bound(at_strbuf *out, double value, bool f64)
+{
+    if (isinf(value))
+        at_strbuf_printf(out, "%s%s", value < 0 ? "-" : "", f64 ? "__longlong_as_double(0x7ff0000000000000)" : "__int_as_float(0x7f800000)");
+    else
+        at_emit_literal(out, value, f64);
+}
+
+/* As C, of the compute type: where the statistics count a value as clipped. */
+static void scope_bounds(unit *u, const at_signature *s)
+{
+    for (int i = s->inputs; i < s->ports; i++) {
+        at_strbuf lo = {0}, hi = {0};
+        if (s->port[i].reduction != AT_REDUCTION_STATISTICS)
+            continue;
+        print_bound(&lo, s->port[i].clip_lo, s->compute == ACTUNE_F64);
+        print_bound(&hi, s->port[i].clip_hi, s->compute == ACTUNE_F64);
+        scope_copy(u, "clip_lo", -1, &lo);
+        scope_copy(u, "clip_hi", -1, &hi);
+        at_scope_number(&u->scope, "clips", -1, s->port[i].clip_lo < s->port[i].clip_hi);
+    }
 }
 
 static void scope_launch(unit *u)
@@ -390,7 +427,7 @@ static void scope_uses(unit *u, const at_target *target)
         ptx |= is_wrapped(u, port) || (!u->table && converts_by_ptx(port, target->cuda_arch));
     }
     ptx |= !knob_is(u->variant, "copy", "direct");
-    bool lanes = u->views.slots && strcmp(u->walk, "inner");
+    bool lanes = u->views.slots && !goes_by_rows(u);
     for (int i = 0; i < u->views.ports; i++)
         lanes |= u->views.port[i].reduction && u->views.port[i].access == AT_ACCESS_SCALAR;
     bool random = false;
@@ -403,17 +440,60 @@ static void scope_uses(unit *u, const at_target *target)
     at_scope_number(&u->scope, "uses_ptx", -1, ptx);
 }
 
+/* Prefix and suffix of a row kernel, and what the row step needs to know. */
+static actune_status write_row(unit *u)
+{
+    const char *math = at_variant_knob(u->variant, "math", "exact");
+    const at_row *row = &u->kernel->signature.row;
+    bool f64 = u->kernel->signature.compute == ACTUNE_F64;
+    char share[AT_NUMBER_BYTES];
+    at_strbuf text = {0};
+    at_kernel prefix, suffix;
+    actune_status status = at_row_split(u->kernel, false, &prefix, &suffix);
+    if (status == ACTUNE_OK)
+        status = at_emit_cuda_function(&prefix, math, "row_key", &u->evaluate);
+    at_strbuf_append(&u->evaluate, "\n");
+    if (status == ACTUNE_OK)
+        status = at_emit_cuda_function(&suffix, math, "evaluate", &u->evaluate);
+    list_values(&prefix.signature, 0, &text);
+    scope_copy(u, "key_arguments", -1, &text);
+    list_values(&suffix.signature, 0, &u->arguments);
+    at_number_print(row->k, share);
+    at_strbuf_append(&text, share);
+    scope_copy(u, "k_share", -1, &text);
+    at_scope_number(&u->scope, "k_is_share", -1, row->k < 1);
+    at_scope_number(&u->scope, "k", -1, row->k < 1 ? 0 : (int64_t)row->k);
+    at_scope_text(&u->scope, "U", -1, f64 ? "unsigned long long" : "unsigned");
+    bool stores = !knob_is(u->variant, "shared", "0");
+    at_scope_text(&u->scope, "more_argument", -1, stores ? "more, room, " : "");
+    at_scope_text(&u->scope, "more_parameter", -1, !stores ? "" : f64 ? "const unsigned long long *more, int room, " : "const unsigned *more, int room, ");
+    at_scope_text(&u->scope, "key_low", -1, f64 ? "0x10000000000000" : "0x800000"); /* of -infinity */
+    at_scope_text(&u->scope, "key_high", -1, f64 ? "0xfff0000000000002" : "0xff800002");
+    at_row_clear(&prefix);
+    at_row_clear(&suffix);
+    return status;
+}
+
+static actune_status write_functions(unit *u)
+{
+    const at_signature *s = &u->views;
+    list_values(s, s->inputs, &u->results);
+    if (s->row.kind != AT_ROW_NONE)
+        return write_row(u);
+    list_values(s, 0, &u->arguments);
+    if (u->table)
+        return at_emit_cuda_table(u->kernel, &u->evaluate);
+    return at_emit_cuda_function(u->kernel, at_variant_knob(u->variant, "math", "exact"), "evaluate", &u->evaluate);
+}
+
 static actune_status fill_unit(unit *u, const at_target *target, const char *symbol)
 {
     const at_signature *s = &u->views;
     at_scope *scope = &u->scope;
     bool f64 = s->compute == ACTUNE_F64;
-    AT_TRY(u->table ? at_emit_cuda_table(u->kernel, &u->evaluate)
-                    : at_emit_cuda_evaluate(u->kernel, at_variant_knob(u->variant, "math", "exact"), &u->evaluate));
-    list_values(s, 0, &u->arguments);
-    list_values(s, s->inputs, &u->results);
+    AT_TRY(write_functions(u));
     print_knobs(u);
-    for (int i = 0, slot = 0; i < s->ports; slot += s->port[i++].reduction != AT_REDUCTION_NONE)
+    for (int i = 0, slot = 0; i < s->ports; slot += at_reduction_fields(s->port[i++].reduction))
         scope_port(u, i, slot);
     scope_types(u, s);
     scope_words(u);
@@ -421,10 +501,12 @@ static actune_status fill_unit(unit *u, const at_target *target, const char *sym
     scope_hints(u);
     scope_places(u);
     scope_launch(u);
+    scope_bounds(u, s);
     scope_uses(u, target);
     at_scope_number(scope, "ports", -1, s->ports);
     at_scope_number(scope, "maximum_slots", -1, maximum_slots(s));
     at_scope_number(scope, "wide_sums", -1, wide_sums(s));
+    at_scope_number(scope, "watch_lanes", -1, strcmp(u->walk, "inner") ? 1024 / knob_number(u->variant, "block", 256) : 1);
     at_scope_number(scope, "elements", -1, u->elements);
     at_scope_text(scope, "C", -1, u->table ? "unsigned char" : f64 ? "double" : "float");
     at_scope_text(scope, "F", -1, f64 ? "" : "f");
@@ -447,7 +529,7 @@ static actune_status fill_unit(unit *u, const at_target *target, const char *sym
 actune_status at_emit_cuda(const at_kernel *kernel, at_layout layout, const at_target *target, const at_variant *variant, const char *symbol,
                            bool lines, at_strbuf *source)
 {
-    static const char *const walks[][2] = {{"cuda/channel_inner", "inner"}, {"cuda/channel_outer", "outer"}};
+    static const char *const walks[][2] = {{"cuda/channel_inner", "inner"}, {"cuda/channel_outer", "outer"}, {"cuda/row", "rows"}};
     unit u = {.kernel = kernel, .variant = variant, .walk = "flat", .piece = !strcmp(variant->template_name, "cuda/batch_member")};
     at_signature_views(&kernel->signature, &u.views);
     const char *shape = u.piece ? at_template_for(kernel, layout, target) : variant->template_name;
@@ -457,7 +539,7 @@ actune_status at_emit_cuda(const at_kernel *kernel, at_layout layout, const at_t
         if (!strcmp(walks[i][0], shape))
             u.walk = walks[i][1];
     u.table = knob_is(variant, "math", "table");
-    u.elements = knob_number(variant, "vector", 16) / at_cuda_largest_bytes(kernel);
+    u.elements = kernel->signature.row.kind != AT_ROW_NONE ? 1 : knob_number(variant, "vector", 16) / at_cuda_largest_bytes(kernel);
     if (u.elements < 1)
         return at_fail(ACTUNE_UNSUPPORTED, "vector=%s does not hold one element of every tensor", at_variant_knob(variant, "vector", ""));
     at_scope_kernel(&u.scope, kernel, layout, target);

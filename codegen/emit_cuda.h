@@ -15,6 +15,7 @@
 typedef struct at_cuda_geometry {
     int block;               /* threads */
     int64_t items_per_block; /* elements that one block does in one step; with sums a step is one chunk */
+    int64_t rows_per_block;  /* of a row kernel without sums, in one step; 0: not one */
     bool grid_stride;        /* any grid is right; otherwise the grid must cover all items */
     int blocks_per_sm;       /* of a grid-stride kernel: k blocks for each SM; 0: one wave, as many as are resident */
     int min_blocks;          /* of __launch_bounds__; 0: not asked for */

@@ -3,6 +3,7 @@
 
 #include "code_table.h"
 #include "emit_c.h"
+#include "row.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -125,6 +126,11 @@ static const char *spelling_of(const printer *p, at_op op)
     return spelling[op];
 }
 
+static void print_name(const at_port *port, at_strbuf *out)
+{
+    at_strbuf_printf(out, "%s%s", port->name, at_row_is_local(port) ? "" : at_cuda_suffix(port->name));
+}
+
 static void print_node(printer *p, at_node_id id);
 
 /* Products with a gate that have a function of their own, with fewer roundings: x sigmoid(u), x tanh(softplus(u)); and whether the
@@ -209,8 +215,9 @@ static void print_expression(printer *p, const at_node *node)
         return;
     }
     if (node->op == AT_OP_INPUT) {
-        const char *name = p->views.port[node->index].name;
-        at_strbuf_printf(p->out, "%s%s%s", p->wide ? "(double)" : "", name, at_cuda_suffix(name));
+        const at_port *port = &p->views.port[node->index];
+        at_strbuf_append(p->out, p->wide && !at_row_is_local(port) ? "(double)" : "");
+        print_name(port, p->out);
         return;
     }
     gated product;
@@ -301,18 +308,21 @@ static void print_statement(printer *p, at_node_id id)
     memcpy(p->name[id], name, sizeof name);
 }
 
-static void print_head(printer *p)
+static void print_head(printer *p, const char *function)
 {
     const at_signature *s = &p->views;
     const char *type = s->compute == ACTUNE_F64 ? "double" : "float";
-    at_strbuf_append(p->out, "static __device__ __forceinline__ void evaluate(");
-    for (int i = 0; i < s->ports; i++)
-        at_strbuf_printf(p->out, "%s%s %s%s%s", i ? ", " : "", type, s->port[i].is_output ? "&" : "", s->port[i].name,
-                         at_cuda_suffix(s->port[i].name));
+    at_strbuf_printf(p->out, "static __device__ __forceinline__ void %s(", function);
+    for (int i = 0; i < s->ports; i++) {
+        const at_port *port = &s->port[i];
+        bool truth = at_row_is_kept(port);
+        at_strbuf_printf(p->out, "%s%s %s", i ? ", " : "", truth ? "bool" : type, port->is_output ? "&" : "");
+        print_name(port, p->out);
+    }
     at_strbuf_append(p->out, ")\n{\n");
 }
 
-actune_status at_emit_cuda_evaluate(const at_kernel *kernel, const char *math, at_strbuf *out)
+actune_status at_emit_cuda_function(const at_kernel *kernel, const char *math, const char *function, at_strbuf *out)
 {
     const at_graph *graph = &kernel->graph;
     size_t count = (size_t)graph->count + 1;
@@ -327,7 +337,7 @@ actune_status at_emit_cuda_evaluate(const at_kernel *kernel, const char *math, a
         out->failed = true;
     } else {
         count_uses(&p, height);
-        print_head(&p);
+        print_head(&p, function);
         for (at_node_id i = 0; i < graph->count; i++) {
             at_op op = graph->nodes[i].op;
             bool leaf = op == AT_OP_CONSTANT || op == AT_OP_INPUT;
@@ -335,8 +345,9 @@ actune_status at_emit_cuda_evaluate(const at_kernel *kernel, const char *math, a
                 print_statement(&p, i);
         }
         for (int k = 0; k < graph->outputs; k++) {
-            const char *name = p.views.port[p.views.inputs + k].name;
-            at_strbuf_printf(out, "    %s%s = ", name, at_cuda_suffix(name));
+            at_strbuf_append(out, "    ");
+            print_name(&p.views.port[p.views.inputs + k], out);
+            at_strbuf_append(out, " = ");
             size_t start = out->length;
             print_node(&p, graph->output[k]);
             end_statement(&p, start);

@@ -4,9 +4,9 @@
 
 #include "kernel.h"
 
-/* Appends `static __device__ __forceinline__ void evaluate(inputs..., outputs by reference)` in the compute type, arguments named after
+/* Appends `static __device__ __forceinline__ void FUNCTION(inputs..., outputs by reference)` in the compute type, arguments named after
    the ports. `math`: the knob; "ex2" and "tanh" spell some ops as single approximate instructions. */
-actune_status at_emit_cuda_evaluate(const at_kernel *kernel, const char *math, at_strbuf *out);
+actune_status at_emit_cuda_function(const at_kernel *kernel, const char *math, const char *function, at_strbuf *out);
 
 /* The same as a look-up, codes in and out; begin.cu.in fills `table`. */
 actune_status at_emit_cuda_table(const at_kernel *kernel, at_strbuf *out);

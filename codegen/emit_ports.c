@@ -1,6 +1,7 @@
 /* The ports of a kernel as variables of the loop templates: names, types, and the lists of parameters and arguments
    that lines of a template cannot join by themselves. templates/README.md says what each is for. */
 #include "emit_c.h"
+#include "row.h"
 
 #include "../runtime/base/dtype.h"
 #include <stdio.h>
@@ -24,12 +25,12 @@ const char *at_emit_name(const char *port_name, at_arena *arena)
 {
     static const char *const taken[] = {"begin",   "block",   "channel",   "c",     "channels", "chunk", "column",
                                         "count",   "end",     "evaluate",  "first", "head",     "i",     "image", "inner",
-                                        "int64_t", "j",       "k",         "lane",  "largest", "n",        "outer", "part",
+                                        "int64_t", "j",       "k",         "lane",  "kept",    "largest", "left",   "moved", "n",       "origin",  "record", "seen",        "outer", "part",
                                         "partial", "parts",     "pattern", "period",    "phase", "piece",    "plane", "r",
                                         "rest",    "row",     "rows",      "s",     "skip",     "span",     "start", "step",
                                         "stop",    "sum",     "sum_block", "term",  "total",    "width"};
     bool clash = strstr(port_name, "f32x") || strstr(port_name, "f64x") || !strncmp(port_name, "actune", 6) ||
-                 !strncmp(port_name, "stretch", 7) || strspn(port_name + 1, "0123456789") == strlen(port_name + 1);
+                 !strncmp(port_name, "stretch", 7) || !strncmp(port_name, "row_", 4) || strspn(port_name + 1, "0123456789") == strlen(port_name + 1);
     if (!strcmp(port_name, "x") || !strcmp(port_name, "y"))
         clash = false;
     for (size_t i = 0; i < sizeof taken / sizeof *taken; i++)
@@ -108,7 +109,8 @@ static bool is_loop_output(const ports *p, int port)
 /* Ports that the loops go along, element by element. */
 static bool is_element(const ports *p, int port)
 {
-    return p->used[port] && access_of(p, port) == AT_ACCESS_ELEMENT && !p->signature->port[port].reduction;
+    const at_port *of = &p->signature->port[port];
+    return p->used[port] && access_of(p, port) == AT_ACCESS_ELEMENT && !of->reduction && !at_row_is_local(of);
 }
 
 /* "f32x16" for elements of the compute type, else "f16_f32x16": what the names of load and store end with. */
@@ -149,15 +151,6 @@ static void add_group(ports *p, const char *count_name, const char *prefix, bool
     at_scope_number(p->scope, count_name, -1, count);
 }
 
-/* reduction[k]: "sum" or "max", of sum[k]. */
-static void add_reductions(ports *p)
-{
-    int count = 0;
-    for (int port = 0; port < p->signature->ports; port++)
-        if (p->signature->port[port].reduction)
-            at_scope_text(p->scope, "reduction", count++, at_reduction_name(p->signature->port[port].reduction));
-}
-
 static bool element_input(const ports *p, int port)
 {
     return port < p->signature->inputs && is_element(p, port);
@@ -185,16 +178,48 @@ static bool random_input(const ports *p, int port)
 
 static bool sum_output(const ports *p, int port)
 {
-    return p->signature->port[port].reduction;
+    at_reduction reduction = p->signature->port[port].reduction;
+    return reduction == AT_REDUCTION_SUM || reduction == AT_REDUCTION_MAX;
 }
 
-/* pointer[k]: "const float *x", pointer_from[k]: "s->port[0]", or where a second half begins. */
-static void add_pointers(ports *p)
+static bool statistics_output(const ports *p, int port)
+{
+    return p->signature->port[port].reduction == AT_REDUCTION_STATISTICS;
+}
+
+/* reduction[k]: "sum" or "max", of sum[k]. */
+static void add_reductions(ports *p)
 {
     int count = 0;
+    for (int port = 0; port < p->signature->ports; port++)
+        if (sum_output(p, port))
+            at_scope_text(p->scope, "reduction", count++, at_reduction_name(p->signature->port[port].reduction));
+}
+
+/* clip_lo, clip_hi: the bounds at which the statistics count, as C; clips: whether there are any. */
+static void add_bounds(ports *p)
+{
+    for (int port = p->signature->inputs; port < p->signature->ports; port++) {
+        const at_port *of = &p->signature->port[port];
+        at_strbuf lo = {0}, hi = {0};
+        if (!statistics_output(p, port))
+            continue;
+        at_emit_literal(&lo, of->clip_lo, p->signature->compute == ACTUNE_F64);
+        at_emit_literal(&hi, of->clip_hi, p->signature->compute == ACTUNE_F64);
+        set_text(p, "clip_lo", -1, &lo);
+        set_text(p, "clip_hi", -1, &hi);
+        at_scope_number(p->scope, "clips", -1, of->clip_lo < of->clip_hi);
+    }
+}
+
+/* pointer[k]: "const float *x", pointer_from[k]: "s->port[0]", where local ports have none, or where a second half begins. */
+static void add_pointers(ports *p)
+{
+    int count = 0, locals = 0;
     for (int port = 0; port < p->signature->ports; port++) {
+        locals += at_row_is_local(&p->signature->port[port]);
         bool input = port < p->signature->inputs;
-        if (!p->used[port] || p->signature->port[port].reduction)
+        if (!p->used[port] || p->signature->port[port].reduction || at_row_is_local(&p->signature->port[port]))
             continue;
         at_strbuf text = {0};
         at_strbuf_printf(&text, "%s%s *%s", input ? "const " : "", c_type(p->signature->port[port].dtype),
@@ -204,7 +229,7 @@ static void add_pointers(ports *p)
             at_strbuf_printf(&text, "(%s%s *)s->port[%d] + s->channels%s", input ? "const " : "", c_type(p->signature->port[port].dtype),
                              p->signature->port[port].buffer, p->emit->layout == AT_LAYOUT_CHANNEL_OUTER ? " * s->inner" : "");
         else
-            at_strbuf_printf(&text, "s->port[%d]", p->signature->port[port].buffer);
+            at_strbuf_printf(&text, "s->port[%d]", p->signature->port[port].buffer - locals);
         set_text(p, "pointer_from", count++, &text);
     }
     at_scope_number(p->scope, "pointers", -1, count);
@@ -278,7 +303,7 @@ static void add_list(ports *p, const char *variable, list_style style)
     at_strbuf text = {0};
     const char *comma = "";
     for (int port = 0; port < p->signature->ports; port++) {
-        if (!p->used[port] || p->signature->port[port].reduction)
+        if (!p->used[port] || p->signature->port[port].reduction || at_row_is_local(&p->signature->port[port]))
             continue;
         at_strbuf_append(&text, comma);
         if (access_of(p, port) == AT_ACCESS_ELEMENT)
@@ -292,6 +317,15 @@ static void add_list(ports *p, const char *variable, list_style style)
     set_text(p, variable, -1, &text);
 }
 
+/* finite_watches: that all 32 lanes of the statistics are. */
+static void add_watches(ports *p)
+{
+    at_strbuf text = {0};
+    for (int u = 0; u < 32 / p->emit->lanes; u++)
+        at_strbuf_printf(&text, "%swatch_is_finite_%s(&seen%d)", u ? " && " : "", p->type, u);
+    set_text(p, "finite_watches", -1, &text);
+}
+
 /* "f32x16 vy = evaluate(vx, vbias);". Element vectors have the number of the vector in their names, operands only where
    the loop has one for each (`varying`: per-channel operands along a row). */
 static void add_evaluate(ports *p, const char *variable, int u, bool varying)
@@ -303,12 +337,12 @@ static void add_evaluate(ports *p, const char *variable, int u, bool varying)
     int outputs = p->signature->ports - p->signature->inputs;
     const char *first = p->name[p->signature->inputs];
     if (outputs == 1) {
-        at_strbuf_printf(&text, "%s v%s%s = evaluate%s(", p->type, first, end, p->emit->suffix);
+        at_strbuf_printf(&text, "%s v%s%s = %s%s(", p->type, first, end, p->emit->function, p->emit->suffix);
     } else {
         at_strbuf_append(&text, p->type);
         for (int port = p->signature->inputs; port < p->signature->ports; port++)
             at_strbuf_printf(&text, "%s v%s%s", port > p->signature->inputs ? "," : "", p->name[port], end);
-        at_strbuf_printf(&text, "; evaluate%s(", p->emit->suffix);
+        at_strbuf_printf(&text, "; %s%s(", p->emit->function, p->emit->suffix);
     }
     for (int port = 0; port < p->signature->inputs; port++) {
         if (!p->used[port])
@@ -331,7 +365,8 @@ static void name_ports(ports *p)
 {
     at_emit_used_inputs(&p->emit->kernel->graph, p->used);
     for (int port = 0; port < p->signature->ports; port++) {
-        p->name[port] = at_emit_name(p->signature->port[port].name, p->arena);
+        const at_port *of = &p->signature->port[port];
+        p->name[port] = at_row_is_local(of) ? of->name : at_emit_name(of->name, p->arena);
         p->used[port] |= port >= p->signature->inputs;
     }
 }
@@ -350,8 +385,11 @@ actune_status at_emit_scope(const at_emit *emit, at_arena *arena, at_scope *scop
     at_scope_text(scope, "suffix", -1, emit->suffix);
     add_group(&p, "ins", "in", element_input);
     add_group(&p, "outs", "out", element_output);
-    add_group(&p, "sums", "sum", sum_output);
+    add_group(&p, "plain_sums", "sum", sum_output);
+    add_group(&p, "statistics", "watched", statistics_output);
     add_reductions(&p);
+    add_bounds(&p);
+    add_watches(&p);
     add_group(&p, "channel_ins", "channel_in", channel_input);
     add_group(&p, "random_ins", "random_in", random_input);
     add_group(&p, "scalar_ins", "scalar_in", scalar_input);

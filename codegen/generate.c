@@ -6,7 +6,10 @@
 #include "emit_c.h"
 #include "emit_cuda.h"
 #include "fragment.h"
+#include "../runtime/base/number.h"
 #include "pass.h"
+#include "row.h"
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -87,6 +90,53 @@ static actune_status fill_scope(body *b, const at_kernel *kernel, at_layout layo
     return at_emit_scope(emit, &b->arena, &b->scope);
 }
 
+/* Variables of the row templates (templates/README.md). */
+static void scope_row(at_scope *scope, const at_kernel *kernel, bool keeps_values)
+{
+    bool f64 = kernel->signature.compute == ACTUNE_F64;
+    double k = kernel->signature.row.k;
+    at_scope_text(scope, "I", -1, f64 ? "long" : "int");
+    at_scope_text(scope, "U", -1, f64 ? "unsigned long" : "unsigned");
+    at_scope_number(scope, "key_shift", -1, at_row_key_shift(kernel));
+    at_scope_number(scope, "row_value", -1, keeps_values);
+    at_scope_number(scope, "row_scratch", -1, kernel->signature.ports);
+    at_scope_number(scope, "k_is_share", -1, k < 1);
+    at_scope_number(scope, "k", -1, k < 1 ? 0 : (int64_t)k);
+}
+
+/* The same that depends on the variant: texts in the arena. */
+static actune_status scope_row_texts(body *b, const at_kernel *kernel, const at_emit *emit, bool keeps_values)
+{
+    bool f64 = kernel->signature.compute == ACTUNE_F64;
+    const char *c = f64 ? "double" : "float";
+    int shift = at_row_key_shift(kernel);
+    int64_t infinity = f64 ? INT64_C(0x7ff0000000000000) : 0x7f800000 >> shift;
+    char share[AT_NUMBER_BYTES];
+    at_number_print(kernel->signature.row.k, share);
+    static const char numbers[] = "0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15";
+    static const char *const lane_end[] = {[2] = ", 2", [4] = ", 4", [8] = ", 8", [16] = NULL};
+    const char *end = lane_end[emit->lanes] ? strstr(numbers, lane_end[emit->lanes]) : numbers + sizeof numbers - 1;
+    const struct {
+        const char *name, *text;
+    } texts[] = {
+        {"lane_numbers", at_arena_strndup(&b->arena, numbers, (size_t)(end - numbers))},
+        {"K", at_arena_printf(&b->arena, "i%dx%d", f64 ? 64 : 32, emit->lanes)},
+        {"k_share", at_arena_strdup(&b->arena, share)},
+        {"key_none", f64 ? "(-0x7fffffffffffffff - 1)" : "(-0x7fffffff - 1)"},
+        {"key_low", at_arena_printf(&b->arena, "-0x%" PRIx64, infinity)},
+        {"key_high", at_arena_printf(&b->arena, "0x%" PRIx64, infinity + 2)},
+        {"values_parameter", keeps_values ? at_arena_printf(&b->arena, ", %s *values", c) : ""},
+        {"values_argument", keeps_values ? ", values" : ""},
+        {"added_parameter", kernel->signature.slots ? at_arena_printf(&b->arena, ", %s *added, int64_t stride", c) : ""},
+    };
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        if (!texts[i].text)
+            return at_fail(ACTUNE_NO_MEMORY, "out of memory while writing source");
+        at_scope_text(&b->scope, texts[i].name, -1, texts[i].text);
+    }
+    return ACTUNE_OK;
+}
+
 /* table[0..16): 16 codes each, in place of the graph's functions. */
 static actune_status add_table(body *b, const at_kernel *kernel)
 {
@@ -105,22 +155,65 @@ static actune_status add_table(body *b, const at_kernel *kernel)
     return ACTUNE_OK;
 }
 
+/* One of the two parts: its function, and `template_name` expanded with its ports. The scope stays the last part's. */
+static actune_status write_row_part(body *b, const at_kernel *kernel, at_emit *emit, const char *template_name, bool keeps_values)
+{
+    at_template_text text;
+    AT_TRY(at_template_get(template_name, &text));
+    AT_TRY(at_emit_evaluate(emit, &b->text));
+    at_strbuf_char(&b->text, '\n');
+    AT_TRY(at_emit_scope(emit, &b->arena, &b->scope));
+    scope_row(&b->scope, kernel, keeps_values);
+    AT_TRY(scope_row_texts(b, kernel, emit, keeps_values));
+    return at_template_expand(&text, &b->scope, b->lines, &b->text);
+}
+
+/* Prefix, row step and suffix of a row kernel. */
+static actune_status write_row(body *b, const at_kernel *kernel, at_emit *emit, const char *template_name)
+{
+    at_kernel prefix, suffix;
+    actune_status status = at_row_split(kernel, true, &prefix, &suffix);
+    bool keeps_values = prefix.graph.outputs > 1;
+    if (status == ACTUNE_OK) {
+        emit->kernel = &prefix;
+        emit->function = "row_key";
+        status = write_row_part(b, kernel, emit, "cpu/row_keys", keeps_values);
+    }
+    if (status == ACTUNE_OK) {
+        emit->kernel = &suffix;
+        emit->function = "evaluate";
+        status = write_row_part(b, kernel, emit, template_name, keeps_values);
+    }
+    at_row_clear(&prefix);
+    at_row_clear(&suffix);
+    return status;
+}
+
+static actune_status write_loop(body *b, at_emit *emit, const char *template_name, bool is_table)
+{
+    at_template_text text;
+    AT_TRY(at_template_get(template_name, &text));
+    if (!is_table)
+        AT_TRY(at_emit_evaluate(emit, &b->text));
+    at_strbuf_char(&b->text, '\n');
+    return at_template_expand(&text, &b->scope, b->lines, &b->text);
+}
+
 static actune_status write_body(const at_kernel *kernel, at_layout layout, const at_target *target,
                                 const at_variant *variant, const char *symbol, const char *suffix, body *b)
 {
     at_kernel approximated;
-    at_template_text text;
-    AT_TRY(at_template_get(variant->template_name, &text));
     AT_TRY(at_kernel_approximated(kernel, variant, &approximated));
     at_emit emit = {
-        .kernel = &approximated, .layout = layout, .math = at_variant_knob(variant, "math", "plain"), .suffix = suffix};
+        .kernel = &approximated, .layout = layout, .math = at_variant_knob(variant, "math", "plain"), .suffix = suffix, .function = "evaluate"};
     actune_status status = fill_scope(b, &approximated, layout, target, variant, symbol, &emit);
-    if (status == ACTUNE_OK) /* a knob may have been set by hand */
-        status = !strcmp(emit.math, "table") ? add_table(b, kernel) : at_emit_functions(&emit, &b->text);
-    if (status == ACTUNE_OK) {
-        at_strbuf_char(&b->text, '\n');
-        status = at_template_expand(&text, &b->scope, b->lines, &b->text);
-    }
+    bool is_table = !strcmp(emit.math, "table"); /* a knob may have been set by hand */
+    if (status == ACTUNE_OK)
+        status = is_table ? add_table(b, kernel) : at_emit_stretches(&emit, &b->text);
+    if (status == ACTUNE_OK && approximated.signature.row.kind != AT_ROW_NONE)
+        status = write_row(b, &approximated, &emit, variant->template_name);
+    else if (status == ACTUNE_OK)
+        status = write_loop(b, &emit, variant->template_name, is_table);
     at_kernel_clear(&approximated);
     return status;
 }

@@ -31,7 +31,7 @@ typedef struct at_node {
     at_op op;
     at_node_id arg[3]; /* AT_NO_NODE beyond the op's arguments */
     int32_t index;     /* INPUT: which input; STRETCH: which of the kernel's stretches */
-    double value;      /* CONSTANT */
+    double value;      /* CONSTANT; TOPK: how many, or below 1 which share of a row */
 } at_node;
 
 enum { AT_OUTPUTS_MAX = 16 };
@@ -61,7 +61,7 @@ at_node_id at_graph_2(at_graph *graph, at_op op, at_node_id a, at_node_id b);
    receives the node for output k. */
 actune_status at_graph_inline(at_graph *to, const at_graph *from, const at_node_id *inputs, int32_t input_count, at_node_id *mapped);
 
-/* Text, one node a line: "%0 = input 0", "%1 = const 0.5", "%2 = mul %0 %1", "%3 = stretch 0 %2", last "return %2 %5".
+/* Text, one node a line: "%0 = input 0", "%1 = const 0.5", "%2 = mul %0 %1", "%3 = stretch 0 %2", "%4 = topk 32 %3", last "return %2 %5".
    Canonical (equal graphs give equal text): this is what is hashed, embedded, dumped and golden-tested. */
 void at_graph_print(const at_graph *graph, at_strbuf *out);
 /* SYNTAX with the line for text that at_graph_print would not have written (used before definition, wrong arity ...). */

@@ -11,7 +11,7 @@ static void print_node(const at_node *node, int32_t id, at_strbuf *out)
     at_strbuf_printf(out, "%%%d = %s", (int)id, info->name);
     if (node->op == AT_OP_INPUT || node->op == AT_OP_STRETCH)
         at_strbuf_printf(out, " %d", (int)node->index);
-    if (node->op == AT_OP_CONSTANT) {
+    if (node->op == AT_OP_CONSTANT || node->op == AT_OP_TOPK) {
         at_strbuf_char(out, ' ');
         at_strbuf_double(out, node->value);
     }
@@ -59,10 +59,9 @@ static bool take_index(reader *r, int32_t *index)
     return digits > 0;
 }
 
-/* The number has to be the line's last word. */
 static bool take_value(reader *r, double *value)
 {
-    size_t length = strcspn(r->at, "\n");
+    size_t length = strcspn(r->at, " \n");
     if (at_number_parse(r->at, length, value) != AT_NUMBER_OK)
         return false;
     r->at += length;
@@ -112,7 +111,7 @@ static actune_status read_node(reader *r)
     AT_TRY(read_op(r, &op));
     if ((op == AT_OP_INPUT || op == AT_OP_STRETCH) && (!take(r, " ") || !take_index(r, &index)))
         return refuse(r, "expected an index");
-    if (op == AT_OP_CONSTANT && (!take(r, " ") || !take_value(r, &value)))
+    if ((op == AT_OP_CONSTANT || op == AT_OP_TOPK) && (!take(r, " ") || !take_value(r, &value)))
         return refuse(r, "expected a number");
     at_node_id arg[3] = {AT_NO_NODE, AT_NO_NODE, AT_NO_NODE};
     for (int k = 0; k < at_op_get(op)->arguments; k++)

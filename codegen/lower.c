@@ -3,6 +3,7 @@
 #include "../runtime/base/dtype.h"
 #include "pass.h"
 #include "quantize.h"
+#include "row.h"
 #include "spec_parse.h"
 #include <string.h>
 
@@ -21,7 +22,7 @@ static bool clash(const char *a, const char *b)
 
 static bool is_taken(const at_lowering *l, const char *name)
 {
-    if (clash(name, "x") || clash(name, "y"))
+    if (clash(name, "x") || clash(name, "y") || clash(name, "stats"))
         return true;
     if (l->spec->halves && clash(name, "x_second"))
         return true;
@@ -81,7 +82,7 @@ static actune_status add_port(at_kernel *kernel, at_port port)
                        kernel->spec, AT_PORTS_MAX - second_halves);
     signature->port[signature->ports++] = port;
     signature->inputs += !port.is_output;
-    signature->slots += port.reduction != AT_REDUCTION_NONE;
+    signature->slots += at_reduction_fields(port.reduction);
     signature->has_channel |= port.access == AT_ACCESS_CHANNEL || port.access == AT_ACCESS_PLANE;
     signature->has_plane |= port.access == AT_ACCESS_PLANE;
     signature->halves |= port.access == AT_ACCESS_HALVES;
@@ -159,7 +160,10 @@ actune_status at_lower_until(const at_lowering *l, int end, const at_node_id *op
     for (int s = 0; s < end; s++) {
         const at_stage *stage = &l->spec->stage[s];
         const at_stage_form *form = at_stage_form_of(stage->kind);
-        bool has_value = stage->kind != AT_STAGE_GRAD_CLIP && stage->kind != AT_STAGE_GRAD_NORM && stage->kind != AT_STAGE_HALVES;
+        bool has_value = stage->kind != AT_STAGE_GRAD_CLIP && stage->kind != AT_STAGE_GRAD_NORM && stage->kind != AT_STAGE_HALVES &&
+                         stage->kind != AT_STAGE_STATS;
+        if (stage->kind == AT_STAGE_STATS && l->request->direction == ACTUNE_FORWARD)
+            graph->output[graph->outputs++] = rounded ? x : at_graph_1(graph, AT_OP_ROUND, x);
         if (has_value && !rounded) {
             x = at_graph_1(graph, AT_OP_ROUND, x);
             rounded = true;
@@ -202,10 +206,46 @@ actune_status at_lower_stages(at_lowering *l)
     operand[l->operands] = x;
     if (l->spec->halves)
         *(l->spec->stage[0].of_word ? &x : &operand[l->operands]) = at_graph_input(graph, l->first_operand + l->operands);
+    graph->output[0] = x;
+    graph->outputs = 1; /* what stages observe comes behind it */
     AT_TRY(at_lower_until(l, l->spec->stages, operand, &x));
     graph->output[0] = x;
-    graph->outputs = 1;
     return at_lower_simplify(graph);
+}
+
+/* The clip that stands next to stage `s`: behind it, else before it; stages that leave the value alone are looked through. */
+static const at_stage *clip_beside(const at_spec *spec, int s)
+{
+    for (int step = 1; step >= -1; step -= 2)
+        for (int i = s + step; i >= 0 && i < spec->stages; i += step) {
+            at_stage_kind kind = spec->stage[i].kind;
+            if (kind == AT_STAGE_CLIP)
+                return &spec->stage[i];
+            if (kind != AT_STAGE_GRAD_CLIP && kind != AT_STAGE_GRAD_NORM)
+                break;
+        }
+    return NULL;
+}
+
+static actune_status add_statistics_port(const at_lowering *l)
+{
+    for (int s = 0; s < l->spec->stages; s++) {
+        if (l->spec->stage[s].kind != AT_STAGE_STATS)
+            continue;
+        at_port port = {.name = "stats",
+                        .access = l->spec->stage[s].of_word ? AT_ACCESS_CHANNEL : AT_ACCESS_SCALAR,
+                        .dtype = ACTUNE_F64,
+                        .is_output = true,
+                        .reduction = AT_REDUCTION_STATISTICS};
+        const at_stage *clip = clip_beside(l->spec, s);
+        bool narrow = l->kernel->signature.compute == ACTUNE_F32;
+        if (clip) {
+            port.clip_lo = narrow ? (float)clip->argument[0].value : clip->argument[0].value;
+            port.clip_hi = narrow ? (float)clip->argument[1].value : clip->argument[1].value;
+        }
+        AT_TRY(add_port(l->kernel, port));
+    }
+    return ACTUNE_OK;
 }
 
 static actune_status lower_forward(at_lowering *l)
@@ -217,7 +257,8 @@ static actune_status lower_forward(at_lowering *l)
     for (int i = 0; i < l->operands; i++)
         AT_TRY(at_lower_input_port(kernel, l->operand[i].name, l->operand[i].access,
                                    at_lower_operand_dtype(l, &l->operand[i])));
-    return at_lower_output_port(kernel, "y", AT_ACCESS_ELEMENT, kernel->signature.dtype_out, AT_REDUCTION_NONE);
+    AT_TRY(at_lower_output_port(kernel, "y", AT_ACCESS_ELEMENT, kernel->signature.dtype_out, AT_REDUCTION_NONE));
+    return add_statistics_port(l);
 }
 
 /* The whole. */
@@ -237,6 +278,8 @@ static actune_status identify(at_kernel *kernel)
         const at_port *port = &signature->port[i];
         at_strbuf_printf(&text, "port %s %s%s%s%s\n", access_names[port->access], at_dtype_get(port->dtype)->name,
                          port->is_output ? " output" : "", port->reduction ? " " : "", at_reduction_name(port->reduction));
+        if (port->clip_lo < port->clip_hi)
+            at_strbuf_printf(&text, "clip %a %a\n", port->clip_lo, port->clip_hi);
     }
     at_graph_print(&kernel->graph, &text);
     actune_status status = at_strbuf_status(&text);
@@ -244,6 +287,15 @@ static actune_status identify(at_kernel *kernel)
         kernel->hash = at_hash_text(at_strbuf_text(&text));
     at_strbuf_clear(&text);
     return status;
+}
+
+static void mark_row(at_kernel *kernel)
+{
+    at_node_id step = at_row_find(&kernel->graph);
+    if (step == AT_NO_NODE)
+        return;
+    kernel->signature.row = (at_row){AT_ROW_TOPK, kernel->graph.nodes[step].value};
+    kernel->signature.has_channel = true;
 }
 
 static void mark_transcendental(at_kernel *kernel)
@@ -293,6 +345,7 @@ static actune_status lower(at_lowering *l)
     AT_TRY(collect_operands(l));
     AT_TRY(l->request->direction == ACTUNE_FORWARD ? lower_forward(l) : at_lower_backward(l));
     mark_transcendental(kernel);
+    mark_row(kernel);
     return identify(kernel);
 }
 

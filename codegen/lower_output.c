@@ -91,7 +91,7 @@ static bool has_kink_off_zero(const at_graph *gradient)
 static bool works_on_x(const at_spec *spec, int activation)
 {
     for (int s = 0; s < activation; s++)
-        if (spec->stage[s].kind != AT_STAGE_GRAD_CLIP)
+        if (spec->stage[s].kind != AT_STAGE_GRAD_CLIP && spec->stage[s].kind != AT_STAGE_STATS)
             return false;
     return true;
 }

@@ -18,12 +18,21 @@ typedef struct require_list {
 static const int vector_bytes[] = {
     [AT_ISA_GENERIC] = 16, [AT_ISA_X86_V2] = 16, [AT_ISA_X86_V3] = 32, [AT_ISA_X86_V4] = 64, [AT_ISA_NEON] = 16};
 
-static int maxima(const at_signature *signature)
+static int count_reductions(const at_signature *signature, at_reduction reduction)
 {
     int count = 0;
     for (int i = signature->inputs; i < signature->ports; i++)
-        count += signature->port[i].reduction == AT_REDUCTION_MAX;
+        count += signature->port[i].reduction == reduction;
     return count;
+}
+
+static void scope_reductions(at_scope *scope, const at_signature *signature)
+{
+    int maxima = count_reductions(signature, AT_REDUCTION_MAX);
+    at_scope_number(scope, "sums", -1, signature->slots);
+    at_scope_number(scope, "plain_sums", -1, count_reductions(signature, AT_REDUCTION_SUM) + maxima);
+    at_scope_number(scope, "maxima", -1, maxima);
+    at_scope_number(scope, "statistics", -1, count_reductions(signature, AT_REDUCTION_STATISTICS));
 }
 
 void at_scope_kernel(at_scope *scope, const at_kernel *kernel, at_layout layout, const at_target *target)
@@ -39,8 +48,7 @@ void at_scope_kernel(at_scope *scope, const at_kernel *kernel, at_layout layout,
     at_scope_number(scope, "element_bytes", -1, f64 ? 8 : 4);
     at_scope_text(scope, "layout", -1, at_layout_name(layout));
     at_scope_number(scope, "transcendental", -1, kernel->transcendental);
-    at_scope_number(scope, "sums", -1, signature->slots);
-    at_scope_number(scope, "maxima", -1, maxima(signature));
+    scope_reductions(scope, signature);
     at_scope_number(scope, "halves", -1, signature->halves);
     at_scope_number(scope, "planes", -1, signature->has_plane);
     at_scope_number(scope, "has_channel", -1, signature->has_channel);
@@ -71,7 +79,7 @@ void at_scope_variant(at_scope *scope, const at_variant *variant, const at_kerne
         scope_knob(scope, &variant->knob[i], kernel);
 }
 
-/* A kernel with no per-channel port is a flat one wherever it stands, but for halves. */
+/* A kernel with no per-channel port is a flat one wherever it stands, but for halves; what looks at whole rows has a loop of its own. */
 const char *at_template_for(const at_kernel *kernel, at_layout layout, const at_target *target)
 {
     static const char *const names[2][3] = {{[AT_LAYOUT_FLAT] = "cpu/elementwise",
@@ -80,6 +88,8 @@ const char *at_template_for(const at_kernel *kernel, at_layout layout, const at_
                                             {[AT_LAYOUT_FLAT] = "cuda/elementwise",
                                              [AT_LAYOUT_CHANNEL_INNER] = "cuda/channel_inner",
                                              [AT_LAYOUT_CHANNEL_OUTER] = "cuda/channel_outer"}};
+    if (kernel->signature.row.kind != AT_ROW_NONE)
+        return target->cuda ? "cuda/row" : "cpu/row";
     return names[target->cuda][kernel->signature.has_channel || kernel->signature.halves ? layout : AT_LAYOUT_FLAT];
 }
 

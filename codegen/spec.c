@@ -85,6 +85,48 @@ static actune_status parse_stages(at_scan *scan, at_spec *spec)
     return ACTUNE_OK;
 }
 
+/* A whole row is one of y's; what takes x apart, or has operands of each image, goes through it in another order. */
+static actune_status check_row_neighbours(const at_scan *scan, const at_spec *spec, size_t at, const char *name)
+{
+    for (int i = 0; i < spec->stages; i++) {
+        const at_stage *stage = &spec->stage[i];
+        bool is_plane = (stage->kind == AT_STAGE_ADD || stage->kind == AT_STAGE_MUL) && stage->of_word;
+        if (stage->kind == AT_STAGE_HALVES || is_plane)
+            return at_scan_fail(scan, at, ACTUNE_UNSUPPORTED, "%s does not go together with %s%s in this version: make them two kernels", name,
+                                at_stage_form_of(stage->kind)->name, is_plane ? "(channel)" : "");
+    }
+    return ACTUNE_OK;
+}
+
+/* What looks at whole rows stands once: what comes behind a second one would need the rows of the first. */
+static actune_status check_rows(const at_scan *scan, const at_spec *spec)
+{
+    const char *first = NULL;
+    for (int i = 0; i < spec->stages; i++) {
+        const at_stage_form *form = at_stage_form_of(spec->stage[i].kind);
+        if (!form || !form->is_row)
+            continue;
+        if (first)
+            return at_scan_fail(scan, spec->stage[i].at, ACTUNE_UNSUPPORTED, "a pipeline has one operation on whole rows: behind %s no %s", first,
+                                form->name);
+        first = form->name;
+        AT_TRY(check_row_neighbours(scan, spec, spec->stage[i].at, first));
+    }
+    return ACTUNE_OK;
+}
+
+static actune_status check_observers(const at_scan *scan, const at_spec *spec)
+{
+    bool seen = false;
+    for (int i = 0; i < spec->stages; i++) {
+        bool observes = spec->stage[i].kind == AT_STAGE_STATS;
+        if (seen && observes)
+            return at_scan_fail(scan, spec->stage[i].at, ACTUNE_SYNTAX, "a pipeline has one stage stats, and this is its second");
+        seen |= observes;
+    }
+    return ACTUNE_OK;
+}
+
 static actune_status parse(at_scan *scan, at_spec *spec)
 {
     at_strbuf canonical = {0};
@@ -92,6 +134,8 @@ static actune_status parse(at_scan *scan, at_spec *spec)
     AT_TRY(at_spec_parse_attributes(scan, spec));
     AT_TRY(parse_stages(scan, spec));
     AT_TRY(at_spec_check_halves(scan, spec));
+    AT_TRY(check_rows(scan, spec));
+    AT_TRY(check_observers(scan, spec));
     AT_TRY(at_quantize_check_places(scan, spec));
     AT_TRY(at_spec_check_output(scan, spec));
     at_spec_print(spec, &canonical);
@@ -171,7 +215,7 @@ static void print_activation_arguments(const at_stage *stage, at_strbuf *out)
         at_strbuf_char(out, ')');
 }
 
-/* By position; those that may be operands by name. */
+/* By position; those that may be operands and words that may be left out by name. */
 static void print_form_arguments(const at_stage *stage, const at_stage_form *form, at_strbuf *out)
 {
     const char *separator = "(";
@@ -179,7 +223,8 @@ static void print_form_arguments(const at_stage *stage, const at_stage_form *for
         const at_argument *argument = &stage->argument[i];
         if (form->parameter[i].optional && argument->learn == AT_LEARN_NO && argument->value == 0)
             continue;
-        at_strbuf_printf(out, "%s%s%s", separator, form->parameter[i].operand ? argument->name : "", form->parameter[i].operand ? "=" : "");
+        bool named = form->parameter[i].operand || (form->parameter[i].words && form->parameter[i].optional);
+        at_strbuf_printf(out, "%s%s%s", separator, named ? argument->name : "", named ? "=" : "");
         if (form->parameter[i].words)
             at_strbuf_append(out, form->parameter[i].words[(int)argument->value]);
         else if (argument->learn != AT_LEARN_NO)

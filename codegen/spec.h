@@ -21,15 +21,17 @@ typedef enum at_stage_kind {
     AT_STAGE_GRAD_NORM,   /* identity; going back, the sum of squares */
     AT_STAGE_DROPOUT,     /* p; operand: seed and offset */
     AT_STAGE_RRELU_TRAINING, /* lower, upper; operand: seed and offset */
+    AT_STAGE_STATS,       /* identity; forward, an output with statistics of the value; of_word "channel": per channel */
     AT_STAGE_QUANTIZE,    /* type, scale, zero_point; scale and zero_point may be operands */
-    AT_STAGE_DEQUANTIZE   /* scale, zero_point, likewise */
+    AT_STAGE_DEQUANTIZE,  /* scale, zero_point, likewise */
+    AT_STAGE_TOPK         /* k, by (0: value, 1: magnitude) */
 } at_stage_kind;
 
 typedef enum at_learn { AT_LEARN_NO, AT_LEARN_SCALAR, AT_LEARN_CHANNEL } at_learn;
 
 typedef struct at_argument {
     const char *name; /* parameter's canonical name */
-    double value;     /* when constant */
+    double value;     /* when constant; which one, where the form lists words */
     at_learn learn;   /* otherwise an operand: one value, or one per channel */
 } at_argument;
 

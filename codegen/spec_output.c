@@ -91,7 +91,7 @@ static actune_status check_before(const at_scan *scan, const at_stage *stage)
 {
     if (stage->kind == AT_STAGE_GRAD_NORM)
         return fail_norm(scan, stage);
-    if (stage->kind == AT_STAGE_DROPOUT || stage->kind == AT_STAGE_RRELU_TRAINING)
+    if (stage->kind == AT_STAGE_DROPOUT || stage->kind == AT_STAGE_RRELU_TRAINING || stage->kind == AT_STAGE_TOPK)
         return at_scan_fail(scan, stage->at, ACTUNE_SYNTAX, "from=output does not go with %s", at_stage_form_of(stage->kind)->name);
     if (stage->kind != AT_STAGE_ACTIVATION && stage->kind != AT_STAGE_CLIP)
         return ACTUNE_OK;
@@ -105,7 +105,7 @@ static actune_status check_before(const at_scan *scan, const at_stage *stage)
    the value was there or beyond. So only one that no value reaches beyond. */
 static actune_status check_behind(const at_scan *scan, const at_spec *spec, const at_stage *stage, at_range range)
 {
-    if (stage->kind == AT_STAGE_GRAD_CLIP)
+    if (stage->kind == AT_STAGE_GRAD_CLIP || stage->kind == AT_STAGE_STATS)
         return ACTUNE_OK;
     if (stage->kind == AT_STAGE_GRAD_NORM)
         return fail_norm(scan, stage);

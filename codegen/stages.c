@@ -75,6 +75,12 @@ static at_node_id build_grad_norm(const at_stage_input *in)
     return in->direction == ACTUNE_FORWARD ? in->x : build_add(in);
 }
 
+/* It leaves the value as it is; the lowering makes the output that tells of it. */
+static at_node_id build_stats(const at_stage_input *in)
+{
+    return in->x;
+}
+
 static const char *check_dropout(const at_argument *argument, int *bad)
 {
     *bad = 0;
@@ -108,6 +114,28 @@ static at_node_id build_rrelu(const at_stage_input *in)
     at_node_id slope = at_graph_add(in->graph, AT_OP_FMA, in->operand[0], range, least);
     at_node_id positive = at_graph_2(in->graph, AT_OP_GT, in->x, at_graph_constant(in->graph, 0));
     return at_graph_add(in->graph, AT_OP_SELECT, positive, in->x, at_graph_2(in->graph, AT_OP_MUL, slope, in->x));
+}
+
+static const char *const topk_orders[] = {"value", "magnitude", NULL};
+
+static const char *check_topk(const at_argument *argument, int *bad)
+{
+    double k = argument[0].value;
+    *bad = 0;
+    if (k > 0 && (k < 1 || (k == floor(k) && k <= INT32_MAX)))
+        return NULL;
+    return k > 1 && k <= INT32_MAX ? "topk's k is a whole number of elements; below 1 it is a share of the row"
+                                   : "topk's k is how many elements of a row stay, from 1 up, or a share of the row between 0 and 1";
+}
+
+/* x where it is kept, else 0. Going back, the mask is that of the forward selection, made again. */
+static at_node_id build_topk(const at_stage_input *in)
+{
+    at_node_id key = in->stage->argument[1].value ? at_graph_1(in->graph, AT_OP_ABS, in->x) : in->x;
+    at_node_id kept = at_graph_1(in->graph, AT_OP_TOPK, key);
+    if (kept != AT_NO_NODE)
+        in->graph->nodes[kept].value = in->stage->argument[0].value;
+    return at_graph_add(in->graph, AT_OP_SELECT, kept, in->x, at_graph_constant(in->graph, 0));
 }
 
 static const at_stage_form forms[] = {
@@ -169,6 +197,14 @@ static const at_stage_form forms[] = {
      .operands = 1,
      .check = check_rrelu,
      .build = build_rrelu},
+    {.name = "topk",
+     .kind = AT_STAGE_TOPK,
+     .parameter = {{.name = "k"}, {.name = "by", .optional = true, .words = topk_orders}},
+     .parameters = 2,
+     .is_row = true,
+     .check = check_topk,
+     .build = build_topk},
+    {.name = "stats", .kind = AT_STAGE_STATS, .word = "channel", .build = build_stats},
     {.name = "quantize",
      .kind = AT_STAGE_QUANTIZE,
      .parameter = {{.name = "type", .words = at_quantize_words},
@@ -188,7 +224,7 @@ enum { FORMS = sizeof forms / sizeof *forms };
 
 /* Named by the design, not in this version: a network's rows that use them are skipped, not wrong. */
 static const char *const planned[] = {
-    "cast", "stats", "topk", "standardize", "softmax", "log_softmax",
+    "cast", "standardize", "softmax", "log_softmax",
 };
 
 int at_stage_form_count(void)

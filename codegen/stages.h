@@ -28,7 +28,7 @@ typedef struct at_stage_form {
         bool infinite;            /* an infinity is a value */
         bool operand;             /* may be one: written `tensor` (one value) or `channel`; operands of the form itself come first */
         bool optional;            /* 0 when it is not given, and then not part of the canonical text */
-        const char *const *words; /* not a number but one of these, written without the name; the value is its index */
+        const char *const *words; /* not a number but one of these, NULL behind the last; the value is its index. Written without the name unless optional */
     } parameter[AT_STAGE_PARAMETERS_MAX];
     int parameters;
     struct {
@@ -36,6 +36,7 @@ typedef struct at_stage_form {
         at_access access;
     } operand[AT_STAGE_PARAMETERS_MAX];
     int operands;
+    bool is_row; /* looks at whole rows: one of these a pipeline */
     const char *word;     /* what may stand as the only argument; NULL: no such word */
     at_access word_access; /* with it, of the operands */
     /* What is wrong with the arguments, for people; NULL: nothing. *bad is the argument to point at. */

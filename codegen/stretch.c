@@ -19,7 +19,8 @@ static void find_tops(const at_graph *graph, at_node_id *top)
 {
     for (at_node_id v = 0; v < graph->count; v++) {
         const at_node *node = &graph->nodes[v];
-        bool begins = node->op == AT_OP_INPUT || node->op == AT_OP_RINT;
+        /* A row operation is no function of one element. */
+        bool begins = node->op == AT_OP_INPUT || node->op == AT_OP_RINT || node->op == AT_OP_TOPK;
         top[v] = begins ? v : AT_NO_NODE;
         for (int i = 0; !begins && i < arguments_of(graph, v); i++) {
             at_node_id above = top[node->arg[i]];

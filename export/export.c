@@ -1,5 +1,5 @@
 /* The way of an export, in order. */
-#include "job.h"
+#include "cuda.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -103,6 +103,8 @@ static actune_status write_texts(at_export_job *job)
 {
     AT_TRY(at_export_write_header(job));
     AT_TRY(at_export_write_kernels(job));
+    if (job->request->cuda)
+        AT_TRY(at_export_write_cuda(job));
     AT_TRY(at_export_write_library(job));
     AT_TRY(at_export_write_support(job));
     AT_TRY(at_export_write_package(job));

@@ -43,9 +43,13 @@ static void write_common(const at_export_job *job, at_strbuf *out)
                               "%s_API %s_status %s_set_threads(int threads);\n", upper, name, name);
         at_strbuf_printf(out, "/* The instruction set in use, as \"x86-64-v3\"; NULL where the library has none for this processor. %s_ISA in the environment\n"
                               "   lowers it, if it is set before the first call. */\n%s_API const char *%s_isa(void);\n", upper, upper, name);
-        at_strbuf_printf(out, "/* Ends the worker threads and frees memory that is kept for the next call. Nothing else of the library may run meanwhile; needed\n"
-                              "   only before the static library is unloaded with a dlopen'ed object that it is part of. */\n%s_API void %s_release(void);\n", upper, name);
     }
+    if (job->request->cuda)
+        at_strbuf_printf(out, "/* Loads all kernels for a GPU (its number as CUDA counts). Without it a kernel is loaded when it is first called, which a stream\n"
+                              "   that is captured into a graph does not allow. libcuda is looked for when the first CUDA function is called. */\n"
+                              "%s_API %s_status %s_cuda_prewarm(int device);\n", upper, name, name);
+    at_strbuf_printf(out, "/* Ends the worker threads and frees what is kept for the next call. Nothing else of the library may run meanwhile; needed\n"
+                              "   only before the static library is unloaded with a dlopen'ed object that it is part of. */\n%s_API void %s_release(void);\n", upper, name);
     at_strbuf_char(out, '\n');
 }
 
@@ -57,6 +61,26 @@ static void write_function(const at_export_job *job, const at_export_function *f
     at_strbuf_append(out, ";\n\n");
 }
 
+static void write_cuda_functions(const at_export_job *job, at_strbuf *out)
+{
+    at_strbuf_append(out, "/* On a GPU. Pointers are device memory of `device`; `stream` is a CUstream or cudaStream_t (NULL: the default stream). The call puts the\n"
+                          "   kernel on the stream and returns: asynchronous, no allocation, may be captured once its kernel is loaded. `workspace`: as many bytes of\n"
+                          "   device memory as the function ..._workspace says, 256-byte aligned, that nothing else uses until the stream has passed. */\n\n");
+    for (int i = 0; i < job->functions; i++) {
+        const at_export_function *function = job->function[i];
+        at_export_text_comment(function, out);
+        at_strbuf_printf(out, "%s_API ", job->upper);
+        at_export_text_cuda_prototype(job, function, out);
+        at_strbuf_append(out, ";\n");
+        if (function->kernel.signature.slots > 0) {
+            at_strbuf_printf(out, "%s_API ", job->upper);
+            at_export_text_workspace_prototype(function, out);
+            at_strbuf_append(out, ";\n");
+        }
+        at_strbuf_char(out, '\n');
+    }
+}
+
 actune_status at_export_write_header(at_export_job *job)
 {
     at_strbuf out = {0};
@@ -64,6 +88,8 @@ actune_status at_export_write_header(at_export_job *job)
     write_common(job, &out);
     for (int i = 0; i < job->functions && job->request->cpu; i++)
         write_function(job, job->function[i], &out);
+    if (job->request->cuda)
+        write_cuda_functions(job, &out);
     at_strbuf_append(&out, "#ifdef __cplusplus\n}\n#endif\n#endif\n");
     const char *path = at_arena_printf(&job->arena, "include/%s.h", job->request->name);
     return path != NULL ? at_export_add_file(job, path, &out) : (at_strbuf_clear(&out), at_export_no_memory());

@@ -1,5 +1,5 @@
 /* The dispatcher: `src/<name>.c`, with the tables baked in and the public functions. */
-#include "job.h"
+#include "cuda.h"
 
 #include "signature_text.h"
 
@@ -37,7 +37,7 @@ static const char *constant_of(at_isa isa)
 }
 
 /* The table of runtime/base, with a variant's number for its text. */
-static actune_status append_table(at_export_job *job, const at_export_target *target, at_strbuf *out)
+actune_status at_export_append_table(at_export_job *job, const at_export_target *target, at_strbuf *out)
 {
     at_table_row *rows = calloc((size_t)target->rows + 1, sizeof *rows);
     unsigned char *bytes = NULL;
@@ -70,7 +70,7 @@ static actune_status append_level(at_export_job *job, const at_export_target *ta
     for (int i = 0; i < target->variants; i++)
         at_strbuf_printf(out, "%s%d", i > 0 ? ", " : "", target->variant[i].threads);
     at_strbuf_append(out, "};\n");
-    AT_TRY(append_table(job, target, out));
+    AT_TRY(at_export_append_table(job, target, out));
     at_strbuf_append(out, "#endif\n\n");
     return ACTUNE_OK;
 }
@@ -108,21 +108,36 @@ static void append_common(const at_export_job *job, at_strbuf *out)
     const char *name = job->request->name;
     at_strbuf_printf(out, "const char *%s_last_error(void)\n{\n    return actune_last_error();\n}\n\n", name);
     at_strbuf_printf(out, "const char *%s_status_name(%s_status status)\n{\n    return actune_status_name((actune_status)status);\n}\n\n", name, name);
+    at_strbuf_printf(out, "void %s_release(void)\n{\n%s%s}\n\n", name, job->request->cpu ? "    at_exported_release(&library);\n" : "",
+                     job->request->cuda ? "    at_exported_cuda_release(&cuda);\n" : "");
+    if (job->request->cuda)
+        at_strbuf_printf(out, "%s_status %s_cuda_prewarm(int device)\n{\n    return (%s_status)at_exported_cuda_prewarm(&cuda, device);\n}\n\n", name, name, name);
     if (!job->request->cpu)
         return;
     at_strbuf_printf(out, "%s_status %s_set_threads(int threads)\n{\n    return (%s_status)at_exported_set_threads(&library, threads);\n}\n\n", name, name, name);
     at_strbuf_printf(out, "const char *%s_isa(void)\n{\n    return at_exported_isa(&library);\n}\n\n", name);
-    at_strbuf_printf(out, "void %s_release(void)\n{\n    at_exported_release(&library);\n}\n\n", name);
+}
+
+static void append_functions(const at_export_job *job, at_strbuf *out)
+{
+    at_strbuf_append(out, "static at_exported_function function[] = {\n");
+    for (int i = 0; i < job->functions; i++)
+        at_export_text_function(job->function[i], out);
+    at_strbuf_append(out, "};\n\n");
+}
+
+static actune_status write_cuda(at_export_job *job, at_strbuf *out)
+{
+    AT_TRY(at_export_append_archs(job, out));
+    for (int i = 0; i < job->functions; i++)
+        at_export_text_cuda_definition(job, i, out);
+    return ACTUNE_OK;
 }
 
 static actune_status write_cpu(at_export_job *job, at_strbuf *out)
 {
     AT_TRY(append_levels(job, out));
     append_library(job, out);
-    at_strbuf_append(out, "static at_exported_function function[] = {\n");
-    for (int i = 0; i < job->functions; i++)
-        at_export_text_function(job->function[i], out);
-    at_strbuf_append(out, "};\n\n");
     for (int i = 0; i < job->functions; i++)
         at_export_text_definition(job, i, out);
     return ACTUNE_OK;
@@ -133,8 +148,12 @@ actune_status at_export_write_library(at_export_job *job)
     const char *name = job->request->name;
     at_strbuf out = {0};
     at_strbuf_printf(&out, "/* The functions of %s: each finds the variant for its shape and runs it. */\n#include \"names.h\"\n\n", name);
-    at_strbuf_printf(&out, "#include \"../include/%s.h\"\n#include \"export/support/exported.h\"\n\n", name);
+    at_strbuf_printf(&out, "#include \"../include/%s.h\"\n#include \"export/support/%s.h\"\n\n", name,
+                     job->request->cuda ? "exported_cuda" : "exported");
+    append_functions(job, &out);
     actune_status status = job->request->cpu ? write_cpu(job, &out) : ACTUNE_OK;
+    if (status == ACTUNE_OK && job->request->cuda)
+        status = write_cuda(job, &out);
     append_common(job, &out);
     const char *path = at_arena_printf(&job->arena, "src/%s.c", name);
     if (status == ACTUNE_OK && path == NULL)

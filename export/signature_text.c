@@ -84,15 +84,52 @@ static void append_call_shape(const at_signature *signature, at_strbuf *out)
                                                  : "(actune_shape){.outer = 1, .channels = 1, .inner = n}");
 }
 
+void at_export_text_cuda_prototype(const at_export_job *job, const at_export_function *function, at_strbuf *out)
+{
+    at_strbuf_printf(out, "%s_status %s(int device, ", job->request->name, function->cuda_symbol);
+    append_parameters(function, out);
+    at_strbuf_printf(out, ", %svoid *stream)", function->kernel.signature.slots > 0 ? "void *workspace, " : "");
+}
+
+void at_export_text_workspace_prototype(const at_export_function *function, at_strbuf *out)
+{
+    at_strbuf_printf(out, "size_t %s_workspace(%s)", function->cuda_symbol,
+                     function->kernel.signature.has_channel ? "int64_t outer, int64_t channels, int64_t inner" : "int64_t n");
+}
+
+static void append_ports_array(const at_export_function *function, at_strbuf *out)
+{
+    const at_signature *signature = &function->kernel.signature;
+    at_strbuf_append(out, "\n{\n    void *const port[] = {");
+    for (int i = 0; i < signature->ports; i++)
+        at_strbuf_printf(out, "%s%s%s", i > 0 ? ", " : "", signature->port[i].is_output ? "" : "(void *)(uintptr_t)", function->parameter[i]);
+    at_strbuf_append(out, "};\n");
+}
+
+void at_export_text_cuda_definition(const at_export_job *job, int number, at_strbuf *out)
+{
+    const at_export_function *function = job->function[number];
+    const at_signature *signature = &function->kernel.signature;
+    at_export_text_cuda_prototype(job, function, out);
+    append_ports_array(function, out);
+    at_strbuf_printf(out, "    return (%s_status)at_exported_cuda_run(&cuda, &function[%d], device, port, ", job->request->name, number);
+    append_call_shape(signature, out);
+    at_strbuf_printf(out, ", %s, stream);\n}\n\n", signature->slots > 0 ? "workspace" : "NULL");
+    if (signature->slots == 0)
+        return;
+    at_export_text_workspace_prototype(function, out);
+    at_strbuf_printf(out, "\n{\n    return at_exported_cuda_workspace(&function[%d], ", number);
+    append_call_shape(signature, out);
+    at_strbuf_append(out, ");\n}\n\n");
+}
+
 void at_export_text_definition(const at_export_job *job, int number, at_strbuf *out)
 {
     const at_export_function *function = job->function[number];
     const at_signature *signature = &function->kernel.signature;
     at_export_text_prototype(job, function, out);
-    at_strbuf_append(out, "\n{\n    void *const port[] = {");
-    for (int i = 0; i < signature->ports; i++)
-        at_strbuf_printf(out, "%s%s%s", i > 0 ? ", " : "", signature->port[i].is_output ? "" : "(void *)(uintptr_t)", function->parameter[i]);
-    at_strbuf_printf(out, "};\n    return (%s_status)at_exported_run(&library, &function[%d], port, ", job->request->name, number);
+    append_ports_array(function, out);
+    at_strbuf_printf(out, "    return (%s_status)at_exported_run(&library, &function[%d], port, ", job->request->name, number);
     append_call_shape(signature, out);
     at_strbuf_append(out, ");\n}\n\n");
 }

@@ -20,7 +20,11 @@ static bool is_name(char c)
 /* Parts for CUDA are left out of a library without it. */
 static bool is_wanted(const at_export_job *job, const char *path)
 {
-    return job->request->cuda || strstr(path, "cuda") == NULL;
+    static const char *const cuda_alone[] = {"cuda", "expand", "codegen/", "backend/", "base/dtype", "base/arena", "base/strbuf"};
+    for (size_t i = 0; !job->request->cuda && i < sizeof cuda_alone / sizeof *cuda_alone; i++)
+        if (strstr(path, cuda_alone[i]) != NULL)
+            return false;
+    return true;
 }
 
 static actune_status write_source(at_export_job *job, const at_embedded *source)

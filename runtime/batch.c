@@ -73,6 +73,8 @@ static actune_status measure_member(actune_batch *batch, int m)
         return at_fail(ACTUNE_UNSUPPORTED,
                        "actune_batch_create: member %d (%s) has sums or other reductions (gradients of operands ...); give it a plan of its own", m,
                        member->plan->kernel.spec);
+    if (signature->row.kind != AT_ROW_NONE)
+        return at_fail(ACTUNE_UNSUPPORTED, "actune_batch_create: member %d (%s) looks at whole rows; give it a plan of its own", m, member->plan->kernel.spec);
     member->first_buffer = batch->buffers;
     member->row = shape.channels * shape.inner;
     for (int i = 0; i < signature->ports; i++) {

@@ -1,5 +1,6 @@
 #include "cudnn_variant.h"
 
+#include "base/dtype.h"
 #include <math.h>
 #include <string.h>
 
@@ -205,12 +206,21 @@ static int add_graphs(const at_kernel *kernel, const meaning *found, at_cudnn_fu
     return AT_CUDNN_CHOICES_MAX;
 }
 
+/* Tensors of 8 bits: cuDNN's int8 wraps or scales in ways of its own, and it has no name for fp8 here. */
+static bool has_codes(const at_signature *signature)
+{
+    for (int i = 0; i < signature->ports; i++)
+        if (at_dtype_get(signature->port[i].dtype)->bytes == 1)
+            return true;
+    return false;
+}
+
 int at_cudnn_variants(const at_kernel *kernel, at_cudnn_variant *variants)
 {
     meaning found;
     at_cudnn_function function;
     const char *version, *path;
-    if (!read_spec(kernel->spec, &found) || !read_ports(&kernel->signature, &found, &function) ||
+    if (has_codes(&kernel->signature) || !read_spec(kernel->spec, &found) || !read_ports(&kernel->signature, &found, &function) ||
         at_cudnn_version(&version, &path) != ACTUNE_OK)
         return 0;
     int count = add_legacy(kernel, &found, function, variants);

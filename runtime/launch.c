@@ -3,6 +3,8 @@
 #include "base/shape.h"
 
 #include <stddef.h>
+#include <stdint.h>
+#include <string.h>
 
 enum {
     PIECE_ALIGN = 64,          /* elements; a cut never shares a cache line between threads when the base is aligned */
@@ -17,6 +19,36 @@ static int64_t ceil_div(int64_t a, int64_t b)
 static int64_t elements_of(actune_shape shape)
 {
     return shape.outer * shape.channels * shape.inner;
+}
+
+/* An empty row keeps nothing, whatever k. */
+static actune_status check_row(const at_signature *signature, actune_shape shape)
+{
+    const at_row *row = &signature->row;
+    if (row->kind == AT_ROW_NONE)
+        return ACTUNE_OK;
+    if (shape.inner > 1)
+        return at_fail(ACTUNE_UNSUPPORTED, "topk works on rows that lie in one piece, [outer, channels, 1]; in the shape [%lld, %lld, %lld] inner is "
+                       "%lld: bring the channels last, or make what the row is the last dimension", (long long)shape.outer,
+                       (long long)shape.channels, (long long)shape.inner, (long long)shape.inner);
+    if (shape.channels > 0 && at_row_kept(row, shape.channels) > shape.channels)
+        return at_fail(ACTUNE_INVALID_ARGUMENT, "topk's argument k is %lld, and the rows of the shape [%lld, %lld, %lld] have only %lld elements "
+                       "(channels): use a smaller k, or a share such as topk(0.1)", (long long)row->k, (long long)shape.outer,
+                       (long long)shape.channels, (long long)shape.inner, (long long)shape.channels);
+    return ACTUNE_OK;
+}
+
+/* kernel_abi.h says what for. */
+static actune_status scratch_of(const at_signature *signature, actune_shape shape, size_t *bytes)
+{
+    int64_t room, padded = (shape.channels + AT_ROW_SCRATCH_PAD) / AT_ROW_SCRATCH_PAD * AT_ROW_SCRATCH_PAD + AT_ROW_SCRATCH_PAD;
+    *bytes = 0;
+    if (signature->row.kind == AT_ROW_NONE)
+        return ACTUNE_OK;
+    if (__builtin_mul_overflow(padded, (AT_ROW_SCRATCH_ARRAYS + signature->slots) * (int64_t)sizeof(double), &room))
+        return at_fail(ACTUNE_INVALID_ARGUMENT, "rows of %lld elements do not fit memory", (long long)shape.channels);
+    *bytes = (size_t)room;
+    return ACTUNE_OK;
 }
 
 static int cap_threads(int threads, int64_t elements, int64_t total)
@@ -34,8 +66,10 @@ actune_status at_launch_init(at_launch *launch, const at_signature *signature, a
 {
     *launch = (at_launch){.signature = signature, .layout = layout, .shape = shape, .threads = 1};
     AT_TRY(at_shape_check(shape));
+    AT_TRY(check_row(signature, shape));
+    AT_TRY(scratch_of(signature, shape, &launch->scratch_bytes));
     int64_t elements = elements_of(shape);
-    launch->total = elements;
+    launch->total = signature->row.kind != AT_ROW_NONE && elements > 0 ? shape.outer : elements;
     if (signature->slots > 0) {
         launch->chunk = at_chunk_plan_of(signature, layout, shape);
         launch->total = launch->chunk.chunks;
@@ -44,9 +78,12 @@ actune_status at_launch_init(at_launch *launch, const at_signature *signature, a
             doubles > INT64_MAX / (int64_t)sizeof(double))
             return at_fail(ACTUNE_INVALID_ARGUMENT, "the partial sums of shape [%lld, %lld, %lld] do not fit memory",
                            (long long)shape.outer, (long long)shape.channels, (long long)shape.inner);
-        launch->workspace_bytes = (size_t)doubles * sizeof(double);
+        launch->partial_bytes = (size_t)doubles * sizeof(double);
     }
     launch->threads = cap_threads(threads, elements, launch->total);
+    launch->workspace_bytes = launch->partial_bytes;
+    if (launch->scratch_bytes > 0)
+        launch->workspace_bytes += launch->scratch_bytes * (size_t)launch->threads + AT_ROW_SCRATCH_ALIGN;
     return ACTUNE_OK;
 }
 
@@ -123,22 +160,25 @@ static double channel_sum(const at_launch *launch, at_reduction reduction, const
     return plane_sum(launch, reduction, partial, sum, channel);
 }
 
-static void finish_sum(const at_launch *launch, double *partial, int sum, const at_port *port, void *array)
+/* One slot of the signature, to field `field` of its port. */
+static void finish_slot(const at_launch *launch, double *partial, int sum, const at_port *port, int field, void *array)
 {
+    at_reduction reduction = at_port_field(port, field);
+    int fields = at_reduction_fields(port->reduction);
     int64_t channels = launch->layout == AT_LAYOUT_FLAT ? 1 : launch->shape.channels;
     int64_t columns = launch->layout == AT_LAYOUT_CHANNEL_INNER ? channels : 1;
     double fold = 0;
     if (launch->layout != AT_LAYOUT_CHANNEL_OUTER)
-        fold_chunks(&launch->chunk, port->reduction, partial + sum * columns, columns);
+        fold_chunks(&launch->chunk, reduction, partial + sum * columns, columns);
     for (int64_t channel = 0; channel < channels; channel++) {
-        double value = channel_sum(launch, port->reduction, partial, sum, channel);
+        double value = channel_sum(launch, reduction, partial, sum, channel);
         if (port->access == AT_ACCESS_SCALAR)
-            fold = join(port->reduction, fold, value);
+            fold = join(reduction, fold, value);
         else
-            store_sum(port, array, channel, value);
+            store_sum(port, array, channel * fields + field, value);
     }
     if (port->access == AT_ACCESS_SCALAR)
-        store_sum(port, array, 0, fold);
+        store_sum(port, array, field, fold);
 }
 
 static void finish_sums(const at_launch *launch, void *const *ports, double *partial)
@@ -146,14 +186,18 @@ static void finish_sums(const at_launch *launch, void *const *ports, double *par
     const at_signature *signature = launch->signature;
     int sum = 0;
     for (int i = signature->inputs; i < signature->ports; i++)
-        if (signature->port[i].reduction)
-            (signature->port[i].access == AT_ACCESS_PLANE ? finish_planes : finish_sum)(launch, partial, sum++, &signature->port[i], ports[i]);
+        for (int field = 0; field < at_reduction_fields(signature->port[i].reduction); field++, sum++)
+            if (signature->port[i].access == AT_ACCESS_PLANE)
+                finish_planes(launch, partial, sum, &signature->port[i], ports[i]);
+            else
+                finish_slot(launch, partial, sum, &signature->port[i], field, ports[i]);
 }
 
 typedef struct launch_cut {
     const at_launch *launch;
     actune_slice whole;
     int64_t step;
+    char *scratch; /* of piece 0; NULL: none */
 } launch_cut;
 
 void at_launch_slice(const at_launch *launch, const actune_slice *slice)
@@ -164,6 +208,24 @@ void at_launch_slice(const at_launch *launch, const actune_slice *slice)
         launch->interpret(launch->interpret_kernel, launch->layout, slice);
 }
 
+void *at_launch_scratch(const at_launch *launch, void *workspace)
+{
+    uintptr_t behind = (uintptr_t)workspace + launch->partial_bytes;
+    return launch->scratch_bytes > 0 ? (char *)workspace + launch->partial_bytes + (-behind & (AT_ROW_SCRATCH_ALIGN - 1)) : NULL;
+}
+
+void at_launch_slice_with(const at_launch *launch, const actune_slice *slice, void *scratch)
+{
+    void *port[AT_PORTS_MAX + 1];
+    actune_slice with = *slice;
+    if (launch->scratch_bytes > 0) {
+        memcpy(port, slice->port, (size_t)launch->signature->ports * sizeof *port);
+        port[launch->signature->ports] = scratch;
+        with.port = port;
+    }
+    at_launch_slice(launch, &with);
+}
+
 static void run_piece(void *user, int piece)
 {
     const launch_cut *cut = user;
@@ -171,7 +233,7 @@ static void run_piece(void *user, int piece)
     slice.begin = piece * cut->step;
     slice.end = slice.begin + cut->step < cut->whole.end ? slice.begin + cut->step : cut->whole.end;
     if (slice.begin < slice.end)
-        at_launch_slice(cut->launch, &slice);
+        at_launch_slice_with(cut->launch, &slice, cut->scratch != NULL ? cut->scratch + (size_t)piece * cut->launch->scratch_bytes : NULL);
 }
 
 void at_launch_run(const at_launch *launch, at_pool *pool, void *const *ports, void *workspace)
@@ -183,11 +245,12 @@ void at_launch_run(const at_launch *launch, at_pool *pool, void *const *ports, v
                                 .inner = launch->shape.inner,
                                 .end = launch->total,
                                 .partial = workspace}};
+    cut.scratch = at_launch_scratch(launch, workspace);
     if (launch->total > 0 && launch->threads == 1) {
-        at_launch_slice(launch, &cut.whole);
+        at_launch_slice_with(launch, &cut.whole, cut.scratch);
     } else if (launch->total > 0) {
         cut.step = ceil_div(launch->total, launch->threads);
-        if (launch->signature->slots == 0)
+        if (launch->signature->slots == 0 && launch->scratch_bytes == 0)
             cut.step = ceil_div(cut.step, PIECE_ALIGN) * PIECE_ALIGN;
         at_pool_run(pool, launch->threads, run_piece, &cut);
     }

@@ -67,7 +67,7 @@ actune_status at_cuda_launch_init(at_cuda_launch *launch, const at_cuda_kernel *
     if (geometry->block > built->max_threads)
         return at_fail(ACTUNE_UNSUPPORTED, "a block of %d threads does not fit: with its %d registers this kernel runs with at most %d",
                        geometry->block, built->registers, built->max_threads);
-    launch->workspace_bytes = sane.workspace_bytes;
+    launch->workspace_bytes = sane.partial_bytes;
     for (int i = 0; i < signature->ports; i++)
         if (signature->port[i].reduction)
             launch->sum_bytes[i] = (size_t)at_port_count(&signature->port[i], shape) * (size_t)at_dtype_get(signature->port[i].dtype)->bytes;

@@ -342,7 +342,7 @@ void actune_plan_describe(const actune_plan *plan, actune_plan_info *info)
                                                                    : "",
                                .note = at_strbuf_text(&plan->note),
                                .threads = plan->launch.threads,
-                               .workspace_bytes = plan->launch.workspace_bytes};
+                               .workspace_bytes = plan->cuda_kernel != NULL ? plan->cuda.workspace_bytes : plan->launch.workspace_bytes};
 }
 
 const char *actune_plan_source(const actune_plan *plan)

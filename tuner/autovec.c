@@ -205,6 +205,14 @@ static const char *const loops[] = {
         "            for (long i = first; i < first + s->inner; i++) {\n",
 };
 
+static bool has_statistics(const at_signature *signature)
+{
+    for (int p = signature->inputs; p < signature->ports; p++)
+        if (signature->port[p].reduction == AT_REDUCTION_STATISTICS)
+            return true;
+    return false;
+}
+
 actune_status at_autovec_source(const at_kernel *kernel, at_layout layout, const char *symbol, at_strbuf *source)
 {
     for (int p = 0; p < kernel->signature.ports; p++) {
@@ -213,6 +221,8 @@ actune_status at_autovec_source(const at_kernel *kernel, at_layout layout, const
         if (!port_text[kernel->signature.port[p].dtype].type)
             return at_fail(ACTUNE_UNSUPPORTED, "a plain loop has no 8-bit floats");
     }
+    if (has_statistics(&kernel->signature))
+        return at_fail(ACTUNE_UNSUPPORTED, "a plain loop has no statistics");
     bool wide = kernel->signature.compute == ACTUNE_F64;
     at_signature views;
     printer to = {kernel, &views, layout, wide ? "" : "f", source};

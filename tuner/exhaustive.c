@@ -41,6 +41,8 @@ actune_status at_exhaustive_check(const at_kernel *kernel)
     if (s->inputs != 1 + backward || s->ports != s->inputs + 1 || s->slots || s->halves)
         return at_fail(ACTUNE_UNSUPPORTED, "'%s' has %s: only kernels of x alone can be tried on every input", kernel->spec,
                        s->halves ? "two halves" : "operands");
+    if (s->row.kind != AT_ROW_NONE)
+        return at_fail(ACTUNE_UNSUPPORTED, "'%s' looks at whole rows: there is no list of all of those to try", kernel->spec);
     if (strcmp(s->port[0].name, "x") != 0)
         return at_fail(ACTUNE_UNSUPPORTED, "'%s' reads y: verify the kernel without from=output on every input",
                        kernel->spec);

@@ -238,7 +238,8 @@ static actune_status make_workspace(at_bench *bench)
 {
     at_launch launch;
     const at_bench_request *request = &bench->request;
-    AT_TRY(at_launch_init(&launch, request->signature, request->layout, request->shape, 1));
+    int threads = request->device->processors; /* what any arm may have: rows have a scratch each */
+    AT_TRY(at_launch_init(&launch, request->signature, request->layout, request->shape, threads > 0 ? threads : 1));
     bench->workspace = launch.workspace_bytes ? make_buffer(bench, (int64_t)launch.workspace_bytes) : NULL;
     if (launch.workspace_bytes && !bench->workspace)
         return at_fail(ACTUNE_NO_MEMORY, "no memory for partial sums");

@@ -1,6 +1,7 @@
 #include "oracle.h"
 
 #include "../codegen/accuracy.h"
+#include "../codegen/row.h"
 #include "../runtime/base/dtype.h"
 
 #include <float.h>
@@ -62,6 +63,7 @@ struct at_oracle {
     at_signature views; /* its ports as the graph sees them */
     trait *trait;
     state *state;
+    bool kept; /* what the row operation says about the element */
 };
 
 static at_node_id root_of(const at_oracle *oracle, at_node_id id)
@@ -69,7 +71,7 @@ static at_node_id root_of(const at_oracle *oracle, at_node_id id)
     const at_node *node = &oracle->kernel->graph.nodes[id];
     if (node->op == AT_OP_CONSTANT)
         return AT_NO_NODE;
-    if (node->op == AT_OP_INPUT || node->op == AT_OP_ROUND)
+    if (node->op == AT_OP_INPUT || node->op == AT_OP_ROUND || node->op == AT_OP_TOPK)
         return id;
     at_node_id root = AT_NO_NODE;
     for (int k = 0; k < at_op_get(node->op)->arguments; k++) {
@@ -400,6 +402,8 @@ static void walk(at_oracle *oracle, const double *inputs)
         state *own = &oracle->state[id];
         if (node->op == AT_OP_INPUT || node->op == AT_OP_CONSTANT)
             eval_leaf(oracle, node, own, inputs);
+        else if (node->op == AT_OP_TOPK)
+            *own = (state){.value = oracle->kept, .low = oracle->kept, .high = oracle->kept};
         else if (node->op == AT_OP_ROUND)
             eval_round(oracle, id, &oracle->state[node->arg[0]], own);
         else
@@ -524,6 +528,23 @@ static void eval_outputs(at_oracle *oracle, const double *inputs, at_expected *e
                 expected[k] = limit[k];
             expected[k].indefinite = true;
         }
+}
+
+void at_oracle_key(at_oracle *oracle, const double *inputs, at_expected *key)
+{
+    const at_signature *signature = &oracle->kernel->signature;
+    at_node_id step = at_row_find(&oracle->kernel->graph);
+    const state *end = &oracle->state[oracle->kernel->graph.nodes[step].arg[0]];
+    bool has_nan = false;
+    for (int i = 0; i < signature->inputs; i++)
+        has_nan |= isnan(inputs[i]) != 0;
+    walk(oracle, inputs);
+    *key = (at_expected){.value = end->value, .error = end->error, .indefinite = isnan(end->value) && !has_nan};
+}
+
+void at_oracle_keep(at_oracle *oracle, bool kept)
+{
+    oracle->kept = kept;
 }
 
 void at_oracle_eval(at_oracle *oracle, const double *inputs, at_expected *expected)

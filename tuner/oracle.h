@@ -27,6 +27,11 @@ void at_oracle_destroy(at_oracle *oracle);
    element, and the error of the term without any store. */
 void at_oracle_eval(at_oracle *oracle, const double *inputs, at_expected *expected);
 
+/* Kernels with a row operation: its argument for one element (no store is in the error), and what the operation says about the element that is
+   evaluated next. */
+void at_oracle_key(at_oracle *oracle, const double *inputs, at_expected *key);
+void at_oracle_keep(at_oracle *oracle, bool kept);
+
 /* Distance of neighbouring numbers of `dtype` at |value| (that of the least normal below it). */
 long double at_ulp(actune_dtype dtype, long double value);
 /* Largest finite number. */

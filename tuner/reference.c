@@ -7,6 +7,7 @@
 
 #include "../runtime/base/dtype.h"
 #include "../runtime/base/random.h"
+#include "reference_row.h"
 #include "stats.h"
 
 /* --- the cases --- */
@@ -68,6 +69,20 @@ static const struct case_row {
     {AT_LAYOUT_CHANNEL_OUTER, 2, 4, 8192, AT_VALUES_EXHAUSTIVE},
 };
 
+/* For kernels that look at whole rows; at the end those where all, all but one or half of the elements stay. */
+static const struct case_row row_cases[] = {
+    {AT_LAYOUT_CHANNEL_INNER, 0, 50, 1, AT_VALUES_SPECIAL},   {AT_LAYOUT_CHANNEL_INNER, 5, 0, 1, AT_VALUES_SPECIAL},
+    {AT_LAYOUT_CHANNEL_INNER, 3, 1, 1, AT_VALUES_SPECIAL},    {AT_LAYOUT_CHANNEL_INNER, 5, 7, 1, AT_VALUES_SPECIAL},
+    {AT_LAYOUT_CHANNEL_INNER, 4, 8, 1, AT_VALUES_SPECIAL},    {AT_LAYOUT_CHANNEL_INNER, 3, 9, 1, AT_VALUES_SPECIAL},
+    {AT_LAYOUT_CHANNEL_INNER, 5, 17, 1, AT_VALUES_SPECIAL},   {AT_LAYOUT_CHANNEL_INNER, 4, 33, 1, AT_VALUES_SPECIAL},
+    {AT_LAYOUT_CHANNEL_INNER, 5, 64, 1, AT_VALUES_SPECIAL},   {AT_LAYOUT_CHANNEL_INNER, 3, 67, 1, AT_VALUES_SPECIAL},
+    {AT_LAYOUT_CHANNEL_INNER, 9, 131, 1, AT_VALUES_SPECIAL},  {AT_LAYOUT_CHANNEL_INNER, 4, 1000, 1, AT_VALUES_SPECIAL},
+    {AT_LAYOUT_CHANNEL_INNER, 2, 4097, 1, AT_VALUES_SPECIAL}, {AT_LAYOUT_CHANNEL_INNER, 1, 20011, 1, AT_VALUES_SPECIAL},
+    {AT_LAYOUT_CHANNEL_INNER, 19, 31, 1, AT_VALUES_NORMAL},   {AT_LAYOUT_CHANNEL_INNER, 6, 257, 1, AT_VALUES_NORMAL},
+    {AT_LAYOUT_CHANNEL_INNER, 3, 5003, 1, AT_VALUES_NORMAL},  {AT_LAYOUT_CHANNEL_INNER, 16, 4096, 1, AT_VALUES_EXHAUSTIVE},
+    {AT_LAYOUT_CHANNEL_INNER, 1, 65536, 1, AT_VALUES_NORMAL},
+};
+
 /* --- inputs --- */
 
 enum { SPECIALS_MAX = 256 };
@@ -115,10 +130,12 @@ static void list_specials(const at_kernel *kernel, actune_dtype dtype, specials 
     }
 }
 
-/* Any bit pattern of the type. */
+/* Any bit pattern of the type, but for a NaN that could be the one of all ones in a narrower type, which outputs are poisoned with. */
 static double random_bits(actune_dtype dtype, at_random *random)
 {
     uint64_t bits = at_random_next(random);
+    if (isnan(at_dtype_load(dtype, &bits, 0)))
+        bits &= dtype == ACTUNE_F64 ? ~(UINT64_C(1) << 45) : ~(UINT64_C(1) << 16);
     return at_dtype_load(dtype, &bits, 0);
 }
 
@@ -282,7 +299,8 @@ int64_t at_reference_index(const at_port *view, at_layout layout, actune_shape s
     return 0;
 }
 
-/* Sums in long double, and what they may be off by (NUMERICS.md: 1e-6 of the sum of absolute terms; f64: 1e-13). Of maxima: as far as
+/* Sums in long double, and what they may be off by (NUMERICS.md: 1e-6 of the sum of absolute terms; f64: 1e-13; of statistics,
+   which are sums of distances from a mean of 32 values, 16 times that). Of maxima: as far as
    any element may be. */
 typedef struct sums {
     long double *total, *absolute, *error;
@@ -307,6 +325,45 @@ static actune_status make_outputs(at_reference *reference, at_case *made, sums *
     return ACTUNE_OK;
 }
 
+static void add_to(sums *of, int64_t field, long double value, long double error)
+{
+    of->total[field] += value;
+    of->absolute[field] += fabsl(value);
+    of->error[field] += error;
+}
+
+static void take_largest(sums *of, int64_t field, long double value, long double error)
+{
+    of->total[field] = value > of->total[field] ? value : of->total[field];
+    of->error[field] = error > of->error[field] ? error : of->error[field];
+}
+
+/* Whether a comparison with `bound` may go either way. */
+static bool is_near(const at_expected *value, double bound)
+{
+    return value->error > 0 && fabsl(value->value - bound) <= value->error;
+}
+
+/* One value into its record at `at`. Where a value is not known well, neither are the counts that it is near to. */
+static void keep_statistics(const at_port *port, const at_expected *value, int64_t at, sums *of)
+{
+    int64_t record = at * ACTUNE_STATISTICS_FIELDS;
+    long double x = value->value, error = value->error;
+    bool clips = port->clip_lo < port->clip_hi, lost = value->indefinite || isinf(error), finite = isfinite(x);
+    add_to(of, record + ACTUNE_STATISTICS_COUNT, 1, 0);
+    add_to(of, record + ACTUNE_STATISTICS_NONPOSITIVE, x <= 0, is_near(value, 0));
+    add_to(of, record + ACTUNE_STATISTICS_ZERO, x == 0, is_near(value, 0));
+    add_to(of, record + ACTUNE_STATISTICS_CLIPPED, clips && (x <= port->clip_lo || x >= port->clip_hi),
+           clips && (is_near(value, port->clip_lo) || is_near(value, port->clip_hi)));
+    add_to(of, record + ACTUNE_STATISTICS_NAN, isnan(x), 0);
+    add_to(of, record + ACTUNE_STATISTICS_INF, isinf(x) != 0, 0);
+    add_to(of, record + ACTUNE_STATISTICS_SUM, finite ? x : 0, error);
+    add_to(of, record + ACTUNE_STATISTICS_SQUARES, finite ? x * x : 0, error > 0 ? (2 * fabsl(x) + error) * error : 0);
+    take_largest(of, record + ACTUNE_STATISTICS_ABSMAX, finite ? fabsl(x) : 0, error);
+    for (int f = ACTUNE_STATISTICS_NONPOSITIVE; lost && f < ACTUNE_STATISTICS_FIELDS; f++)
+        of->error[record + f] = INFINITY;
+}
+
 static void keep_element(const at_reference *reference, at_case *made, const at_signature *views, int64_t element, const at_expected *expected,
                          sums *of)
 {
@@ -314,19 +371,84 @@ static void keep_element(const at_reference *reference, at_case *made, const at_
         const at_port *view = &views->port[views->inputs + v];
         int64_t at = at_reference_index(view, reference->layout, made->shape, element);
         int k = view->buffer - reference->kernel->signature.inputs;
-        if (view->reduction == AT_REDUCTION_MAX) {
-            of[k].total[at] = expected[v].value > of[k].total[at] ? expected[v].value : of[k].total[at];
-            long double error = expected[v].indefinite ? INFINITY : expected[v].error;
-            of[k].error[at] = error > of[k].error[at] ? error : of[k].error[at];
-        } else if (view->reduction) {
-            of[k].total[at] += expected[v].value;
-            of[k].absolute[at] += fabsl(expected[v].value);
-            of[k].error[at] += expected[v].error;
-        } else {
+        if (view->reduction == AT_REDUCTION_STATISTICS)
+            keep_statistics(view, &expected[v], at, &of[k]);
+        else if (view->reduction == AT_REDUCTION_MAX)
+            take_largest(&of[k], at, expected[v].value, expected[v].indefinite ? INFINITY : expected[v].error);
+        else if (view->reduction == AT_REDUCTION_SUM)
+            add_to(&of[k], at, expected[v].value, expected[v].error);
+        else {
             made->want[k][at] = (double)expected[v].value;
             made->allowed[k][at] = (double)expected[v].error;
             made->indefinite[k][at] = expected[v].indefinite;
         }
+    }
+}
+
+static void load_element(const at_reference *reference, const at_signature *views, const at_case *made, int64_t i, double *inputs)
+{
+    for (int v = 0; v < views->inputs; v++) {
+        const at_port *view = &views->port[v];
+        const void *from = made->input[view->buffer];
+        inputs[v] = view->access == AT_ACCESS_RANDOM
+                        ? at_random_unit(from, i)
+                        : at_dtype_load(view->dtype, from, at_reference_index(view, reference->layout, made->shape, i));
+    }
+}
+
+/* What the row operation says about every element. verdict: made->elements places, used when there is such an operation. */
+static actune_status judge_rows(const at_reference *reference, const at_signature *views, at_oracle *oracle, const at_case *made, at_verdict *verdict)
+{
+    int64_t channels = made->shape.channels, kept = at_row_kept(&views->row, channels);
+    double inputs[AT_PORTS_MAX];
+    at_expected *key = calloc((size_t)channels + 1, sizeof *key);
+    actune_status status = key ? ACTUNE_OK : at_fail(ACTUNE_NO_MEMORY, "no memory for the keys of a row");
+    for (int64_t row = 0; row < made->shape.outer && status == ACTUNE_OK; row++) {
+        for (int64_t c = 0; c < channels; c++) {
+            load_element(reference, views, made, row * channels + c, inputs);
+            at_oracle_key(oracle, inputs, &key[c]);
+        }
+        status = at_row_judge(key, channels, kept, verdict + row * channels);
+    }
+    free(key);
+    return status;
+}
+
+/* Either of two outputs is right. */
+static at_expected either(const at_expected *kept, const at_expected *dropped)
+{
+    at_expected both = *kept;
+    if (isfinite(kept->value) && isfinite(dropped->value))
+        both.error = fmaxl(kept->error, fabsl(kept->value - dropped->value) + dropped->error);
+    else if (isnan(kept->value) != isnan(dropped->value) && !isinf(kept->value) && !isinf(dropped->value)) {
+        both = isnan(kept->value) ? *dropped : *kept;
+        both.indefinite = true; /* NaN will do */
+    } else if (!isnan(kept->value) || !isnan(dropped->value))
+        both.error = INFINITY;
+    return both;
+}
+
+static void eval_element(const at_signature *views, at_oracle *oracle, at_verdict verdict, const double *inputs, at_expected *expected)
+{
+    at_expected dropped[AT_OUTPUTS_MAX];
+    at_oracle_keep(oracle, verdict != AT_DROPPED);
+    at_oracle_eval(oracle, inputs, expected);
+    if (verdict != AT_UNSURE)
+        return;
+    at_oracle_keep(oracle, false);
+    at_oracle_eval(oracle, inputs, dropped);
+    for (int k = 0; k < views->ports - views->inputs; k++)
+        expected[k] = either(&expected[k], &dropped[k]);
+}
+
+static void solve_elements(const at_reference *reference, const at_signature *views, at_oracle *oracle, at_case *made, const at_verdict *verdict, sums *of)
+{
+    double inputs[AT_PORTS_MAX];
+    at_expected expected[AT_OUTPUTS_MAX];
+    for (int64_t i = 0; i < made->elements; i++) {
+        load_element(reference, views, made, i, inputs);
+        eval_element(views, oracle, verdict ? verdict[i] : AT_KEPT, inputs, expected);
+        keep_element(reference, made, views, i, expected, of);
     }
 }
 
@@ -335,28 +457,27 @@ static actune_status solve(at_reference *reference, at_oracle *oracle, at_case *
     const at_signature *signature = &reference->kernel->signature;
     sums of[AT_OUTPUTS_MAX];
     at_signature views;
-    double inputs[AT_PORTS_MAX];
-    at_expected expected[AT_OUTPUTS_MAX];
+    at_verdict *verdict = NULL;
     at_signature_views(signature, &views);
     AT_TRY(make_outputs(reference, made, of));
-    for (int64_t i = 0; i < made->elements; i++) {
-        for (int v = 0; v < views.inputs; v++) {
-            const at_port *view = &views.port[v];
-            const void *from = made->input[view->buffer];
-            inputs[v] = view->access == AT_ACCESS_RANDOM
-                            ? at_random_unit(from, i)
-                            : at_dtype_load(view->dtype, from, at_reference_index(view, reference->layout, made->shape, i));
-        }
-        at_oracle_eval(oracle, inputs, expected);
-        keep_element(reference, made, &views, i, expected, of);
+    if (signature->row.kind != AT_ROW_NONE) {
+        verdict = calloc((size_t)made->elements + 1, sizeof *verdict);
+        if (!verdict)
+            return at_fail(ACTUNE_NO_MEMORY, "no memory for reference outputs");
     }
+    actune_status status = verdict ? judge_rows(reference, &views, oracle, made, verdict) : ACTUNE_OK;
+    if (status == ACTUNE_OK)
+        solve_elements(reference, &views, oracle, made, verdict, of);
+    free(verdict);
+    AT_TRY(status);
     double share = signature->compute == ACTUNE_F64 ? 1e-13 : 1e-6;
     for (int k = 0; k < signature->ports - signature->inputs; k++) {
         const at_port *port = &signature->port[signature->inputs + k];
         for (int64_t i = 0; port->reduction && i < at_port_count(port, made->shape); i++) {
             made->want[k][i] = (double)of[k].total[i];
-            made->allowed[k][i] =
-                (double)(share * of[k].absolute[i] + of[k].error[i] + at_ulp(port->dtype, of[k].total[i]));
+            bool counts = port->reduction == AT_REDUCTION_STATISTICS && i % ACTUNE_STATISTICS_FIELDS <= ACTUNE_STATISTICS_INF;
+            long double rounding = counts ? 0 : (port->reduction == AT_REDUCTION_STATISTICS ? 16 : 1) * share * of[k].absolute[i] + at_ulp(port->dtype, of[k].total[i]);
+            made->allowed[k][i] = (double)(of[k].error[i] + rounding);
         }
     }
     return ACTUNE_OK;
@@ -366,6 +487,9 @@ static actune_status solve(at_reference *reference, at_oracle *oracle, at_case *
 
 static bool is_wanted(const struct case_row *row, const at_kernel *kernel, at_layout layout)
 {
+    const at_row *step = &kernel->signature.row;
+    if (step->kind != AT_ROW_NONE && row->channels > 0 && at_row_kept(step, row->channels) > row->channels)
+        return false;
     bool narrow = at_dtype_get(kernel->signature.dtype_in)->bytes <= 2,
          forward = kernel->signature.direction == ACTUNE_FORWARD;
     actune_shape shape = {row->outer, row->channels, row->inner, row->layout == AT_LAYOUT_CHANNEL_INNER && row->inner > 1};
@@ -375,9 +499,30 @@ static bool is_wanted(const struct case_row *row, const at_kernel *kernel, at_la
            (row->values != AT_VALUES_EXHAUSTIVE || (narrow && forward));
 }
 
+enum { ROW_CASES_MAX = sizeof row_cases / sizeof *row_cases + 3, KEPT_MAX = 100000 };
+
+static int list_cases(const at_kernel *kernel, struct case_row *rows)
+{
+    int count = sizeof case_rows / sizeof *case_rows;
+    const at_row *step = &kernel->signature.row;
+    if (step->kind == AT_ROW_NONE) {
+        memcpy(rows, case_rows, sizeof case_rows);
+        return count;
+    }
+    count = sizeof row_cases / sizeof *row_cases;
+    memcpy(rows, row_cases, sizeof row_cases);
+    for (int i = 0; i < 3 && step->k >= 1 && step->k <= KEPT_MAX; i++) {
+        const int64_t more[] = {0, 1, (int64_t)step->k + 1};
+        rows[count++] = (struct case_row){AT_LAYOUT_CHANNEL_INNER, 2, (int64_t)step->k + more[i], 1, i < 2 ? AT_VALUES_SPECIAL : AT_VALUES_NORMAL};
+    }
+    return count;
+}
+
 actune_status at_reference_init(at_reference *reference, const at_kernel *kernel, at_layout layout, int64_t seed)
 {
-    enum { ROWS = sizeof case_rows / sizeof *case_rows };
+    enum { ROWS = sizeof case_rows / sizeof *case_rows + ROW_CASES_MAX };
+    struct case_row rows[ROWS];
+    int row_count = list_cases(kernel, rows);
     *reference = (at_reference){.kernel = kernel, .layout = layout};
     reference->cases = at_arena_array(&reference->arena, ROWS, sizeof *reference->cases);
     if (!reference->cases)
@@ -390,8 +535,8 @@ actune_status at_reference_init(at_reference *reference, const at_kernel *kernel
         AT_TRY(lower_forward(reference));
     AT_TRY(at_oracle_create(kernel, &oracle));
     actune_status status = ACTUNE_OK;
-    for (int r = 0; r < ROWS && status == ACTUNE_OK; r++) {
-        const struct case_row *row = &case_rows[r];
+    for (int r = 0; r < row_count && status == ACTUNE_OK; r++) {
+        const struct case_row *row = &rows[r];
         if (!is_wanted(row, kernel, layout))
             continue;
         at_case *made = &reference->cases[reference->count++];

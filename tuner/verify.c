@@ -104,7 +104,7 @@ static void free_ports(run *one)
 
 /* --- calls --- */
 
-static void call_cut(const at_launch *launch, void *const *ports)
+static void call_cut(const at_launch *launch, void *const *ports, void *workspace)
 {
     static const int64_t lengths[] = {1, 7, 16, 33, 129, 1001};
     int64_t end = launch->total;
@@ -117,10 +117,7 @@ static void call_cut(const at_launch *launch, void *const *ports)
                               .inner = launch->shape.inner,
                               .begin = begin,
                               .end = end};
-        if (launch->function)
-            launch->function(&slice);
-        else
-            launch->interpret(launch->interpret_kernel, launch->layout, &slice);
+        at_launch_slice_with(launch, &slice, at_launch_scratch(launch, workspace));
         end = begin;
     }
 }
@@ -142,7 +139,7 @@ static actune_status call_kernel(run *one)
         memset(one->workspace, POISON, launch.workspace_bytes);
     }
     if (one->how == MANNER_CUT && one->signature->slots == 0)
-        call_cut(&launch, one->port);
+        call_cut(&launch, one->port, one->workspace);
     else
         at_launch_run(&launch, one->target->pool, one->port, one->workspace);
     return ACTUNE_OK;

@@ -33,12 +33,12 @@ static uint64_t pack(const at_table_key *key, unsigned number)
     return (packed << NUMBER_BITS | number) << 1 | 1;
 }
 
-static unsigned search(const at_exported_level *level, const at_table_key *key)
+int at_exported_find(const unsigned char *block, const at_table_key *key)
 {
-    at_table table = at_table_view(level->table);
+    at_table table = at_table_view(block);
     at_table_match match = {.variant = "0"};
     at_table_find(&table, key, &match, 1);
-    return (unsigned)strtoul(match.variant, NULL, 10);
+    return (int)strtol(match.variant, NULL, 10);
 }
 
 /* The nearest winner, as in runtime/plan.c; of the shapes met last the answer is kept. */
@@ -49,7 +49,7 @@ static unsigned find_variant(const at_exported_level *level, at_exported_functio
     uint64_t known = atomic_load_explicit(place, memory_order_relaxed);
     if ((known & mask) == wanted)
         return (unsigned)(known >> 1) & ((1 << NUMBER_BITS) - 1);
-    unsigned number = search(level, key);
+    unsigned number = (unsigned)at_exported_find(level->table, key);
     atomic_store_explicit(place, pack(key, number), memory_order_relaxed);
     return number;
 }

@@ -41,6 +41,8 @@ typedef struct at_exported_library {
 /* Runs a function on ports in port order. INVALID_ARGUMENT (shape; a port that is NULL, misaligned, or overlaps), UNSUPPORTED (processor),
    NO_MEMORY. Any thread, several at once. */
 actune_status at_exported_run(at_exported_library *library, at_exported_function *function, void *const *ports, actune_shape shape);
+/* The number of the variant that the table has for a key. */
+int at_exported_find(const unsigned char *table, const at_table_key *key);
 /* The ports alone, as above; the shape is sane. */
 actune_status at_exported_check(const at_exported_function *function, void *const *ports, actune_shape shape);
 /* y stands where x does (dx where dy does). */

@@ -3,7 +3,6 @@
 #include "cubin.h"
 #include "cuda_image.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,58 +37,14 @@ static void identify(at_cuda_kernel *kernel, const at_cuda_image *image, const c
     kernel->code_bytes = image->bytes;
 }
 
-static actune_status find_function(at_cuda_kernel *kernel, const char *name, at_cu_function *function)
-{
-    const at_cuda_api *api = kernel->device->api;
-    AT_TRY(AT_CUDA(api, cuModuleGetFunction, (function, kernel->module, name)));
-    /* Drivers load functions lazily, at the first launch: not inside somebody's capture. */
-    return api->cuFuncLoad != NULL ? AT_CUDA(api, cuFuncLoad, (*function)) : ACTUNE_OK;
-}
-
-static actune_status read_attributes(at_cuda_kernel *kernel)
-{
-    const struct {
-        int attribute, *value;
-    } asked[] = {{AT_CU_FUNCTION_REGISTERS, &kernel->registers},
-                 {AT_CU_FUNCTION_SHARED_BYTES, &kernel->shared_bytes},
-                 {AT_CU_FUNCTION_LOCAL_BYTES, &kernel->local_bytes},
-                 {AT_CU_FUNCTION_MAX_THREADS, &kernel->max_threads}};
-    for (size_t i = 0; i < sizeof asked / sizeof *asked; i++)
-        AT_TRY(AT_CUDA(kernel->device->api, cuFuncGetAttribute, (asked[i].value, asked[i].attribute, kernel->main)));
-    return ACTUNE_OK;
-}
-
-static actune_status find_functions(at_cuda_kernel *kernel, const at_cuda_request *request)
-{
-    char name[128];
-    AT_TRY(find_function(kernel, request->symbol, &kernel->main));
-    snprintf(name, sizeof name, "%.100s_finish", request->symbol);
-    if (request->finish)
-        AT_TRY(find_function(kernel, name, &kernel->finish));
-    return read_attributes(kernel);
-}
-
 /* The context is current. */
 static actune_status load(const at_cuda_device *device, const at_cuda_request *request, const at_cuda_image *image, at_cuda_kernel **kernel)
 {
-    at_cuda_kernel *made = calloc(1, sizeof *made);
-    if (made == NULL)
-        return at_fail(ACTUNE_NO_MEMORY, "no memory for a kernel");
-    made->device = device;
-    made->ptx = image->ptx;
-    made->compile_ms = image->compile_ms;
-    memcpy(made->origin, image->origin, sizeof made->origin);
-    identify(made, image, request->symbol);
-    actune_status status = AT_CUDA(device->api, cuModuleLoadData, (&made->module, image->code));
-    if (status != ACTUNE_OK)
-        made->module = NULL;
-    else
-        status = find_functions(made, request);
-    if (status != ACTUNE_OK) {
-        at_cuda_kernel_destroy(made);
-        return status;
-    }
-    *kernel = made;
+    AT_TRY(at_cuda_kernel_load(device, image->code, request->symbol, request->finish, kernel));
+    (*kernel)->ptx = image->ptx;
+    (*kernel)->compile_ms = image->compile_ms;
+    memcpy((*kernel)->origin, image->origin, sizeof image->origin);
+    identify(*kernel, image, request->symbol);
     return ACTUNE_OK;
 }
 
@@ -119,16 +74,4 @@ actune_status at_cuda_kernel_build(const at_cuda_device *device, at_cache *cache
     actune_status status = build(device, cache, request, kernel);
     at_cuda_leave(device, pushed);
     return status;
-}
-
-void at_cuda_kernel_destroy(at_cuda_kernel *kernel)
-{
-    bool pushed;
-    if (kernel == NULL)
-        return;
-    if (kernel->module != NULL && at_cuda_enter(kernel->device, &pushed) == ACTUNE_OK) {
-        kernel->device->api->cuModuleUnload(kernel->module);
-        at_cuda_leave(kernel->device, pushed);
-    }
-    free(kernel);
 }

@@ -27,6 +27,8 @@ typedef struct at_cuda_request {
    and put there. The functions are loaded: the first launch may be inside a graph's capture. `cache` may be NULL.
    Errors: DEVICE (driver, or no NVRTC), COMPILE (NVRTC's log), NOT_FOUND. Any thread. */
 actune_status at_cuda_kernel_build(const at_cuda_device *device, at_cache *cache, const at_cuda_request *request, at_cuda_kernel **kernel);
+/* The functions alone, of a cubin or PTX in memory (its length is in it); the context is current. hash, origin and the like stay empty. */
+actune_status at_cuda_kernel_load(const at_cuda_device *device, const void *code, const char *symbol, bool finish, at_cuda_kernel **kernel);
 void at_cuda_kernel_destroy(at_cuda_kernel *kernel); /* NULL is a no-op */
 
 #endif

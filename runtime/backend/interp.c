@@ -1,5 +1,6 @@
 #include "interp.h"
 
+#include "../../codegen/row.h"
 #include "../base/chunk.h"
 #include "../base/dtype.h"
 #include "../base/random.h"
@@ -106,6 +107,7 @@ BLOCK_OP(GRAD_CLIP, A)
 BLOCK_OP(CONSTANT, (double)NAN)
 BLOCK_OP(INPUT, (double)NAN)
 BLOCK_OP(STRETCH, (double)NAN)
+BLOCK_OP(TOPK, (double)NAN) /* never called either: the row step fills it in */
 #undef A
 #undef B
 #undef C
@@ -131,6 +133,9 @@ typedef struct interp_run {
     at_layout layout;
     int block;      /* elements evaluated at a time */
     double *values; /* [node][block] */
+    at_node_id step; /* the row operation; AT_NO_NODE: none */
+    int64_t row;     /* with one: the first element of the row */
+    double *key;     /* of the row's elements; then whether each is kept */
 } interp_run;
 
 static double *value_of(const interp_run *run, at_node_id node)
@@ -245,17 +250,22 @@ static void fill_constants(const interp_run *run)
         }
 }
 
-static void evaluate(const interp_run *run, int64_t first, int count)
+/* The nodes before `end`. */
+static void evaluate(const interp_run *run, at_node_id end, int64_t first, int count)
 {
     const at_graph *graph = &run->kernel->graph;
     bool narrow = run->kernel->signature.compute != ACTUNE_F64;
-    for (int32_t n = 0; n < graph->count; n++) {
+    for (int32_t n = 0; n < end; n++) {
         const at_node *node = &graph->nodes[n];
         double *out = value_of(run, n);
         if (node->op == AT_OP_CONSTANT)
             continue;
         if (node->op == AT_OP_INPUT) {
             load_input(run, node->index, first, count, out);
+            continue;
+        }
+        if (node->op == AT_OP_TOPK) {
+            memcpy(out, run->key + (first - run->row), sizeof *out * (size_t)count);
             continue;
         }
         const double *argument[3];
@@ -287,20 +297,64 @@ static void store_elements(const interp_run *run, int64_t first, int count)
     }
 }
 
+static void join(double *slot, bool is_max, double value)
+{
+    *slot = !is_max ? *slot + value : value > *slot ? value : *slot;
+}
+
+/* One value into its record, whose fields lie `apart` slots from each other. */
+static void add_statistics(const at_port *port, double value, double *slot, int64_t apart)
+{
+    bool finite = isfinite(value), clips = port->clip_lo < port->clip_hi;
+    const double field[ACTUNE_STATISTICS_FIELDS] = {
+        [ACTUNE_STATISTICS_COUNT] = 1,
+        [ACTUNE_STATISTICS_NONPOSITIVE] = value <= 0,
+        [ACTUNE_STATISTICS_ZERO] = value == 0,
+        [ACTUNE_STATISTICS_CLIPPED] = clips && (value <= port->clip_lo || value >= port->clip_hi),
+        [ACTUNE_STATISTICS_NAN] = isnan(value),
+        [ACTUNE_STATISTICS_INF] = isinf(value) != 0,
+        [ACTUNE_STATISTICS_SUM] = finite ? value : 0,
+        [ACTUNE_STATISTICS_SQUARES] = finite ? value * value : 0,
+        [ACTUNE_STATISTICS_ABSMAX] = finite ? fabs(value) : 0,
+    };
+    for (int f = 0; f < ACTUNE_STATISTICS_FIELDS; f++)
+        join(&slot[f * apart], at_port_field(port, f) == AT_REDUCTION_MAX, field[f]);
+}
+
+/* The values of one channel: added by themselves first, as their sums then keep more digits. */
+static void add_statistics_of(const at_port *port, const double *values, int count, bool narrow, double *slot)
+{
+    double record[ACTUNE_STATISTICS_FIELDS] = {0};
+    for (int i = 0; i < count; i++)
+        add_statistics(port, narrow ? (float)values[i] : values[i], record, 1);
+    for (int f = 0; f < ACTUNE_STATISTICS_FIELDS; f++)
+        join(&slot[f], at_port_field(port, f) == AT_REDUCTION_MAX, record[f]);
+}
+
+/* `slots`: of the chunk; each of a channel's has `channels` of them where channels lie side by side. */
 static void add_sums(const interp_run *run, int64_t first, int count, double *slots)
 {
     const at_signature *views = &run->views;
+    bool narrow = views->compute != ACTUNE_F64;
     int sum = 0;
     for (int p = views->inputs; p < views->ports; p++) {
         if (!views->port[p].reduction)
             continue;
         const double *values = value_of(run, run->kernel->graph.output[p - views->inputs]);
-        bool rows = run->layout == AT_LAYOUT_CHANNEL_INNER, is_max = views->port[p].reduction == AT_REDUCTION_MAX;
-        for (int i = 0; i < count; i++) {
-            double *slot = rows ? &slots[sum * run->slice->channels + channel_of(run, first + i)] : &slots[sum];
-            *slot = !is_max ? *slot + values[i] : values[i] > *slot ? values[i] : *slot;
+        const at_port *port = &views->port[p];
+        bool rows = run->layout == AT_LAYOUT_CHANNEL_INNER;
+        int64_t apart = rows ? run->slice->channels : 1;
+        bool statistics = port->reduction == AT_REDUCTION_STATISTICS;
+        if (statistics && !rows)
+            add_statistics_of(port, values, count, narrow, &slots[sum]);
+        for (int i = 0; i < count && (rows || !statistics); i++) {
+            double *slot = &slots[sum * apart + (rows ? channel_of(run, first + i) : 0)];
+            if (statistics)
+                add_statistics(port, narrow ? (float)values[i] : values[i], slot, apart);
+            else
+                join(slot, port->reduction == AT_REDUCTION_MAX, values[i]);
         }
-        sum++;
+        sum += at_reduction_fields(port->reduction);
     }
 }
 
@@ -309,7 +363,7 @@ static void run_elements(const interp_run *run, int64_t begin, int64_t end, doub
 {
     for (int64_t first = begin; first < end; first += run->block) {
         int count = end - first < run->block ? (int)(end - first) : run->block;
-        evaluate(run, first, count);
+        evaluate(run, run->kernel->graph.count, first, count);
         store_elements(run, first, count);
         if (slots != NULL)
             add_sums(run, first, count, slots);
@@ -321,8 +375,87 @@ static int64_t least(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
+/* Rows. */
+
+/* The order of topk: NaN, then from above; 0 for what is alike. */
+static int order_of(double a, double b)
+{
+    if (isnan(a) || isnan(b))
+        return !isnan(b) ? 1 : !isnan(a) ? -1 : 0;
+    return (a > b) - (a < b);
+}
+
+/* The key that k of n come before or are alike, k >= 1; the keys are rearranged. Three parts, so that many equals do no harm; the pivot is drawn, so
+   that no order of elements does. */
+static double find_bound(double *key, int64_t n, int64_t k)
+{
+    uint64_t state = (uint64_t)n;
+    for (;;) {
+        state = state * 6364136223846793005u + 1442695040888963407u;
+        double pivot = key[(state >> 32) % (uint64_t)n];
+        int64_t before = 0, alike = 0;
+        for (int64_t i = 0; i < n; i++) {
+            double moved = key[i];
+            int order = order_of(moved, pivot);
+            if (order < 0)
+                continue;
+            key[i] = key[before + alike];
+            key[before + alike] = moved;
+            if (order == 0) {
+                alike++;
+                continue;
+            }
+            key[before + alike] = key[before];
+            key[before++] = moved;
+        }
+        if (k <= before) {
+            n = before;
+        } else if (k <= before + alike) {
+            return pivot;
+        } else {
+            k -= before + alike;
+            key += before + alike;
+            n -= before + alike;
+        }
+    }
+}
+
+/* Turns keys into truth values. room: for as many doubles. */
+static void keep_largest(double *key, double *room, int64_t n, int64_t k)
+{
+    memcpy(room, key, sizeof *key * (size_t)n);
+    double bound = find_bound(room, n, k);
+    int64_t before = 0;
+    for (int64_t i = 0; i < n; i++)
+        before += order_of(key[i], bound) > 0;
+    for (int64_t i = 0, alike = k - before; i < n; i++) {
+        int order = order_of(key[i], bound);
+        key[i] = order > 0 || (order == 0 && alike-- > 0);
+    }
+}
+
+/* The graph up to the row operation for all of a row, the row step, then all of the graph. */
+static void run_rows(interp_run *run, int64_t begin, int64_t end, double *slots)
+{
+    const actune_slice *slice = run->slice;
+    int64_t channels = slice->channels, kept = at_row_kept(&run->kernel->signature.row, channels);
+    at_node_id argument = run->kernel->graph.nodes[run->step].arg[0];
+    run->key = slice->port[run->kernel->signature.ports];
+    double *room = run->key + channels;
+    for (int64_t row = begin; row < end; row++) {
+        run->row = row * channels;
+        for (int64_t column = 0; column < channels; column += run->block) {
+            int count = channels - column < run->block ? (int)(channels - column) : run->block;
+            evaluate(run, run->step, run->row + column, count);
+            memcpy(run->key + column, value_of(run, argument), sizeof *run->key * (size_t)count);
+        }
+        keep_largest(run->key, room, channels, kept);
+        run_elements(run, run->row, run->row + channels, slots);
+    }
+}
+
 /* In every layout a chunk is a stretch of consecutive elements. */
-static void run_chunk(const interp_run *run, const at_chunk_plan *plan, int64_t chunk)
+static void run_chunk(interp_run *run, const at_chunk_plan *plan, int64_t chunk)
 {
     const actune_slice *slice = run->slice;
     int64_t begin = 0, end = 0;
@@ -349,7 +482,10 @@ static void run_chunk(const interp_run *run, const at_chunk_plan *plan, int64_t 
     double *slots = slice->partial + chunk * plan->slots;
     for (int64_t i = 0; i < plan->slots; i++)
         slots[i] = 0;
-    run_elements(run, begin, end, slots);
+    if (run->step != AT_NO_NODE)
+        run_rows(run, begin / slice->channels, end / slice->channels, slots);
+    else
+        run_elements(run, begin, end, slots);
 }
 
 void at_interpret(const void *kernel, at_layout layout, const actune_slice *slice)
@@ -363,6 +499,11 @@ void at_interpret(const void *kernel, at_layout layout, const actune_slice *slic
     at_signature_views(signature, &run.views);
     run.block = STACK_DOUBLES / nodes < BLOCK_MAX ? STACK_DOUBLES / nodes : BLOCK_MAX;
     fill_constants(&run);
+    run.step = at_row_find(&run.kernel->graph);
+    if (signature->slots == 0 && run.step != AT_NO_NODE) {
+        run_rows(&run, slice->begin, slice->end, NULL);
+        return;
+    }
     if (signature->slots == 0) {
         run_elements(&run, slice->begin, slice->end, NULL);
         return;

@@ -29,13 +29,21 @@ typedef void (*actune_kernel_fn)(const actune_slice *slice);
    Inside a chunk (all layouts but CHANNEL_INNER): 32 virtual lanes, element i of the chunk goes to lane i % 32, f32 adds in order
    within blocks of 512 elements; after each block the lanes are added in order into the f64 partial (f64 kernels: f64 throughout).
    CHANNEL_INNER: per channel, f32 adds in row order within blocks of 16 rows, then into the f64 partial.
-   A maximum takes a slot as a sum does: the largest of 0 and its elements that are no NaN (whose order decides nothing). */
+   A maximum takes a slot as a sum does: the largest of 0 and its elements that are no NaN (whose order decides nothing).
+   Statistics take ACTUNE_STATISTICS_FIELDS slots. Their sum and squares are made of distances from the chunk's first value, from which they are brought back in
+   f64 at the end of the chunk; a block of 512 elements (16 rows) in which they are not finite is done again in f64, without what is not finite. */
 typedef struct at_chunk_plan {
     int64_t chunks;
     int64_t slots;          /* doubles of one chunk */
     int64_t rows_per_chunk; /* CHANNEL_INNER */
     int64_t chunks_per_plane; /* CHANNEL_OUTER; CHANNEL_INNER with per-plane ports: of an image */
 } at_chunk_plan;
+
+/* Row kernels (at_signature.row): without sums [begin, end) are rows; the pointer behind the last port is scratch of this call alone, aligned to
+   64 bytes: AT_ROW_SCRATCH_ARRAYS arrays and one for each sum, each of as many doubles as channels, filled up to a whole number of
+   AT_ROW_SCRATCH_PAD and with one of them more (whole vectors are written, and a sample taken). Compiled kernels keep keys, a copy of those that are
+   still in question, and values of the compute type there; the interpreter values and their order. */
+enum { AT_ROW_SCRATCH_ARRAYS = 3, AT_ROW_SCRATCH_PAD = 64, AT_ROW_SCRATCH_ALIGN = 64 };
 
 enum { AT_CHUNK_ELEMENTS = 16384, AT_SUM_LANES = 32, AT_SUM_BLOCK = 512, AT_SUM_ROWS = 16 };
 

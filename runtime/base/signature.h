@@ -18,11 +18,13 @@ typedef enum at_reduction {
     AT_REDUCTION_NONE, /* an input, or a value for each element */
     AT_REDUCTION_SUM,
     AT_REDUCTION_MAX,  /* the largest that is no NaN, and 0 where there is none above it: for absolute values */
-    AT_REDUCTION_COUNT
+    AT_REDUCTION_STATISTICS /* a record of ACTUNE_STATISTICS_FIELDS f64: sums, and the absolute maximum */
 } at_reduction;
 
-/* "sum", "max"; "" of none. */
+/* "sum", "max", "statistics"; "" of none. */
 const char *at_reduction_name(at_reduction reduction);
+/* Partial results that a chunk leaves for it, and numbers of the result: the same ones. */
+int at_reduction_fields(at_reduction reduction);
 
 enum { AT_PORTS_MAX = 24 };
 
@@ -32,18 +34,27 @@ typedef struct at_port {
     actune_dtype dtype;
     bool is_output;
     at_reduction reduction; /* output: over the elements that its access leaves out (parameter gradients) */
+    double clip_lo, clip_hi; /* STATISTICS: x <= clip_lo or x >= clip_hi counts as clipped; none does unless clip_lo < clip_hi */
     int half, buffer; /* of views (at_signature_views): which half it is, 1 or 2, else 0; the port that it is a view of */
 } at_port;
+
+/* An operation on whole rows (the channels of [outer, channels, 1]); what launching must know of it. */
+typedef enum at_row_kind { AT_ROW_NONE, AT_ROW_TOPK } at_row_kind;
+typedef struct at_row {
+    at_row_kind kind;
+    double k; /* TOPK: how many elements stay, or below 1 which share of the row */
+} at_row;
 
 typedef struct at_signature {
     at_port port[AT_PORTS_MAX]; /* inputs in pipeline order (x, [dy], operands), then outputs (y | dx, gradients) */
     int ports, inputs;          /* view i is the graph's INPUT i; the view behind them by k is the graph's output k */
     actune_direction direction;
     actune_dtype dtype_in, dtype_out, compute;
-    bool has_channel;           /* any CHANNEL or PLANE port */
+    bool has_channel;           /* any CHANNEL or PLANE port, or an operation on rows: the extent of channels matters */
     bool has_plane;             /* any PLANE port */
     bool halves;                /* x is a HALVES port */
-    int slots;                  /* partial results that a chunk leaves (for each channel): one for each reduced port, in port order */
+    int slots;                  /* partial results that a chunk leaves (for each channel): the fields of the reduced ports, in port order */
+    at_row row;
 } at_signature;
 
 typedef enum at_layout {
@@ -58,7 +69,11 @@ at_layout at_layout_of(const at_signature *signature, actune_shape shape);
 /* What the graph sees: the ports, but for a HALVES port two ELEMENT ports, its first half in its place and its second half behind the other
    inputs (outputs). Without halves they are the ports. A signature keeps room for them. */
 void at_signature_views(const at_signature *signature, at_signature *views);
-/* Elements of a port for a shape. */
+/* How many elements of a row of `channels` stay: k, or the share rounded to the nearest number (halves up), at least one. */
+int64_t at_row_kept(const at_row *row, int64_t channels);
+/* How a field is joined: SUM or MAX. */
+at_reduction at_port_field(const at_port *port, int field);
+/* Numbers of a port for a shape. */
 int64_t at_port_count(const at_port *port, actune_shape shape);
 
 #endif

@@ -41,6 +41,26 @@ C
 ok 'forward' "$actune" apply 'gelu_tanh | clip(-6, 6)' --input x.npy --output y.npy
 ok 'backward' "$actune" apply 'gelu_tanh | clip(-6, 6)' --backward --input x.npy --grad dy.npy --output dx.npy
 ok 'nchw' "$actune" apply 'bias | silu' --input x4.npy --operand bias=b3.npy --output y4.npy --layout nchw
+ok 'stats' "$actune" apply 'bias | relu | stats(channel)' --input x4.npy --operand bias=b3.npy --output y4s.npy --layout nchw --stats s4.jsonl
+ok 'stats, read as advice' "$actune" doctor --stats s4.jsonl
+refused 1 'no stage stats' "$actune" apply relu --input x.npy --output never.npy --stats s.jsonl
+refused 1 'second' "$actune" apply 'stats | relu | stats' --input x.npy --output never.npy
+refused 1 "takes no arguments but 'channel'" "$actune" apply 'relu | stats(3)' --input x.npy --output never.npy
+refused 1 'cannot be written' "$actune" apply 'relu | stats' --input x.npy --output unread.npy --stats "$work"
+python3 - <<'P' || { echo "FAILED: what --stats wrote"; failures=$((failures + 1)); }
+import json, npy
+lines = [json.loads(line) for line in open("s4.jsonl")]
+read = npy.read("y4s.npy")
+y = list(read[0] if isinstance(read, tuple) else read)
+assert len(lines) == 4 and lines[0]["layer"] == "tensor" and lines[0]["spec"] == "bias | relu | stats(channel)"
+for name, part in [(0, y)] + [(c + 1, [y[i] for i in range(210) if i // 35 % 3 == c]) for c in range(3)]:
+    n, mean = len(part), sum(part) / len(part)
+    line = lines[name]
+    assert line["count"] == n and line["nan"] == 0 and line["fraction_clipped"] == 0
+    assert line["fraction_zero"] == line["fraction_nonpositive"] == sum(v == 0 for v in part) / n
+    assert abs(line["mean"] - mean) < 1e-6 and abs(line["variance"] - sum((v - mean) ** 2 for v in part) / n) < 1e-5
+    assert line["absmax"] == max(part)
+P
 ok 'rows' "$actune" apply 'bias | silu' --input x4.npy --operand bias=b7.npy --output y4r.npy --layout nhwc
 ok 'gradient of an operand' "$actune" apply 'bias | silu' --backward --input x4.npy --grad dy4.npy --operand bias=b3.npy --output dx4.npy \
     --grad-of bias=db.npy --layout nchw
@@ -77,6 +97,8 @@ assert 190 < sum(v == 0 for v in y) < 310
 assert all(a == 0 or abs(a - b / 0.75) < 1e-6 * abs(a) for a, b in zip(y, x))
 assert sum((a == 0) != (b == 0) for a, b in zip(y, other)) > 250
 P
+ok 'topk' "$actune" apply 'topk(3, by=magnitude)' --input x4.npy --layout nhwc --output yt.npy
+ok 'topk, backward' "$actune" apply 'relu | topk(0.4)' --backward --input x4.npy --grad dy4.npy --layout nhwc --output dxt.npy
 ok 'values' python3 - <<'P'
 import math, npy
 
@@ -131,6 +153,12 @@ near(npy.read("ymul.npy")[0], [v * mul6[i // 35] for i, v in enumerate(x4)], "mu
 near(npy.read("ymulh.npy")[0], [max(v, 0) * mul14[i // 105 * 7 + i % 7] for i, v in enumerate(x4)], "mul(channel) nhwc")
 near(npy.read("dxmulh.npy")[0], [(v > 0) * d * mul14[i // 105 * 7 + i % 7] for i, (v, d) in enumerate(zip(x4, dy4))], "its dx")
 near(npy.read("dmul.npy")[0], [sum(max(x4[i], 0) * dy4[i] for i in range(210) if i // 105 * 7 + i % 7 == k) for k in range(14)], "dmul", 1e-4)
+rows = [x4[i:i + 7] for i in range(0, len(x4), 7)]
+def kept(keys, k):
+    return set(sorted(range(len(keys)), key=lambda i: (-keys[i], i))[:k])
+near(npy.read("yt.npy")[0], [v if i in kept([abs(u) for u in row], 3) else 0 for row in rows for i, v in enumerate(row)], "topk by magnitude", 0)
+near(npy.read("dxt.npy")[0], [dy4[r * 7 + i] if v > 0 and i in kept([max(u, 0) for u in row], 3) else 0 for r, row in enumerate(rows) for i, v in enumerate(row)],
+     "relu | topk, backward", 0)
 P
 
 cp y.npy before.npy
@@ -141,6 +169,8 @@ refused 1 'uint16' "$actune" apply relu --input xi.npy --output y.npy
 refused 1 '--operand bias' "$actune" apply 'bias | relu' --input x.npy --output y.npy
 refused 1 '--layout' "$actune" apply 'bias | relu' --input x4.npy --operand bias=b3.npy --output y.npy
 refused 1 'needs 7' "$actune" apply 'bias | relu' --input x4.npy --operand bias=b3.npy --output y.npy --layout nhwc
+refused 1 'argument k is 9' "$actune" apply 'topk(9)' --input x4.npy --output y.npy --layout nhwc
+refused 1 'inner is 35' "$actune" apply 'topk(2)' --input x4.npy --output y.npy --layout nchw
 refused 2 '--backward' "$actune" apply relu --backward --input x.npy --output y.npy
 refused 2 'SPEC' "$actune" apply --input x.npy --output y.npy
 refused 1 'could not be written' "$actune" apply relu --input x.npy --output no-such-folder/y.npy

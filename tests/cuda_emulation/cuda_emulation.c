@@ -228,7 +228,23 @@ static const corner maximum_list[] = {
     {"bias | prelu(alpha=learn)", AT_LAYOUT_CHANNEL_INNER, ACTUNE_F32, ACTUNE_F32, {"bias", "alpha"}},
 };
 
-static void check_corners(const corner *list, size_t count, const char *only, bool maximum)
+/* Operations on whole rows: the space of the first, the default variants of the others. */
+static const corner row_list[] = {
+    {"bias | relu | topk(5)", AT_LAYOUT_CHANNEL_INNER, ACTUNE_F32, ACTUNE_F32, {NULL}},
+    {"topk(0.3, by=magnitude) | clip(-1, 1)", AT_LAYOUT_CHANNEL_INNER, ACTUNE_F64, ACTUNE_BF16, {NULL}},
+    {"bias | silu | topk(40)", AT_LAYOUT_CHANNEL_INNER, ACTUNE_BF16, ACTUNE_F16, {"bias"}},
+};
+
+/* The stage stats, in every walk of the templates. */
+static const corner observer_list[] = {
+    {"relu | stats", AT_LAYOUT_FLAT, ACTUNE_F32, ACTUNE_F32, {NULL}},
+    {"relu | stats(channel) | clip(0, 1)", AT_LAYOUT_CHANNEL_OUTER, ACTUNE_F32, ACTUNE_F32, {NULL}},
+    {"bias | stats | relu", AT_LAYOUT_CHANNEL_OUTER, ACTUNE_F32, ACTUNE_F32, {NULL}},
+    {"bias | leaky_relu | stats(channel)", AT_LAYOUT_CHANNEL_INNER, ACTUNE_F32, ACTUNE_F32, {NULL}},
+    {"bias | clip(-1, 2) | stats", AT_LAYOUT_CHANNEL_INNER, ACTUNE_F64, ACTUNE_F64, {NULL}},
+};
+
+static void check_corners(const corner *list, size_t count, const char *only, bool all, bool maximum)
 {
     for (size_t i = 0; i < count; i++) {
         const corner *c = &list[i];
@@ -236,7 +252,7 @@ static void check_corners(const corner *list, size_t count, const char *only, bo
         at_kernel_request request = {c->gradient[0] || c->backward ? ACTUNE_BACKWARD : ACTUNE_FORWARD, c->in, c->out, gradients,
                                      !!c->gradient[0] + !!c->gradient[1]};
         if (!only || !strcmp(only, c->spec))
-            check_kernel(c->spec, request, c->layout, maximum ? NULL : c, maximum);
+            check_kernel(c->spec, request, c->layout, !maximum && all && (list != row_list || i == 0) ? c : NULL, maximum);
     }
 }
 
@@ -282,8 +298,10 @@ int main(int argc, char **argv)
         puts("skipped: the emulation needs clang");
         return 77;
     }
-    check_corners(corner_list, sizeof corner_list / sizeof *corner_list, only, false);
-    check_corners(maximum_list, sizeof maximum_list / sizeof *maximum_list, only, true);
+    check_corners(corner_list, sizeof corner_list / sizeof *corner_list, only, true, false);
+    check_corners(maximum_list, sizeof maximum_list / sizeof *maximum_list, only, false, true);
+    check_corners(row_list, sizeof row_list / sizeof *row_list, only, true, false);
+    check_corners(observer_list, sizeof observer_list / sizeof *observer_list, only, all, false);
     check_eight_bits(only);
     check_activations(only, all);
     printf("CUDA emulation: %d variants, %d failed\n", variants, failures);

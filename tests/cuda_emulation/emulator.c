@@ -28,6 +28,7 @@ typedef struct fiber {
     int line;
     unsigned mask;
     int apart;
+    bool exchange; /* with lane ^ apart */
     double value;
     copy pending[COPIES_MAX]; /* cp.async: of the thread itself */
     int copies, group;
@@ -78,13 +79,27 @@ void emu_barrier(int line)
     yield(AT_BARRIER, line);
 }
 
+/* apart < 0: from below. */
 double emu_shuffle_down(unsigned mask, double value, int apart, int line);
 double emu_shuffle_down(unsigned mask, double value, int apart, int line)
 {
     fiber *self = &fibers[current];
     self->mask = mask;
+    self->exchange = false;
     self->value = value;
     self->apart = apart;
+    yield(AT_SHUFFLE, line);
+    return self->value;
+}
+
+double emu_shuffle_xor(unsigned mask, double value, int lanes, int line);
+double emu_shuffle_xor(unsigned mask, double value, int lanes, int line)
+{
+    fiber *self = &fibers[current];
+    self->mask = mask;
+    self->value = value;
+    self->apart = lanes;
+    self->exchange = true;
     yield(AT_SHUFFLE, line);
     return self->value;
 }
@@ -293,7 +308,8 @@ static bool resolve_shuffles(void)
         }
         for (int lane = 0; lane < 32 && complete; lane++) {
             fiber *f = &fibers[first + lane];
-            f->value = lane + f->apart < 32 ? old[lane + f->apart] : old[lane];
+            int from = f->exchange ? lane ^ f->apart : lane + f->apart;
+            f->value = from >= 0 && from < 32 ? old[from] : old[lane];
             f->state = READY;
         }
         any |= complete;

@@ -21,6 +21,7 @@ extern "C" {
 extern emu_index threadIdx, blockIdx, blockDim, gridDim;
 void emu_barrier(int line);
 double emu_shuffle_down(unsigned mask, double value, int apart, int line);
+double emu_shuffle_xor(unsigned mask, double value, int lanes, int line);
 void emu_copy_async(void *to, const void *from, int bytes);
 void emu_copy_commit(void);
 void emu_copy_wait(int newest);
@@ -46,6 +47,16 @@ void emu_shared_bounds(char **begin, char **end)
 
 #define __syncthreads() emu_barrier(__LINE__)
 #define __shfl_down_sync(mask, value, apart) emu_shuffle_down(mask, value, apart, __LINE__)
+#define __shfl_up_sync(mask, value, apart) emu_shuffle_down(mask, value, -(apart), __LINE__)
+#define __shfl_xor_sync(mask, value, lanes) emu_shuffle_xor(mask, value, lanes, __LINE__)
+
+/* Threads take turns at barriers and shuffles only. */
+static inline int atomicAdd(int *to, int value)
+{
+    int before = *to;
+    *to += value;
+    return before;
+}
 
 static inline float __int_as_float(int bits)
 {

@@ -136,6 +136,14 @@ static const char *launch_finish(const emu_kernel *k, actune_shape shape, run *r
     return emu_run(&launch);
 }
 
+/* As the driver's launch: without elements nothing runs, and reductions are 0. */
+static void clear_reductions(const at_signature *signature, run *r)
+{
+    for (int p = 0; p < signature->ports; p++)
+        if (signature->port[p].reduction && r->bytes[p])
+            memset(r->port[p], 0, r->bytes[p]);
+}
+
 actune_status emu_kernel_run(void *user, actune_shape shape, void *const *port)
 {
     emu_kernel *k = user;
@@ -149,9 +157,11 @@ actune_status emu_kernel_run(void *user, actune_shape shape, void *const *port)
         if (r.partial.data)
             memset(r.partial.data, 0xff, bytes);
     }
-    if (!status)
+    if (!status && shape.channels == 0)
+        clear_reductions(signature, &r);
+    else if (!status)
         k->fault = launch_main(k, shape, &r);
-    if (!status && !k->fault && signature->slots)
+    if (!status && !k->fault && signature->slots && shape.channels > 0)
         k->fault = launch_finish(k, shape, &r);
     k->order = (k->order + 1) % EMU_ORDERS;
     for (int p = 0; p < signature->ports; p++)

@@ -272,6 +272,11 @@ static void identity(void)
     if (!make_kernel(&kernel, "elu(alpha=0.5)", false, ACTUNE_F32) || !make_kernel(&other, "mish", false, ACTUNE_F32))
         return;
     CHECK(at_cudnn_variants(&kernel, all) == 5, "all of them");
+    at_kernel codes;
+    if (make_kernel(&codes, "relu", false, ACTUNE_I8))
+        CHECK(at_cudnn_variants(&codes, all) == 0, "none of 8 bits");
+    at_kernel_clear(&codes);
+    at_cudnn_variants(&kernel, all);
     for (int i = 0; i < 5; i++)
         for (int k = 0; k < i; k++)
             CHECK(strcmp(all[i].source_hash.hex, all[k].source_hash.hex) != 0, "%d and %d", i, k);

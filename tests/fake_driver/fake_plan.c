@@ -183,6 +183,9 @@ static const work list[] = {
     {"bias | relu | dropout(0.3)", NULL, ACTUNE_F16, ACTUNE_F16, {140, 6, 1}, false},
     {"bias | relu | dropout(0.3)", "bias", ACTUNE_F32, ACTUNE_F32, {140, 6, 1}, false},
     {"bias | relu | dropout(0.3)", "bias", ACTUNE_F32, ACTUNE_F32, {2, 5, 49}, false},
+    {"bias | relu | topk(3)", NULL, ACTUNE_F32, ACTUNE_F32, {140, 6, 1}, false},
+    {"topk(0.4, by=magnitude)", NULL, ACTUNE_F16, ACTUNE_F16, {3, 1300, 1}, true},
+    {"bias | topk(4)", "bias", ACTUNE_F32, ACTUNE_F32, {40, 6, 1}, false},
     {"relu", NULL, ACTUNE_F32, ACTUNE_F32, {0, 3, 5}, false},
     {"bias | relu", "bias", ACTUNE_F32, ACTUNE_F32, {0, 6, 1}, false},
 };

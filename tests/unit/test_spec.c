@@ -217,6 +217,8 @@ Test(spec, errors)
         {"[from=output] halves | relu | mul", ACTUNE_SYNTAX, "spec:1:15: from=output and halves do not go together"},
         {"[from=output] mul(channel) | relu | mul", ACTUNE_SYNTAX, "spec:1:37: from=output: behind mul"},
         {"mul(chanel)", ACTUNE_SYNTAX, "spec:1:5: too many arguments; mul takes no arguments but 'channel'"},
+        {"halves | relu | mul | topk(3)", ACTUNE_UNSUPPORTED, "spec:1:23: topk does not go together with halves"},
+        {"topk(3) | relu | mul(channel)", ACTUNE_UNSUPPORTED, "spec:1:1: topk does not go together with mul(channel)"},
         {"@/:f", ACTUNE_IO, "spec:1:1: cannot read '/': it is no regular file"},
         {"@/dev/zero:f", ACTUNE_IO, "spec:1:1: cannot read '/dev/zero': it is no regular file"},
     };
@@ -271,8 +273,6 @@ Test(spec, quantisation)
 Test(spec, not_yet)
 {
     static const char *const cases[] = {
-        "relu | stats",
-        "topk(8)",
         "standardize",
         "cast(bf16)",
         "log_sigmoid | softmax",

@@ -199,11 +199,11 @@ static void make_backward(at_kernel *kernel)
     kernel->spec = "made by hand, backward";
     kernel->accuracy = AT_ACCURACY_STANDARD;
     kernel->transcendental = true;
-    kernel->signature = (at_signature){.port = {{"x", AT_ACCESS_ELEMENT, ACTUNE_F32, false, AT_REDUCTION_NONE},
-                                                {"dy", AT_ACCESS_ELEMENT, ACTUNE_F32, false, AT_REDUCTION_NONE},
-                                                {"u", AT_ACCESS_CHANNEL, ACTUNE_F32, false, AT_REDUCTION_NONE},
-                                                {"dx", AT_ACCESS_ELEMENT, ACTUNE_F32, true, AT_REDUCTION_NONE},
-                                                {"du", AT_ACCESS_CHANNEL, ACTUNE_F32, true, AT_REDUCTION_SUM}},
+    kernel->signature = (at_signature){.port = {{"x", AT_ACCESS_ELEMENT, ACTUNE_F32, false, AT_REDUCTION_NONE, 0, 0},
+                                                {"dy", AT_ACCESS_ELEMENT, ACTUNE_F32, false, AT_REDUCTION_NONE, 0, 0},
+                                                {"u", AT_ACCESS_CHANNEL, ACTUNE_F32, false, AT_REDUCTION_NONE, 0, 0},
+                                                {"dx", AT_ACCESS_ELEMENT, ACTUNE_F32, true, AT_REDUCTION_NONE, 0, 0},
+                                                {"du", AT_ACCESS_CHANNEL, ACTUNE_F32, true, AT_REDUCTION_SUM, 0, 0}},
                                        .ports = 5,
                                        .inputs = 3,
                                        .direction = ACTUNE_BACKWARD,
@@ -259,8 +259,8 @@ Test(verify, expectations)
     at_kernel kernel;
     make_kernel(&kernel, build_sigmoid, ACTUNE_F32, AT_ACCURACY_STANDARD);
     at_graph_clear(&kernel.graph);
-    kernel.signature.port[1] = (at_port){"bias", AT_ACCESS_CHANNEL, ACTUNE_F32, false, AT_REDUCTION_NONE};
-    kernel.signature.port[2] = (at_port){"y", AT_ACCESS_ELEMENT, ACTUNE_F32, true, AT_REDUCTION_NONE};
+    kernel.signature.port[1] = (at_port){"bias", AT_ACCESS_CHANNEL, ACTUNE_F32, false, AT_REDUCTION_NONE, 0, 0};
+    kernel.signature.port[2] = (at_port){"y", AT_ACCESS_ELEMENT, ACTUNE_F32, true, AT_REDUCTION_NONE, 0, 0};
     kernel.signature.ports = 3;
     kernel.signature.inputs = 2;
     at_graph *graph = &kernel.graph;
@@ -291,8 +291,8 @@ static void make_guarded(at_kernel *kernel, bool underflows)
     make_kernel(kernel, build_relu, ACTUNE_F32, AT_ACCURACY_EXACT);
     at_graph_clear(&kernel->graph);
     kernel->transcendental = underflows;
-    kernel->signature.port[1] = (at_port){"dy", AT_ACCESS_ELEMENT, ACTUNE_F32, false, AT_REDUCTION_NONE};
-    kernel->signature.port[2] = (at_port){"dx", AT_ACCESS_ELEMENT, ACTUNE_F32, true, AT_REDUCTION_NONE};
+    kernel->signature.port[1] = (at_port){"dy", AT_ACCESS_ELEMENT, ACTUNE_F32, false, AT_REDUCTION_NONE, 0, 0};
+    kernel->signature.port[2] = (at_port){"dx", AT_ACCESS_ELEMENT, ACTUNE_F32, true, AT_REDUCTION_NONE, 0, 0};
     kernel->signature.ports = 3;
     kernel->signature.inputs = 2;
     kernel->signature.direction = ACTUNE_BACKWARD;

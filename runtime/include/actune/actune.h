@@ -365,6 +365,31 @@ typedef struct actune_statistics {
     int64_t window_steps;               /* of that window; 0: it has not seen so many steps yet */
 } actune_statistics;
 
+/* What the stage `stats` of a spec (`relu | stats`, `bias | gelu | stats(channel) | clip(-6, 6)`) leaves in its output `stats`: for the tensor, or
+   for each channel, a record of ACTUNE_STATISTICS_FIELDS f64 in this order. All of them add up (the last one: the maximum), so records of
+   steps, devices or ranks may be joined before they are read. Counts are exact. Sum, squares and maximum are of the finite values, as they stand at that place of the
+   pipeline, in the compute type, before a store rounds them. */
+typedef enum actune_statistics_field {
+    ACTUNE_STATISTICS_COUNT = 0,
+    ACTUNE_STATISTICS_NONPOSITIVE = 1, /* x <= 0 */
+    ACTUNE_STATISTICS_ZERO = 2,        /* x == 0, of either sign */
+    ACTUNE_STATISTICS_CLIPPED = 3,     /* at a bound or beyond it of the clip next to the stage: right behind it, else right before it */
+    ACTUNE_STATISTICS_NAN = 4,
+    ACTUNE_STATISTICS_INF = 5,
+    ACTUNE_STATISTICS_SUM = 6,
+    ACTUNE_STATISTICS_SQUARES = 7,     /* the sum of x * x */
+    ACTUNE_STATISTICS_ABSMAX = 8,
+    ACTUNE_STATISTICS_FIELDS = 9
+} actune_statistics_field;
+
+/* Statistics of `channels` such records (1 for `stats`; the plan's channels for `stats(channel)`), on the host. `per_channel` (as many, or NULL) becomes
+   statistics->channels, as actune_statistics_compute has them: the same window, monitor and advice take both.
+   The variance comes from two sums: its relative error is about 1e-7 + 1e-15 (mean / deviation)^2, so a mean of 10,000 deviations costs f32,
+   f16 and bf16 tensors nothing; f64 tensors with a mean beyond 1e6 deviations want actune_statistics_compute.
+   INVALID_ARGUMENT: NULL, no channel, a record that no kernel leaves (a count that is negative or no number). Any thread. */
+ACTUNE_API actune_status actune_statistics_from_records(const double *records, int64_t channels, actune_statistics *per_channel,
+                                                        actune_statistics *statistics);
+
 /* Initial weights, as torch.nn.init defines them (He et al. 2015; Glorot and Bengio 2010). */
 typedef enum actune_init_kind {
     ACTUNE_KAIMING_NORMAL = 0,  /* deviation gain / sqrt(fan) */
