@@ -24,6 +24,7 @@ static const struct {
     {"dequantize(scale, zero_point)", "(x - zero_point) * scale", "first stage, of 8-bit tensors, or after quantize(i8 or u8): fake quantisation"},
     {"swiglu", "silu(x) * mul", "short for silu | mul: x is the gate, operand mul the other tensor; also glu, reglu, geglu, geglu_tanh"},
     {"swiglu(halves)", "silu(first) * second", "short for halves | silu | mul: both from the rows of one tensor; glu(halves) is torch's GLU, sigmoid of the second; (second): that half is the gate"},
+    {"stats, stats(channel)", "x", "a second output: counts of <= 0, 0, clipped, NaN and inf, sum, sum of squares, absolute maximum, whole or a channel each (apply --stats FILE)"},
     {"grad_norm", "x", "going back, the sum of squares of the gradient at this point, asked for as that of grad_norm"},
 };
 

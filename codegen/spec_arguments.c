@@ -113,13 +113,14 @@ static int find_parameter(const binding *b, at_slice name)
 
 static actune_status bind_word(const binding *b, const raw_argument *raw, const parameter *to, at_argument *argument)
 {
-    at_strbuf list = {0};
     for (int i = 0; to->words[i]; i++) {
         argument->value = i;
         if (at_slice_is_any(raw->value, to->words[i]))
             return ACTUNE_OK;
-        at_strbuf_printf(&list, "%s%s", !i ? "" : to->words[i + 1] ? ", " : " or ", to->words[i]);
     }
+    at_strbuf list = {0};
+    for (int i = 0; to->words[i]; i++)
+        at_strbuf_printf(&list, "%s%s", !i ? "" : to->words[i + 1] ? ", " : " or ", to->words[i]);
     at_scan_fail(b->scan, raw->value_at, ACTUNE_SYNTAX, "'%.*s' is no %s of %s: it is %s", AT_SLICE_SHOWN(raw->value), to->name, b->stage_name,
                  at_strbuf_text(&list));
     at_strbuf_clear(&list);

@@ -23,7 +23,7 @@ static bool is_known(const at_signature *signature)
         if (!access || (unsigned)port->dtype > ACTUNE_BF16 || port->reduction > AT_REDUCTION_MAX)
             return false;
     }
-    return (unsigned)signature->dtype_in <= ACTUNE_BF16 && (unsigned)signature->dtype_out <= ACTUNE_BF16;
+    return signature->row.kind == AT_ROW_NONE && (unsigned)signature->dtype_in <= ACTUNE_BF16 && (unsigned)signature->dtype_out <= ACTUNE_BF16;
 }
 
 static actune_status check_exportable(const at_kernel *kernel)
@@ -32,7 +32,7 @@ static actune_status check_exportable(const at_kernel *kernel)
         return ACTUNE_OK;
     return at_fail(ACTUNE_UNSUPPORTED,
                    "'%s' is not exported yet: exported functions take tensors, per-channel and single values of f32, f64, f16 and bf16, and "
-                   "seeds; use actune::actune in the program",
+                   "seeds, element by element; use actune::actune in the program",
                    kernel->spec);
 }
 

@@ -27,7 +27,7 @@ test_server() {
     example server && ok "server" "$work/server" || return
     says_line '^2000 requests by 4 threads, 0 failed$'
     says_line '^bias \| silu \| clip\(-4, 4\), forward, \[128, 64, 1\]: '
-    ok "what it recorded is tuned" "$actune" tune --recorded --budget 20
+    ok "what it recorded is tuned" "$actune" tune --recorded --budget 100
     says_line '^bias \| silu \| clip'
     ok "server again" "$work/server" && says_line '\(exact\)'
 }
@@ -43,7 +43,19 @@ test_cuda() {
     ok "mlp_cuda" "$work/mlp_cuda" && says_line '^2 kernels in a graph, launched 5 times; 2 streams; 0 of 12288 results wrong$'
 }
 
+# Units die in the example; what the fused statistics say of it reaches TensorBoard's files and the doctor.
+test_training() {
+    [ -f "$build/libactune_monitor.so" ] || { echo "no actune::monitor: training skipped"; return; }
+    example training -I"$source/monitor/include" -lactune_monitor -lm && ok "training" "$work/training" "$work/runs" || return
+    says_line '^step 59: .* [1-9][0-9]* of 64 units dead$'
+    ok "advice" "$actune" doctor --stats "$work"/runs/actune*.jsonl
+    says_line '^hidden/relu: dead units: .*Lower the learning rate; leaky_relu'
+    ok "advice from the event file" "$actune" doctor --stats "$work"/runs/events*
+    says_line '^hidden/relu: dead units: '
+}
+
 test_mlp
 test_server
+test_training
 case $(cached CMAKE_C_FLAGS) in *-fsanitize*) ;; *) test_cuda ;; esac
 finish

@@ -111,6 +111,8 @@ refused 2 'x86-64-v9' "$actune" export relu --isa x86-64-v9 -o x
 refused 2 'sm80' "$actune" export relu --targets cuda --archs sm80 -o x
 refused 2 'needs --archs' "$actune" export relu --targets cuda -o x
 refused 2 'FOLDER' "$actune" export relu
+refused 1 'topk.*not exported yet' "$actune" export 'relu | topk(4)' --db= -o x
+refused 1 'stats.*not exported yet' "$actune" export 'relu | stats' --db= -o x
 refused 1 "did you mean 'gelu'" "$actune" export geluu -o x
 refused 1 'both get the name' "$actune" export a=relu a=gelu -o x
 refused 1 "operand 'bias'" "$actune" export relu --direction both --grad-of bias -o x

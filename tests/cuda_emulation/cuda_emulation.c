@@ -241,6 +241,8 @@ static const corner observer_list[] = {
     {"relu | stats(channel) | clip(0, 1)", AT_LAYOUT_CHANNEL_OUTER, ACTUNE_F32, ACTUNE_F32, {NULL}},
     {"bias | stats | relu", AT_LAYOUT_CHANNEL_OUTER, ACTUNE_F32, ACTUNE_F32, {NULL}},
     {"bias | leaky_relu | stats(channel)", AT_LAYOUT_CHANNEL_INNER, ACTUNE_F32, ACTUNE_F32, {NULL}},
+    {"halves | relu | mul | stats", AT_LAYOUT_CHANNEL_OUTER, ACTUNE_F32, ACTUNE_F32, {NULL}},
+    {"mul(channel) | relu | stats(channel)", AT_LAYOUT_CHANNEL_INNER, ACTUNE_F32, ACTUNE_F32, {NULL}},
     {"bias | clip(-1, 2) | stats", AT_LAYOUT_CHANNEL_INNER, ACTUNE_F64, ACTUNE_F64, {NULL}},
 };
 
