@@ -164,8 +164,8 @@ static actune_status bench_spec(bench_run *run, const char *spec)
         if (d == 0 ? !request.forward && !neither : !request.backward)
             continue;
         status = cli_lower(&request, d ? ACTUNE_BACKWARD : ACTUNE_FORWARD, kernel);
-        if (!status)
-            status = bench_kernel(run, kernel);
+        for (int i = 0; !status && i < cli_passes(kernel); i++)
+            status = bench_kernel(run, cli_pass(kernel, i));
         at_kernel_clear(kernel);
     }
     free(kernel);

@@ -89,7 +89,9 @@ static actune_status apply_settings(const gen_options *options, at_variant *vari
     for (int i = 0; i < options->settings; i++) {
         char *equals = strchr(options->setting[i], '=');
         *equals = 0;
-        AT_TRY(at_variant_set(variant, options->setting[i], equals + 1));
+        actune_status status = at_variant_set(variant, options->setting[i], equals + 1);
+        *equals = '='; /* for the next pass */
+        AT_TRY(status);
     }
     return ACTUNE_OK;
 }
@@ -166,6 +168,19 @@ static const char doc[] =
     "  actune gen 'bias | silu' --target cuda --emit cubin --arch sm_90 >kernel.cubin\n"
     "  actune gen gelu --list-knobs\n";
 
+static actune_status print_pass(const gen_options *options, const at_kernel *kernel, json_t *all)
+{
+    if (!options->graph)
+        return generate(options, kernel, all);
+    at_strbuf text = {0};
+    if (strstr(kernel->spec, "pass=") != NULL)
+        printf("%s\n", kernel->spec);
+    at_graph_print(&kernel->graph, &text);
+    fputs(at_strbuf_text(&text), stdout);
+    at_strbuf_clear(&text);
+    return ACTUNE_OK;
+}
+
 static actune_status print_direction(const gen_options *options, actune_direction direction, json_t *all)
 {
     at_kernel *kernel = calloc(1, sizeof *kernel);
@@ -176,13 +191,11 @@ static actune_status print_direction(const gen_options *options, actune_directio
     actune_status status = cli_lower(request, direction, kernel);
     if (!status && request->rank > 0) /* only looked at: the text is for all shapes of a layout */
         status = cli_shape(request->dim, request->rank, request->layout, &kernel->signature, &shape);
-    if (!status && options->graph) {
-        at_strbuf text = {0};
-        at_graph_print(&kernel->graph, &text);
-        fputs(at_strbuf_text(&text), stdout);
-        at_strbuf_clear(&text);
-    } else if (!status)
-        status = generate(options, kernel, all);
+    if (!status && kernel->passes > 0 && strcmp(options->emit, "source"))
+        status = at_fail(ACTUNE_INVALID_ARGUMENT, "'%s' has %d passes: --emit %s takes one of them, as '[pass=1] %s'", kernel->spec, kernel->passes,
+                         options->emit, kernel->spec);
+    for (int i = 0; !status && i < cli_passes(kernel); i++)
+        status = print_pass(options, cli_pass(kernel, i), all);
     at_kernel_clear(kernel);
     free(kernel);
     return status;

@@ -14,6 +14,8 @@ static const struct {
     {"add", "x + add", "operand add, of y's shape; add(channel): one value for each image and channel"},
     {"mul", "x * mul", "operand mul, of y's shape; mul(channel): one value for each image and channel (squeeze and excite)"},
     {"scale_shift", "x * scale + shift", "operands scale and shift, one value a channel (folded batch norm)"},
+    {"standardize(eps=1e-05)", "(x - mean) / sqrt(variance + eps)", "statistics of the tensor itself, in one more read; the first advice against dead units"},
+    {"standardize(channel, eps=1e-05)", "the same", "each channel by itself (batch norm's training formula, without its running averages)"},
     {"clip(lo, hi)", "min(max(x, lo), hi)", "NaN stays NaN; the gradient passes inside, ends included"},
     {"grad_clip(v)", "x", "going back, clips the gradient at this point to [-v, v]"},
     {"rrelu_training(lower, upper)", "x > 0 ? x : slope * x", "a random slope for each element, from seed, offset and its index; at inference: rrelu"},

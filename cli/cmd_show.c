@@ -91,12 +91,25 @@ static const char *title(const char *variant_text)
     return at_strbuf_text(&text);
 }
 
+/* Whether a kernel's text is `spec` or one of its passes: "[pass=1] standardize", "[accuracy=fast, pass=1] standardize". */
+static bool is_of_spec(const char *text, const char *spec)
+{
+    enum { PASS_LENGTH = sizeof "pass=1" - 1 };
+    const char *pass = text[0] == '[' ? strstr(text, "pass=") : NULL;
+    if (!pass)
+        return !strcmp(text, spec);
+    if (pass == text + 1)
+        return !strcmp(pass + PASS_LENGTH + 2, spec);
+    size_t before = (size_t)(pass - 2 - text); /* without ", " */
+    return !strncmp(text, spec, before) && !strcmp(pass + PASS_LENGTH, spec + before);
+}
+
 static actune_status show_choice(void *user, const at_store_choice *choice)
 {
     show_walk *walk = user;
     const struct kernel_name *name = find_name(&walk->names, choice->kernel);
     const at_store_workload *w = &choice->workload;
-    if (walk->spec && strcmp(walk->spec, name->text[0]))
+    if (walk->spec && !is_of_spec(name->text[0], walk->spec))
         return ACTUNE_OK;
     walk->rows++;
     if (walk->json)
@@ -291,8 +304,8 @@ int cli_why(int argc, char **argv)
         status = at_shape_of(&kernel->signature, x, &shape);
     if (!status)
         status = why_plan(&request, x, root);
-    if (!status)
-        status = why_measured(&request, kernel, shape, &walk);
+    for (int i = 0; !status && i < cli_passes(kernel); i++)
+        status = why_measured(&request, cli_pass(kernel, i), shape, &walk);
     at_kernel_clear(kernel);
     free(kernel);
     bool print = !status && !root && walk.rows;

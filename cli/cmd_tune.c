@@ -102,12 +102,18 @@ static error_t parse(int key, char *text, struct argp_state *state)
     return ARGP_ERR_UNKNOWN;
 }
 
+/* Of several passes only the last one writes y or dx. */
+static bool writes_tensor(const at_kernel *kernel)
+{
+    return kernel->signature.port[kernel->signature.inputs].reduction == AT_REDUCTION_NONE;
+}
+
 /* A workload's rows and `--all` have types that differ: what cannot be in place is an error where one spec was asked for. */
 static actune_status take_in_place(const tune_options *options, tune_plan *plan)
 {
     for (int i = 0; options->in_place && i < plan->items; i++) {
         AT_TRY(cli_in_place(plan->item[i].kernel));
-        plan->item[i].in_place = true;
+        plan->item[i].in_place = writes_tensor(plan->item[i].kernel);
     }
     return ACTUNE_OK;
 }
@@ -120,6 +126,15 @@ static at_tune_item *add_item(tune_plan *plan, const at_kernel *kernel, actune_s
     plan->item = items;
     items[plan->items] = (at_tune_item){.kernel = kernel, .shape = shape};
     return &items[plan->items++];
+}
+
+/* All passes of the kernel, or itself. */
+static actune_status add_items(tune_plan *plan, const at_kernel *kernel, actune_shape shape)
+{
+    for (int i = 0; i < cli_passes(kernel); i++)
+        if (!add_item(plan, cli_pass(kernel, i), shape))
+            return at_fail(ACTUNE_NO_MEMORY, "out of memory");
+    return ACTUNE_OK;
 }
 
 static actune_status own_kernel(tune_plan *plan, const cli_request *request, actune_direction direction, at_kernel **kernel)
@@ -145,13 +160,12 @@ static actune_status plan_spec(const tune_options *options, const cli_request *r
     actune_shape shape;
     if (request->rank > 0) {
         AT_TRY(cli_shape(request->dim, request->rank, request->layout, &kernel->signature, &shape));
-        return add_item(plan, kernel, shape) ? ACTUNE_OK : at_fail(ACTUNE_NO_MEMORY, "out of memory");
+        return add_items(plan, kernel, shape);
     }
     const int64_t *size = options->sizes ? options->size : grid;
     int sizes = options->sizes ? options->sizes : (int)(sizeof grid / sizeof *grid);
     for (int i = 0; i < sizes; i++)
-        if (!add_item(plan, kernel, cli_shape_of_size(size[i], options->channels, &kernel->signature)))
-            return at_fail(ACTUNE_NO_MEMORY, "out of memory");
+        AT_TRY(add_items(plan, kernel, cli_shape_of_size(size[i], options->channels, &kernel->signature)));
     return ACTUNE_OK;
 }
 
@@ -201,10 +215,10 @@ static actune_status plan_recorded(const tune_options *options, tune_plan *plan)
             continue;
         }
         row->item = plan->items;
-        at_tune_item *item = add_item(plan, kernel, row->request.shape);
-        if (!item)
-            return at_fail(ACTUNE_NO_MEMORY, "out of memory");
-        item->in_place = row->request.in_place;
+        AT_TRY(add_items(plan, kernel, row->request.shape));
+        row->items = plan->items - row->item;
+        for (int k = row->item; k < plan->items; k++)
+            plan->item[k].in_place = row->request.in_place && writes_tensor(plan->item[k].kernel);
     }
     return ACTUNE_OK;
 }
@@ -214,7 +228,10 @@ static actune_status drop_recorded(const tune_options *options, const tune_plan 
 {
     for (int i = 0; i < plan->asked.rows; i++) {
         const recorded_row *row = &plan->asked.row[i];
-        if (row->item >= 0 && plan->result[row->item].status == ACTUNE_OK && *plan->result[row->item].variant)
+        bool tuned = row->item >= 0;
+        for (int k = row->item; tuned && k < row->item + row->items; k++)
+            tuned = plan->result[k].status == ACTUNE_OK && *plan->result[k].variant;
+        if (tuned)
             AT_TRY(recorded_drop(options->request.database, row));
     }
     return ACTUNE_OK;

@@ -1,6 +1,7 @@
 /* actune verify: every variant (or the default one) against the reference. */
 #include "quantise_error.h"
 #include "request.h"
+#include "verify_passes.h"
 
 #include "runtime/backend/interp.h"
 #include "runtime/base/dtype.h"
@@ -43,6 +44,7 @@ typedef struct verify_run {
     at_cuda_verifier *verifier; /* on it, of the kernel and layout at hand */
     cli_table *table;
     json_t *json;
+    const cli_request *request; /* that the kernel is of */
     const at_kernel *kernel;
     at_layout layout;
     int passed, failed, impossible;
@@ -257,6 +259,26 @@ static actune_status verify_layout(verify_run *run)
     return verify_variants(run);
 }
 
+static actune_status verify_layouts(verify_run *run, const at_kernel *kernel, actune_status (*verify)(verify_run *run))
+{
+    bool is_row = kernel->signature.row.kind != AT_ROW_NONE, is_flat = !kernel->signature.has_channel && !kernel->signature.halves;
+    at_layout last = is_row ? AT_LAYOUT_CHANNEL_INNER : is_flat ? AT_LAYOUT_FLAT : AT_LAYOUT_CHANNEL_OUTER;
+    run->kernel = kernel;
+    for (at_layout layout = is_flat ? AT_LAYOUT_FLAT : AT_LAYOUT_CHANNEL_INNER; layout <= last; layout++) {
+        run->layout = layout;
+        AT_TRY(verify(run));
+    }
+    return ACTUNE_OK;
+}
+
+static actune_status verify_whole(verify_run *run)
+{
+    at_verify_report report = {0};
+    AT_TRY(cli_verify_passes(run->request, run->kernel, run->layout, &report));
+    note(run, "all passes", &report);
+    return ACTUNE_OK;
+}
+
 /* A property of the spec, whichever variant runs: a line above the table, or an object of its own in JSON. */
 static actune_status note_quantisation(verify_run *run, const cli_request *request)
 {
@@ -281,14 +303,13 @@ static actune_status verify_kernel(verify_run *run, const cli_request *request, 
         return at_fail(ACTUNE_NO_MEMORY, "out of memory");
     actune_status status = cli_lower(request, direction, kernel);
     run->kernel = kernel;
-    if (!status && direction == ACTUNE_FORWARD)
+    if (!status && direction == ACTUNE_FORWARD && kernel->passes == 0)
         status = note_quantisation(run, request);
-    bool is_row = kernel->signature.row.kind != AT_ROW_NONE, is_flat = !kernel->signature.has_channel && !kernel->signature.halves;
-    at_layout last = is_row ? AT_LAYOUT_CHANNEL_INNER : is_flat ? AT_LAYOUT_FLAT : AT_LAYOUT_CHANNEL_OUTER;
-    for (at_layout layout = is_flat ? AT_LAYOUT_FLAT : AT_LAYOUT_CHANNEL_INNER; !status && layout <= last; layout++) {
-        run->layout = layout;
-        status = verify_layout(run);
-    }
+    for (int i = 0; !status && i < cli_passes(kernel); i++)
+        status = verify_layouts(run, cli_pass(kernel, i), verify_layout);
+    run->request = request;
+    if (!status && kernel->passes > 0)
+        status = verify_layouts(run, kernel, verify_whole);
     at_kernel_clear(kernel);
     free(kernel);
     return status;

@@ -11,7 +11,8 @@ typedef struct recorded_row {
     cli_request kernel;       /* what to lower */
     bool backward;
     char *skipped; /* why it cannot be tuned (its file is gone ...), NULL */
-    int item;      /* which of the run's items it became, -1 */
+    int item;      /* which of the run's items it became, -1; of several passes the first */
+    int items;
 } recorded_row;
 
 typedef struct recorded {

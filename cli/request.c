@@ -144,6 +144,16 @@ actune_status cli_in_place(const at_kernel *kernel)
     return ACTUNE_OK;
 }
 
+int cli_passes(const at_kernel *kernel)
+{
+    return kernel->passes > 0 ? kernel->passes : 1;
+}
+
+const at_kernel *cli_pass(const at_kernel *kernel, int index)
+{
+    return kernel->passes > 0 ? kernel->pass[index].kernel : kernel;
+}
+
 actune_dtype cli_dtype_out(const cli_request *request, const at_spec *spec)
 {
     actune_dtype dtype = request->dtype_out;

@@ -28,6 +28,10 @@ extern const struct argp cli_shape_argp;  /* --layout --shape */
 extern const struct argp cli_device_argp; /* --device */
 extern const struct argp cli_common_argp; /* --json --db */
 
+/* Kernels of several passes are tuned, generated and measured pass by pass. */
+int cli_passes(const at_kernel *kernel);
+const at_kernel *cli_pass(const at_kernel *kernel, int index);
+
 void cli_request_init(cli_request *request);
 /* What the pipeline gives: with one type alone, that of a quantize at its end. */
 actune_dtype cli_dtype_out(const cli_request *request, const at_spec *spec);

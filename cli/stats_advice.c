@@ -72,7 +72,7 @@ static void input(advice *a, const stats_layer *l)
     if (l->is_input && l->has[STATS_MEAN] && l->has[STATS_VARIANCE] &&
         (fabs(mean) > mean_far || variance < variance_low || variance > variance_high))
         say(a, l, "input not standardised", "mean %.3g and variance %.3g, where 0 and 1 are wanted. Subtract the mean and divide by the standard deviation of "
-            "the training set: it is the first thing against dead units", mean, variance);
+            "the training set (or let the stage standardize do it): it is the first thing against dead units", mean, variance);
 }
 
 static void little_work(advice *a, const stats_layer *l)

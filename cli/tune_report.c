@@ -124,7 +124,7 @@ static int sum_passes(const workload *work, const at_tune_result *results, pass_
         if (r->status)
             continue;
         const double ns[4] = {r->default_ns, r->winner_ns, r->autovec_ns, r->copy_ns};
-        total->layers += row->count;
+        total->layers += row->continued ? 0 : row->count;
         for (int k = 0; k < 4; k++)
             total->ns[k] += (double)row->count * ns[k];
     }

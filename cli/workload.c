@@ -119,6 +119,36 @@ void workload_number(workload *w)
     }
 }
 
+/* A kernel of several passes becomes a row for each of them. */
+static actune_status split_passes(workload *w, int number)
+{
+    workload_row *row = &w->row[w->rows - 1];
+    at_kernel *whole = row->kernel;
+    int passes = whole->passes;
+    workload_row *rows = realloc(w->row, (size_t)(w->rows + passes) * sizeof *rows);
+    if (!rows)
+        return at_fail(ACTUNE_NO_MEMORY, "out of memory");
+    w->row = rows;
+    row = &rows[w->rows - 1];
+    for (int i = 1; i < passes; i++) {
+        rows[w->rows] = *row;
+        workload_row *next = &rows[w->rows++];
+        next->line = number;
+        next->continued = true;
+        next->kernel = whole->pass[i].kernel;
+        whole->pass[i].kernel = NULL;
+        char **const texts[] = {&next->model, &next->layer, &next->spec, &next->direction, &next->dtype, &next->layout};
+        for (size_t t = 0; t < sizeof texts / sizeof *texts; t++)
+            if (*texts[t] && !(*texts[t] = strdup(*texts[t])))
+                return at_fail(ACTUNE_NO_MEMORY, "out of memory");
+    }
+    row->kernel = whole->pass[0].kernel;
+    whole->passes = 0;
+    at_kernel_clear(whole);
+    free(whole);
+    return ACTUNE_OK;
+}
+
 static actune_status add_line(workload *w, const char *text, int number)
 {
     if (!text[strspn(text, " \t\r\n")])
@@ -132,6 +162,8 @@ static actune_status add_line(workload *w, const char *text, int number)
     actune_status status = read_row(text, row);
     if (!status)
         status = lower_row(row);
+    if (!status && row->kernel && row->kernel->passes > 0)
+        status = split_passes(w, number);
     return status ? at_fail_in(status, "%s:%d", w->path, number) : ACTUNE_OK;
 }
 

@@ -13,6 +13,7 @@ typedef struct workload_row {
     at_kernel *kernel;   /* NULL: skipped */
     actune_shape shape;
     char *skipped;       /* why */
+    bool continued;      /* a further pass of the layer in the row before */
     int item;            /* which distinct (kernel, shape) it is, -1 when skipped */
 } workload_row;
 

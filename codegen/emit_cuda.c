@@ -440,6 +440,13 @@ static void scope_uses(unit *u, const at_target *target)
     at_scope_number(&u->scope, "uses_ptx", -1, ptx);
 }
 
+static void scope_eps(unit *u)
+{
+    at_strbuf eps = {0};
+    at_strbuf_double(&eps, u->kernel->signature.eps);
+    scope_copy(u, "eps", -1, &eps);
+}
+
 /* Prefix and suffix of a row kernel, and what the row step needs to know. */
 static actune_status write_row(unit *u)
 {
@@ -508,6 +515,7 @@ static actune_status fill_unit(unit *u, const at_target *target, const char *sym
     at_scope_number(scope, "wide_sums", -1, wide_sums(s));
     at_scope_number(scope, "watch_lanes", -1, strcmp(u->walk, "inner") ? 1024 / knob_number(u->variant, "block", 256) : 1);
     at_scope_number(scope, "elements", -1, u->elements);
+    scope_eps(u);
     at_scope_text(scope, "C", -1, u->table ? "unsigned char" : f64 ? "double" : "float");
     at_scope_text(scope, "F", -1, f64 ? "" : "f");
     f64 |= knob_is(u->variant, "math", "wide");

@@ -11,7 +11,8 @@
      CHANNEL_OUTER  long long planes, int channels, long long inner
    and with sums `double *partial` last (at_chunk_plan's chunks * slots; it comes uninitialised). With sums `<symbol>_finish` follows, of
    the same block: the sum ports' pointers, const double *partial, long long chunks, int channels (FLAT: 1), long long inside (FLAT: chunks;
-   CHANNEL_INNER: 0, with per-plane ports chunks of an image; CHANNEL_OUTER: chunks of one plane). */
+   CHANNEL_INNER: 0, with per-plane ports chunks of an image; CHANNEL_OUTER: chunks of one plane); for moments also long long extent
+   (elements; rows; of one plane). */
 typedef struct at_cuda_geometry {
     int block;               /* threads */
     int64_t items_per_block; /* elements that one block does in one step; with sums a step is one chunk */

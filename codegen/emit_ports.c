@@ -23,7 +23,9 @@ typedef struct ports {
 /* Words of C and what the loop templates call their own. */
 const char *at_emit_name(const char *port_name, at_arena *arena)
 {
-    static const char *const taken[] = {"begin",   "block",   "channel",   "c",     "channels", "chunk", "column",
+    static const char *const taken[] = {"apart", "away",    "distance",  "distances", "joint", "old", "origin", "rounds", "share",
+                                        "own", "row_distance", "row_origin", "row_square", "square", "squares", "value",
+                                        "begin",   "block",   "channel",   "c",     "channels", "chunk", "column",
                                         "count",   "end",     "evaluate",  "first", "head",     "i",     "image", "inner",
                                         "int64_t", "j",       "k",         "lane",  "kept",    "largest", "left",   "moved", "n",       "origin",  "record", "seen",        "outer", "part",
                                         "partial", "parts",     "pattern", "period",    "phase", "piece",    "plane", "r",
@@ -179,7 +181,7 @@ static bool random_input(const ports *p, int port)
 static bool sum_output(const ports *p, int port)
 {
     at_reduction reduction = p->signature->port[port].reduction;
-    return reduction == AT_REDUCTION_SUM || reduction == AT_REDUCTION_MAX;
+    return reduction != AT_REDUCTION_NONE && reduction != AT_REDUCTION_STATISTICS;
 }
 
 static bool statistics_output(const ports *p, int port)
@@ -187,7 +189,7 @@ static bool statistics_output(const ports *p, int port)
     return p->signature->port[port].reduction == AT_REDUCTION_STATISTICS;
 }
 
-/* reduction[k]: "sum" or "max", of sum[k]. */
+/* reduction[k]: "sum", "max" or "moments", of sum[k]. */
 static void add_reductions(ports *p)
 {
     int count = 0;

@@ -5,6 +5,7 @@
 #include "quantize.h"
 #include "row.h"
 #include "spec_parse.h"
+#include <stdlib.h>
 #include <string.h>
 
 /* Names. */
@@ -33,14 +34,20 @@ static bool is_taken(const at_lowering *l, const char *name)
 }
 
 /* "bias", "bias2", "bias3" ... */
+const char *at_lower_free_name(const at_lowering *l, const char *kind, int number)
+{
+    const char *name = number > 1 ? at_arena_printf(&l->kernel->arena, "%s%d", kind, number) : at_arena_strdup(&l->kernel->arena, kind);
+    while (name && is_taken(l, name))
+        name = at_arena_printf(&l->kernel->arena, "%s%d", kind, ++number);
+    return name;
+}
+
 static actune_status add_operand(at_lowering *l, const char *kind, at_access access)
 {
     if (l->operands == AT_PORTS_MAX - 1)
         return at_fail(ACTUNE_UNSUPPORTED, "'%s' has more operands than a kernel takes (%d)", l->spec->canonical,
                        AT_PORTS_MAX - 1);
-    const char *name = at_arena_strdup(&l->kernel->arena, kind);
-    for (int number = 2; name && is_taken(l, name); number++)
-        name = at_arena_printf(&l->kernel->arena, "%s%d", kind, number);
+    const char *name = at_lower_free_name(l, kind, 1);
     if (!name)
         return at_fail(ACTUNE_NO_MEMORY, "out of memory while lowering a spec");
     l->operand[l->operands++] = (at_operand){.name = name, .access = access};
@@ -73,7 +80,7 @@ static actune_status collect_operands(at_lowering *l)
 
 /* Ports. */
 
-static actune_status add_port(at_kernel *kernel, at_port port)
+actune_status at_lower_port(at_kernel *kernel, at_port port)
 {
     at_signature *signature = &kernel->signature;
     int second_halves = signature->halves ? 2 : 0;
@@ -91,14 +98,14 @@ static actune_status add_port(at_kernel *kernel, at_port port)
 
 actune_status at_lower_input_port(at_kernel *kernel, const char *name, at_access access, actune_dtype dtype)
 {
-    return add_port(kernel, (at_port){.name = name, .access = access, .dtype = dtype});
+    return at_lower_port(kernel, (at_port){.name = name, .access = access, .dtype = dtype});
 }
 
 actune_status at_lower_output_port(at_kernel *kernel, const char *name, at_access access, actune_dtype dtype,
                                    at_reduction reduction)
 {
-    return add_port(kernel,
-                    (at_port){.name = name, .access = access, .dtype = dtype, .is_output = true, .reduction = reduction});
+    return at_lower_port(kernel,
+                         (at_port){.name = name, .access = access, .dtype = dtype, .is_output = true, .reduction = reduction});
 }
 
 at_access at_lower_access_x(const at_lowering *l)
@@ -141,9 +148,10 @@ static actune_status build_activation(const at_stage_input *in, at_node_id *y)
     return at_graph_inline(in->graph, &stage->activation->graph, inputs, 1 + stage->arguments, y);
 }
 
-static int operands_of(const at_stage *stage, const at_stage_form *form, actune_direction direction)
+int at_lower_operands_of(const at_lowering *l, const at_stage *stage)
 {
-    int count = form_operands(stage, form, direction);
+    const at_stage_form *form = at_stage_form_of(stage->kind);
+    int count = form_operands(stage, form, l->request->direction);
     for (int i = 0; i < stage->arguments; i++)
         count += stage->argument[i].learn != AT_LEARN_NO;
     return count;
@@ -151,22 +159,21 @@ static int operands_of(const at_stage *stage, const at_stage_form *form, actune_
 
 /* Every stage works on the rounded value of the stage before (as a pipeline of separate kernels in the compute type
    would); the last one's value is rounded by the store. */
-actune_status at_lower_until(const at_lowering *l, int end, const at_node_id *operand, at_node_id *value)
+actune_status at_lower_flow(const at_lowering *l, const at_segment *stages, const at_node_id *operand, at_flow *flow)
 {
-    at_graph *graph = &l->kernel->graph;
+    at_graph *graph = l->graph;
     const at_node_id *half = operand + l->operands;
-    at_node_id x = *value;
-    bool rounded = true; /* x is just as it was loaded */
-    for (int s = 0; s < end; s++) {
+    operand += stages->operand;
+    for (int s = stages->stage; s < stages->stage_end; s++) {
         const at_stage *stage = &l->spec->stage[s];
         const at_stage_form *form = at_stage_form_of(stage->kind);
         bool has_value = stage->kind != AT_STAGE_GRAD_CLIP && stage->kind != AT_STAGE_GRAD_NORM && stage->kind != AT_STAGE_HALVES &&
                          stage->kind != AT_STAGE_STATS;
         if (stage->kind == AT_STAGE_STATS && l->request->direction == ACTUNE_FORWARD)
-            graph->output[graph->outputs++] = rounded ? x : at_graph_1(graph, AT_OP_ROUND, x);
-        if (has_value && !rounded) {
-            x = at_graph_1(graph, AT_OP_ROUND, x);
-            rounded = true;
+            graph->output[graph->outputs++] = flow->rounded ? flow->value : at_graph_1(graph, AT_OP_ROUND, flow->value);
+        if (has_value && !flow->rounded) {
+            flow->value = at_graph_1(graph, AT_OP_ROUND, flow->value);
+            flow->rounded = true;
         }
         at_stage_input in = {.graph = graph,
                              .stage = stage,
@@ -174,17 +181,16 @@ actune_status at_lower_until(const at_lowering *l, int end, const at_node_id *op
                              .direction = l->request->direction,
                              .is_last = s == l->spec->stages - 1,
                              .compute = l->kernel->signature.compute,
-                             .x = x,
+                             .x = flow->value,
                              .operand = stage->takes_half ? half : operand};
         if (form)
-            x = form->build(&in);
+            flow->value = form->build(&in);
         else
-            AT_TRY(build_activation(&in, &x));
-        if (has_value && x != in.x)
-            rounded = false;
-        operand += operands_of(stage, form, l->request->direction);
+            AT_TRY(build_activation(&in, &flow->value));
+        if (has_value && flow->value != in.x)
+            flow->rounded = false;
+        operand += at_lower_operands_of(l, stage);
     }
-    *value = x;
     return at_graph_status(graph);
 }
 
@@ -196,21 +202,29 @@ actune_status at_lower_simplify(at_graph *graph)
     return at_pass_cse(graph);
 }
 
-actune_status at_lower_stages(at_lowering *l)
+at_segment at_lower_all(const at_lowering *l)
 {
-    at_graph *graph = &l->kernel->graph;
+    return (at_segment){.stage_end = l->spec->stages, .operands = l->operands};
+}
+
+at_node_id at_lower_operand(const at_lowering *l, int operand)
+{
+    return l->operand[operand].is_dropped ? at_graph_constant(l->graph, -0.0) : at_graph_input(l->graph, l->first_operand + operand);
+}
+
+actune_status at_lower_stages(at_lowering *l, const at_segment *stages)
+{
     at_node_id operand[AT_PORTS_MAX];
-    at_node_id x = at_graph_input(graph, 0);
-    for (int i = 0; i < l->operands; i++)
-        operand[i] = l->operand[i].is_dropped ? at_graph_constant(graph, -0.0) : at_graph_input(graph, l->first_operand + i);
-    operand[l->operands] = x;
+    at_flow flow = {at_graph_input(l->graph, 0), true};
+    for (int i = stages->operand; i < stages->operand + stages->operands; i++)
+        operand[i] = at_lower_operand(l, i);
+    operand[l->operands] = flow.value;
     if (l->spec->halves)
-        *(l->spec->stage[0].of_word ? &x : &operand[l->operands]) = at_graph_input(graph, l->first_operand + l->operands);
-    graph->output[0] = x;
-    graph->outputs = 1; /* what stages observe comes behind it */
-    AT_TRY(at_lower_until(l, l->spec->stages, operand, &x));
-    graph->output[0] = x;
-    return at_lower_simplify(graph);
+        *(l->spec->stage[0].of_word ? &flow.value : &operand[l->operands]) = at_graph_input(l->graph, l->first_operand + l->operands);
+    l->graph->outputs = 1; /* what stages observe comes behind it */
+    AT_TRY(at_lower_flow(l, stages, operand, &flow));
+    l->graph->output[0] = flow.value;
+    return at_lower_simplify(l->graph);
 }
 
 /* The clip that stands next to stage `s`: behind it, else before it; stages that leave the value alone are looked through. */
@@ -243,16 +257,14 @@ static actune_status add_statistics_port(const at_lowering *l)
             port.clip_lo = narrow ? (float)clip->argument[0].value : clip->argument[0].value;
             port.clip_hi = narrow ? (float)clip->argument[1].value : clip->argument[1].value;
         }
-        AT_TRY(add_port(l->kernel, port));
+        AT_TRY(at_lower_port(l->kernel, port));
     }
     return ACTUNE_OK;
 }
 
-static actune_status lower_forward(at_lowering *l)
+actune_status at_lower_forward_ports(const at_lowering *l)
 {
     at_kernel *kernel = l->kernel;
-    l->first_operand = 1;
-    AT_TRY(at_lower_stages(l));
     AT_TRY(at_lower_input_port(kernel, "x", at_lower_access_x(l), kernel->signature.dtype_in));
     for (int i = 0; i < l->operands; i++)
         AT_TRY(at_lower_input_port(kernel, l->operand[i].name, l->operand[i].access,
@@ -261,32 +273,29 @@ static actune_status lower_forward(at_lowering *l)
     return add_statistics_port(l);
 }
 
+static actune_status lower_forward(at_lowering *l)
+{
+    const at_segment all = at_lower_all(l);
+    l->first_operand = 1;
+    AT_TRY(at_lower_stages(l, &all));
+    return at_lower_forward_ports(l);
+}
+
 /* The whole. */
 
-/* What decides the kernel's results, and nothing else: neither the spec's spelling nor the names of ports. */
-static actune_status identify(at_kernel *kernel)
+static void identify_port(const at_port *port, at_strbuf *text)
 {
     static const char *const access_names[] = {"element", "channel", "scalar", "random", "halves", "plane"};
-    const at_signature *signature = &kernel->signature;
-    at_strbuf text = {0};
-    bool from_output = signature->direction == ACTUNE_BACKWARD && !strcmp(signature->port[0].name, "y");
-    at_strbuf_printf(&text, "actune kernel 1\n%s%s %s %s %s\n",
-                     signature->direction == ACTUNE_FORWARD ? "forward" : "backward", from_output ? " from output" : "",
-                     at_dtype_get(signature->dtype_in)->name, at_dtype_get(signature->dtype_out)->name,
-                     at_accuracy_name(kernel->accuracy));
-    for (int i = 0; i < signature->ports; i++) {
-        const at_port *port = &signature->port[i];
-        at_strbuf_printf(&text, "port %s %s%s%s%s\n", access_names[port->access], at_dtype_get(port->dtype)->name,
-                         port->is_output ? " output" : "", port->reduction ? " " : "", at_reduction_name(port->reduction));
-        if (port->clip_lo < port->clip_hi)
-            at_strbuf_printf(&text, "clip %a %a\n", port->clip_lo, port->clip_hi);
-    }
-    at_graph_print(&kernel->graph, &text);
-    actune_status status = at_strbuf_status(&text);
-    if (status == ACTUNE_OK)
-        kernel->hash = at_hash_text(at_strbuf_text(&text));
-    at_strbuf_clear(&text);
-    return status;
+    at_strbuf_printf(text, "port %s %s%s%s%s\n", access_names[port->access], at_dtype_get(port->dtype)->name,
+                     port->is_output ? " output" : "", port->reduction ? " " : "", at_reduction_name(port->reduction));
+    if (port->clip_lo < port->clip_hi)
+        at_strbuf_printf(text, "clip %a %a\n", port->clip_lo, port->clip_hi);
+}
+
+static void mark_transcendental(at_kernel *kernel)
+{
+    for (int32_t i = 0; i < kernel->graph.count; i++)
+        kernel->transcendental |= at_op_get(kernel->graph.nodes[i].op)->transcendental;
 }
 
 static void mark_row(at_kernel *kernel)
@@ -298,10 +307,34 @@ static void mark_row(at_kernel *kernel)
     kernel->signature.has_channel = true;
 }
 
-static void mark_transcendental(at_kernel *kernel)
+/* What decides the kernel's results, and nothing else: neither the spec's spelling nor the names of ports. */
+actune_status at_lower_identify(at_kernel *kernel)
 {
-    for (int32_t i = 0; i < kernel->graph.count; i++)
-        kernel->transcendental |= at_op_get(kernel->graph.nodes[i].op)->transcendental;
+    const at_signature *signature = &kernel->signature;
+    at_strbuf text = {0};
+    bool from_output = signature->direction == ACTUNE_BACKWARD && !strcmp(signature->port[0].name, "y");
+    at_strbuf_printf(&text, "actune kernel 1\n%s%s %s %s %s\n",
+                     signature->direction == ACTUNE_FORWARD ? "forward" : "backward", from_output ? " from output" : "",
+                     at_dtype_get(signature->dtype_in)->name, at_dtype_get(signature->dtype_out)->name,
+                     at_accuracy_name(kernel->accuracy));
+    for (int i = 0; i < signature->ports; i++)
+        identify_port(&signature->port[i], &text);
+    if (at_signature_is_moments(signature)) {
+        at_strbuf_append(&text, "eps ");
+        at_strbuf_double(&text, signature->eps);
+        at_strbuf_char(&text, '\n');
+    }
+    for (int i = 0; i < kernel->passes; i++)
+        at_strbuf_printf(&text, "pass %s\n", kernel->pass[i].kernel->hash.hex);
+    if (!kernel->passes)
+        at_graph_print(&kernel->graph, &text);
+    mark_transcendental(kernel);
+    mark_row(kernel);
+    actune_status status = at_strbuf_status(&text);
+    if (status == ACTUNE_OK)
+        kernel->hash = at_hash_text(at_strbuf_text(&text));
+    at_strbuf_clear(&text);
+    return status;
 }
 
 static actune_status check_request(const at_kernel_request *request)
@@ -320,40 +353,64 @@ static actune_status check_request(const at_kernel_request *request)
 }
 
 /* from=output says nothing about the forward kernel, which is that of the spec without it. */
-static actune_status name(at_lowering *l)
+static actune_status name(const at_lowering *l, int pass, at_kernel *kernel)
 {
     at_spec plain = *l->spec;
     at_strbuf text = {0};
     plain.from_output &= l->request->direction == ACTUNE_BACKWARD;
+    plain.pass = pass;
     at_spec_print(&plain, &text);
-    l->kernel->spec = at_strbuf_status(&text) ? NULL : at_arena_strdup(&l->kernel->arena, at_strbuf_text(&text));
+    kernel->spec = at_strbuf_status(&text) ? NULL : at_arena_strdup(&kernel->arena, at_strbuf_text(&text));
     at_strbuf_clear(&text);
-    return l->kernel->spec ? ACTUNE_OK : at_fail(ACTUNE_NO_MEMORY, "out of memory while lowering a spec");
+    return kernel->spec ? ACTUNE_OK : at_fail(ACTUNE_NO_MEMORY, "out of memory while lowering a spec");
 }
 
-static actune_status lower(at_lowering *l)
+actune_status at_lower_begin(const at_lowering *l, int pass, at_kernel *kernel)
 {
-    at_kernel *kernel = l->kernel;
-    AT_TRY(check_request(l->request));
-    AT_TRY(at_quantize_check_types(l->spec, l->request->dtype_in, l->request->dtype_out));
-    AT_TRY(name(l));
     kernel->accuracy = l->spec->accuracy;
     kernel->signature.direction = l->request->direction;
     kernel->signature.dtype_in = l->request->dtype_in;
     kernel->signature.dtype_out = l->request->dtype_out;
     kernel->signature.compute = at_dtype_get(l->request->dtype_in)->compute;
+    return name(l, pass, kernel);
+}
+
+static actune_status lower(at_lowering *l)
+{
+    AT_TRY(check_request(l->request));
+    AT_TRY(at_quantize_check_types(l->spec, l->request->dtype_in, l->request->dtype_out));
+    AT_TRY(at_lower_begin(l, 0, l->kernel));
     AT_TRY(collect_operands(l));
-    AT_TRY(l->request->direction == ACTUNE_FORWARD ? lower_forward(l) : at_lower_backward(l));
-    mark_transcendental(kernel);
-    mark_row(kernel);
-    return identify(kernel);
+    if (at_lower_has_barrier(l->spec))
+        AT_TRY(at_lower_passes(l));
+    else
+        AT_TRY(l->request->direction == ACTUNE_FORWARD ? lower_forward(l) : at_lower_backward(l));
+    return at_lower_identify(l->kernel);
+}
+
+/* Puts pass `number`, from 1, in the place of the whole. */
+static actune_status take_pass(at_kernel *kernel, int number)
+{
+    int passes = kernel->passes > 0 ? kernel->passes : 1;
+    if (number > passes)
+        return at_fail(ACTUNE_INVALID_ARGUMENT, "'%s' has %d %s %s, there is no pass %d", kernel->spec, passes, passes == 1 ? "pass" : "passes",
+                       kernel->signature.direction == ACTUNE_BACKWARD ? "backward" : "forward", number);
+    if (kernel->passes == 0)
+        return ACTUNE_OK;
+    at_kernel taken = *kernel->pass[number - 1].kernel;
+    *kernel->pass[number - 1].kernel = (at_kernel){0};
+    at_kernel_clear(kernel);
+    *kernel = taken;
+    return ACTUNE_OK;
 }
 
 actune_status at_kernel_lower(const at_spec *spec, const at_kernel_request *request, at_kernel *kernel)
 {
-    at_lowering lowering = {.spec = spec, .request = request, .kernel = kernel};
+    at_lowering lowering = {.spec = spec, .request = request, .kernel = kernel, .graph = &kernel->graph};
     *kernel = (at_kernel){0};
     actune_status status = lower(&lowering);
+    if (status == ACTUNE_OK && spec->pass > 0)
+        status = take_pass(kernel, spec->pass);
     if (status != ACTUNE_OK)
         at_kernel_clear(kernel);
     return status;
@@ -364,6 +421,11 @@ void at_kernel_clear(at_kernel *kernel)
     at_graph_clear(&kernel->graph);
     for (int i = 0; i < kernel->stretches; i++)
         at_graph_clear(&kernel->stretch[i].graph);
+    for (int i = 0; i < kernel->passes; i++) {
+        at_kernel_clear(kernel->pass[i].kernel);
+        free(kernel->pass[i].kernel);
+    }
+    free(kernel->pass);
     at_arena_clear(&kernel->arena);
     *kernel = (at_kernel){0};
 }

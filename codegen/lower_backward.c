@@ -22,8 +22,7 @@ static actune_status fail_gradient(const at_lowering *l, const char *name)
     return ACTUNE_INVALID_ARGUMENT;
 }
 
-/* Marks the operands whose gradient is asked for. */
-static actune_status find_gradients(const at_lowering *l, bool wanted[AT_PORTS_MAX])
+actune_status at_lower_wanted(at_lowering *l, bool wanted[AT_PORTS_MAX])
 {
     for (int g = 0; g < l->request->gradient_count; g++) {
         const char *name = l->request->gradients[g];
@@ -42,13 +41,16 @@ static actune_status find_gradients(const at_lowering *l, bool wanted[AT_PORTS_M
     }
     if (l->request->gradient_count + l->spec->halves >= AT_OUTPUTS_MAX)
         return at_fail(ACTUNE_UNSUPPORTED, "a kernel computes at most %d gradients", AT_OUTPUTS_MAX - l->spec->halves);
+    l->first_operand = FIRST_OPERAND;
+    for (int i = 0; i < l->operands; i++)
+        l->operand[i].is_dropped = l->operand[i].is_norm && !wanted[i];
     return ACTUNE_OK;
 }
 
 /* The operands of grad_norm are 0 everywhere; -0, which is nothing to add even to -0. */
 static void drop_norms(const at_lowering *l)
 {
-    at_graph *graph = &l->kernel->graph;
+    at_graph *graph = l->graph;
     for (at_node_id i = 0; i < graph->count; i++) {
         at_node *node = &graph->nodes[i];
         int operand = node->op == AT_OP_INPUT ? node->index - FIRST_OPERAND : -1;
@@ -57,13 +59,13 @@ static void drop_norms(const at_lowering *l)
     }
 }
 
-/* Turns the graph of y into the graph of dx and the wanted gradients. */
-static actune_status differentiate(const at_lowering *l, const bool *wanted)
+actune_status at_lower_gradient(at_lowering *l, const at_segment *stages, const bool *wanted)
 {
-    at_graph *graph = &l->kernel->graph;
+    at_graph *graph = l->graph;
     int32_t input[AT_OUTPUTS_MAX] = {INPUT_X}, count = 1;
     at_node_id gradient[AT_OUTPUTS_MAX];
-    for (int i = 0; i < l->operands; i++)
+    AT_TRY(at_lower_stages(l, stages));
+    for (int i = stages->operand; i < stages->operand + stages->operands; i++)
         if (wanted[i])
             input[count++] = FIRST_OPERAND + i;
     if (l->spec->halves)
@@ -98,7 +100,7 @@ static void drop_inputs(const at_lowering *l, bool used[AT_PORTS_MAX])
             graph->nodes[i].index = number[graph->nodes[i].index];
 }
 
-static actune_status add_ports(const at_lowering *l, const bool *used, const bool *wanted)
+actune_status at_lower_backward_ports(const at_lowering *l, const bool *used, const bool *wanted)
 {
     at_kernel *kernel = l->kernel;
     const at_signature *signature = &kernel->signature;
@@ -128,16 +130,12 @@ static actune_status add_ports(const at_lowering *l, const bool *used, const boo
 actune_status at_lower_backward(at_lowering *l)
 {
     bool wanted[AT_PORTS_MAX] = {0}, used[AT_PORTS_MAX] = {0};
-    AT_TRY(find_gradients(l, wanted));
-    l->first_operand = FIRST_OPERAND;
-    for (int i = 0; i < l->operands; i++)
-        l->operand[i].is_dropped = l->operand[i].is_norm && !wanted[i];
-    if (l->spec->from_output) {
+    const at_segment all = at_lower_all(l);
+    AT_TRY(at_lower_wanted(l, wanted));
+    if (l->spec->from_output)
         AT_TRY(at_lower_from_output(l, wanted));
-    } else {
-        AT_TRY(at_lower_stages(l));
-        AT_TRY(differentiate(l, wanted));
-    }
+    else
+        AT_TRY(at_lower_gradient(l, &all, wanted));
     drop_inputs(l, used);
-    return add_ports(l, used, wanted);
+    return at_lower_backward_ports(l, used, wanted);
 }

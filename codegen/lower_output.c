@@ -118,19 +118,20 @@ actune_status at_lower_from_output(at_lowering *l, const bool *wanted)
     const int activation = find_activation(l->spec);
     const int32_t x_index = FIRST_OPERAND + l->operands;
     int32_t input[AT_OUTPUTS_MAX] = {x_index}, count = 1;
-    at_node_id operand[AT_PORTS_MAX], x = at_graph_input(graph, x_index), value = x, gradient, result[AT_OUTPUTS_MAX];
+    at_node_id operand[AT_PORTS_MAX], x = at_graph_input(graph, x_index), gradient, result[AT_OUTPUTS_MAX];
+    at_flow flow = {x, true};
     for (int i = 0; i < l->operands; i++) {
         operand[i] = at_graph_input(graph, FIRST_OPERAND + i);
         if (wanted[i])
             input[count++] = FIRST_OPERAND + i;
     }
-    AT_TRY(at_lower_until(l, activation, operand, &value));
+    AT_TRY(at_lower_flow(l, &(at_segment){.stage_end = activation}, operand, &flow));
     AT_TRY(pass_behind(l, activation, &gradient));
     AT_TRY(pass_activation(l, &l->spec->stage[activation], &gradient));
-    if (value == x)
+    if (flow.value == x)
         result[0] = gradient;
     else
-        AT_TRY(at_pass_differentiate(graph, value, gradient, input, count, result));
+        AT_TRY(at_pass_differentiate(graph, flow.value, gradient, input, count, result));
     for (int i = 0; i < count; i++)
         graph->output[i] = result[i];
     graph->outputs = count;

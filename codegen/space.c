@@ -30,9 +30,10 @@ static void scope_reductions(at_scope *scope, const at_signature *signature)
 {
     int maxima = count_reductions(signature, AT_REDUCTION_MAX);
     at_scope_number(scope, "sums", -1, signature->slots);
-    at_scope_number(scope, "plain_sums", -1, count_reductions(signature, AT_REDUCTION_SUM) + maxima);
+    at_scope_number(scope, "plain_sums", -1, count_reductions(signature, AT_REDUCTION_SUM) + maxima + at_signature_is_moments(signature));
     at_scope_number(scope, "maxima", -1, maxima);
     at_scope_number(scope, "statistics", -1, count_reductions(signature, AT_REDUCTION_STATISTICS));
+    at_scope_number(scope, "moments", -1, at_signature_is_moments(signature));
 }
 
 void at_scope_kernel(at_scope *scope, const at_kernel *kernel, at_layout layout, const at_target *target)

@@ -127,6 +127,21 @@ static actune_status check_observers(const at_scan *scan, const at_spec *spec)
     return ACTUNE_OK;
 }
 
+/* Rows and observers see a tensor as one pass does; a pipeline with standardize has several. */
+static actune_status check_passes(const at_scan *scan, const at_spec *spec)
+{
+    bool standardizes = false;
+    for (int i = 0; i < spec->stages; i++)
+        standardizes |= spec->stage[i].kind == AT_STAGE_STANDARDIZE;
+    for (int i = 0; standardizes && i < spec->stages; i++) {
+        const at_stage_form *form = at_stage_form_of(spec->stage[i].kind);
+        if (form && (form->is_row || form->kind == AT_STAGE_STATS || form->kind == AT_STAGE_HALVES || spec->stage[i].of_word))
+            return at_scan_fail(scan, spec->stage[i].at, ACTUNE_UNSUPPORTED,
+                                "%s does not go with standardize in one pipeline yet: make it a pipeline of its own", form->name);
+    }
+    return ACTUNE_OK;
+}
+
 static actune_status parse(at_scan *scan, at_spec *spec)
 {
     at_strbuf canonical = {0};
@@ -136,6 +151,7 @@ static actune_status parse(at_scan *scan, at_spec *spec)
     AT_TRY(at_spec_check_halves(scan, spec));
     AT_TRY(check_rows(scan, spec));
     AT_TRY(check_observers(scan, spec));
+    AT_TRY(check_passes(scan, spec));
     AT_TRY(at_quantize_check_places(scan, spec));
     AT_TRY(at_spec_check_output(scan, spec));
     at_spec_print(spec, &canonical);
@@ -215,16 +231,20 @@ static void print_activation_arguments(const at_stage *stage, at_strbuf *out)
         at_strbuf_char(out, ')');
 }
 
-/* By position; those that may be operands and words that may be left out by name. */
+/* By position; those that may be operands, and optional ones, by name; the form's word first. What has its default is left out. */
 static void print_form_arguments(const at_stage *stage, const at_stage_form *form, at_strbuf *out)
 {
     const char *separator = "(";
+    if (stage->flag) {
+        at_strbuf_printf(out, "(%s", form->flag);
+        separator = ", ";
+    }
     for (int i = 0; i < stage->arguments; i++) {
         const at_argument *argument = &stage->argument[i];
-        if (form->parameter[i].optional && argument->learn == AT_LEARN_NO && argument->value == 0)
+        bool by_name = form->parameter[i].operand || form->parameter[i].optional;
+        if (form->parameter[i].optional && argument->learn == AT_LEARN_NO && argument->value == form->parameter[i].standard)
             continue;
-        bool named = form->parameter[i].operand || (form->parameter[i].words && form->parameter[i].optional);
-        at_strbuf_printf(out, "%s%s%s", separator, named ? argument->name : "", named ? "=" : "");
+        at_strbuf_printf(out, "%s%s%s", separator, by_name ? argument->name : "", by_name ? "=" : "");
         if (form->parameter[i].words)
             at_strbuf_append(out, form->parameter[i].words[(int)argument->value]);
         else if (argument->learn != AT_LEARN_NO)
@@ -266,6 +286,10 @@ void at_spec_print(const at_spec *spec, at_strbuf *out)
     }
     if (spec->from_output) {
         at_strbuf_printf(out, "%sfrom=output", separator);
+        separator = ", ";
+    }
+    if (spec->pass > 0) {
+        at_strbuf_printf(out, "%spass=%d", separator, spec->pass);
         separator = ", ";
     }
     if (*separator == ',')

@@ -24,7 +24,8 @@ typedef enum at_stage_kind {
     AT_STAGE_STATS,       /* identity; forward, an output with statistics of the value; of_word "channel": per channel */
     AT_STAGE_QUANTIZE,    /* type, scale, zero_point; scale and zero_point may be operands */
     AT_STAGE_DEQUANTIZE,  /* scale, zero_point, likewise */
-    AT_STAGE_TOPK         /* k, by (0: value, 1: magnitude) */
+    AT_STAGE_TOPK,        /* k, by (0: value, 1: magnitude) */
+    AT_STAGE_STANDARDIZE  /* eps; flag: each channel by itself */
 } at_stage_kind;
 
 typedef enum at_learn { AT_LEARN_NO, AT_LEARN_SCALAR, AT_LEARN_CHANNEL } at_learn;
@@ -45,6 +46,7 @@ typedef struct at_stage {
     bool takes_half;
     at_argument argument[AT_ARGUMENTS_MAX]; /* one for each parameter, in its order, defaults filled in */
     int arguments;
+    bool flag;                       /* the form's word was given: standardize(channel) */
     size_t at;                       /* of its first character in the text */
     int column;                      /* the same in its line, from 1 */
 } at_stage;
@@ -57,6 +59,7 @@ typedef struct at_spec {
     at_semantics semantics;
     bool from_output; /* backward reads y in place of x */
     bool halves;      /* the first stage is `halves` */
+    int pass; /* only this one of the pipeline's passes, from 1; 0: all */
     const char *canonical; /* lower case, one space around |, arguments by name, defaults left out */
 } at_spec;
 

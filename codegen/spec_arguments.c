@@ -26,7 +26,7 @@ typedef struct parameter {
 typedef struct binding {
     const at_scan *scan;
     size_t at; /* of the stage */
-    const char *stage_name, *word; /* word: what may stand alone; NULL: none */
+    const char *stage_name, *word, *flag; /* word: what may stand alone; flag: what may stand first; NULL: none */
     parameter parameter[AT_ARGUMENTS_MAX];
     int parameters;
     bool bound[AT_ARGUMENTS_MAX];
@@ -79,9 +79,11 @@ static actune_status parse_list(at_scan *scan, const char *stage_name, raw_argum
 /* "alpha, beta", "none". */
 static void list_parameters(const binding *b, at_strbuf *out)
 {
+    if (b->flag)
+        at_strbuf_printf(out, "%s%s", b->flag, b->parameters ? ", " : "");
     for (int i = 0; i < b->parameters; i++)
         at_strbuf_printf(out, "%s%s", i ? ", " : "", b->parameter[i].name);
-    if (!b->parameters)
+    if (!b->parameters && !b->flag)
         at_strbuf_printf(out, "no arguments%s%s%s", b->word ? " but '" : "", b->word ? b->word : "", b->word ? "'" : "");
 }
 
@@ -203,6 +205,7 @@ static actune_status fill(const binding *b, at_stage *stage)
 
 static void describe(binding *b, const at_stage_form *form, const at_activation *activation)
 {
+    b->flag = form ? form->flag : NULL;
     b->parameters = form ? form->parameters : activation->parameters;
     b->word = form ? form->word : NULL;
     for (int i = 0; i < b->parameters; i++) {
@@ -210,6 +213,7 @@ static void describe(binding *b, const at_stage_form *form, const at_activation 
             b->parameter[i] = (parameter){.name = form->parameter[i].name,
                                           .infinite = form->parameter[i].infinite,
                                           .has_default = form->parameter[i].optional,
+                                          .default_value = form->parameter[i].standard,
                                           .learnable = form->parameter[i].operand,
                                           .scalar = form->parameter[i].operand ? "tensor" : "learn",
                                           .words = form->parameter[i].words};
@@ -238,6 +242,16 @@ static actune_status check_values(const binding *b, const at_stage_form *form, c
     return status;
 }
 
+/* The form's word, in front of the arguments. */
+static bool take_flag(const at_stage_form *form, raw_argument *raw, int *count)
+{
+    if (!form || !form->flag || !*count || raw[0].name.length || !at_slice_is_any(raw[0].value, form->flag))
+        return false;
+    --*count;
+    memmove(raw, raw + 1, (size_t)*count * sizeof *raw);
+    return true;
+}
+
 actune_status at_spec_parse_arguments(at_scan *scan, size_t at, const char *name, const at_stage_form *form,
                                       at_stage *stage)
 {
@@ -246,6 +260,7 @@ actune_status at_spec_parse_arguments(at_scan *scan, size_t at, const char *name
     int count;
     describe(&b, form, stage->activation);
     AT_TRY(parse_list(scan, name, raw, &count));
+    stage->flag = take_flag(form, raw, &count);
     if (count == 1 && form && form->word && !raw[0].name.length && at_slice_is_any(raw[0].value, form->word)) {
         stage->of_word = true;
         return ACTUNE_OK;

@@ -4,7 +4,7 @@
 
 typedef struct attribute {
     const char *name;
-    const char *values[4];
+    const char *values[10];
     void (*set)(at_spec *spec, int value);
 } attribute;
 
@@ -23,11 +23,17 @@ static void set_from(at_spec *spec, int value)
     spec->from_output = value == 1;
 }
 
+static void set_pass(at_spec *spec, int value)
+{
+    spec->pass = value + 1;
+}
+
 /* Values stand in the order of their enums. */
 static const attribute attributes[] = {
     {"accuracy", {"exact", "standard", "fast"}, set_accuracy},
     {"semantics", {"torch", "cudnn"}, set_semantics},
     {"from", {"input", "output"}, set_from},
+    {"pass", {"1", "2", "3", "4", "5", "6", "7", "8", "9"}, set_pass},
 };
 enum { ATTRIBUTES = sizeof attributes / sizeof *attributes };
 
@@ -63,7 +69,7 @@ static actune_status parse_value(at_scan *scan, const attribute *entry, at_spec 
     char message[100];
     at_scan_peek(scan);
     size_t at = scan->at;
-    at_slice value = at_scan_name(scan);
+    at_slice value = at_scan_value(scan);
     for (int i = 0; entry->values[i]; i++)
         if (at_slice_is_any(value, entry->values[i])) {
             entry->set(spec, i);

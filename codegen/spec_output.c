@@ -128,6 +128,11 @@ actune_status at_spec_check_output(const at_scan *scan, const at_spec *spec)
     at_range range;
     if (!spec->from_output)
         return ACTUNE_OK;
+    for (int i = 0; i < spec->stages; i++)
+        if (spec->stage[i].kind == AT_STAGE_STANDARDIZE)
+            return at_scan_fail(scan, spec->stage[i].at, ACTUNE_SYNTAX,
+                                "from=output does not go with standardize: its gradient needs the statistics of its input, which the output "
+                                "does not tell");
     while (main >= 0 && spec->stage[main].kind != AT_STAGE_ACTIVATION)
         main--;
     if (main < 0)

@@ -116,6 +116,12 @@ static at_node_id build_rrelu(const at_stage_input *in)
     return at_graph_add(in->graph, AT_OP_SELECT, positive, in->x, at_graph_2(in->graph, AT_OP_MUL, slope, in->x));
 }
 
+static const char *check_standardize(const at_argument *argument, int *bad)
+{
+    *bad = 0;
+    return argument[0].value < 0 ? "standardize's eps is negative" : NULL;
+}
+
 static const char *const topk_orders[] = {"value", "magnitude", NULL};
 
 static const char *check_topk(const at_argument *argument, int *bad)
@@ -197,6 +203,12 @@ static const at_stage_form forms[] = {
      .operands = 1,
      .check = check_rrelu,
      .build = build_rrelu},
+    {.name = "standardize",
+     .kind = AT_STAGE_STANDARDIZE,
+     .parameter = {{.name = "eps", .optional = true, .standard = 1e-5}},
+     .parameters = 1,
+     .flag = "channel",
+     .check = check_standardize},
     {.name = "topk",
      .kind = AT_STAGE_TOPK,
      .parameter = {{.name = "k"}, {.name = "by", .optional = true, .words = topk_orders}},
@@ -224,7 +236,7 @@ enum { FORMS = sizeof forms / sizeof *forms };
 
 /* Named by the design, not in this version: a network's rows that use them are skipped, not wrong. */
 static const char *const planned[] = {
-    "cast", "standardize", "softmax", "log_softmax",
+    "cast", "softmax", "log_softmax",
 };
 
 int at_stage_form_count(void)

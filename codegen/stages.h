@@ -27,7 +27,8 @@ typedef struct at_stage_form {
         const char *name;
         bool infinite;            /* an infinity is a value */
         bool operand;             /* may be one: written `tensor` (one value) or `channel`; operands of the form itself come first */
-        bool optional;            /* 0 when it is not given, and then not part of the canonical text */
+        bool optional;            /* left out it is `standard`, and then not part of the canonical text */
+        double standard;
         const char *const *words; /* not a number but one of these, NULL behind the last; the value is its index. Written without the name unless optional */
     } parameter[AT_STAGE_PARAMETERS_MAX];
     int parameters;
@@ -36,12 +37,13 @@ typedef struct at_stage_form {
         at_access access;
     } operand[AT_STAGE_PARAMETERS_MAX];
     int operands;
+    const char *flag; /* a word that may stand in front of the arguments (at_stage.flag): standardize(channel) */
     bool is_row; /* looks at whole rows: one of these a pipeline */
     const char *word;     /* what may stand as the only argument; NULL: no such word */
     at_access word_access; /* with it, of the operands */
     /* What is wrong with the arguments, for people; NULL: nothing. *bad is the argument to point at. */
     const char *(*check)(const at_argument *argument, int *bad);
-    /* Appends the stage's nodes, gives its value; AT_NO_NODE where memory is out. */
+    /* Appends the stage's nodes, gives its value; AT_NO_NODE where memory is out. NULL: a barrier (lower_passes.c). */
     at_node_id (*build)(const at_stage_input *input);
 } at_stage_form;
 

@@ -28,6 +28,9 @@ static bool is_known(const at_signature *signature)
 
 static actune_status check_exportable(const at_kernel *kernel)
 {
+    if (kernel->passes > 0)
+        return at_fail(ACTUNE_UNSUPPORTED, "'%s' is not exported yet: it goes over its tensor %d times; use actune::actune in the program", kernel->spec,
+                       kernel->passes);
     if (is_known(&kernel->signature))
         return ACTUNE_OK;
     return at_fail(ACTUNE_UNSUPPORTED,

@@ -37,6 +37,8 @@ static actune_status open_plan(actune_batch *batch, const actune_plan_desc *desc
     actune_plan_desc alone = *desc;
     alone.max_threads = 1; /* the batch cuts the work itself */
     AT_TRY(at_plan_open(batch->context, &alone, context->cuda != NULL ? AT_PLAN_LAID_OUT : AT_PLAN_READY, plan));
+    if ((*plan)->kernel.passes > 0) /* no kernel to choose a variant of; measure_member refuses it */
+        return ACTUNE_OK;
     actune_status status = context->cuda != NULL ? at_batch_cuda_choose(context, *plan) : ACTUNE_OK;
     if (status != ACTUNE_OK) {
         actune_plan_destroy(*plan);
@@ -69,9 +71,9 @@ static actune_status measure_member(actune_batch *batch, int m)
     at_batch_member *member = &batch->member[m];
     const at_signature *signature = &member->plan->kernel.signature;
     const actune_shape shape = member->plan->launch.shape;
-    if (signature->slots > 0)
+    if (signature->slots > 0 || member->plan->kernel.passes > 0)
         return at_fail(ACTUNE_UNSUPPORTED,
-                       "actune_batch_create: member %d (%s) has sums or other reductions (gradients of operands ...); give it a plan of its own", m,
+                       "actune_batch_create: member %d (%s) has sums or other reductions (gradients of operands, standardize ...); give it a plan of its own", m,
                        member->plan->kernel.spec);
     if (signature->row.kind != AT_ROW_NONE)
         return at_fail(ACTUNE_UNSUPPORTED, "actune_batch_create: member %d (%s) looks at whole rows; give it a plan of its own", m, member->plan->kernel.spec);

@@ -1,4 +1,5 @@
 #include "plan_cuda.h"
+#include "plan_passes.h"
 
 #include <stdint.h>
 #include <stdio.h>
@@ -78,7 +79,10 @@ static actune_status run_with_workspace(const actune_plan *plan, void *const *po
     void *memory;
     int slot;
     AT_TRY(at_workspace_take(workspaces, &memory, &slot));
-    at_launch_run(&plan->launch, plan->pool, ports, memory);
+    if (plan->passes > 0)
+        at_plan_run_passes(plan, ports, memory);
+    else
+        at_launch_run(&plan->launch, plan->pool, ports, memory);
     at_workspace_give(workspaces, memory, slot);
     return ACTUNE_OK;
 }
@@ -99,7 +103,7 @@ actune_status actune_execute_on(const actune_plan *plan, const actune_buffer *bu
     void *ports[AT_PORTS_MAX];
     for (int i = 0; i < count; i++)
         ports[i] = buffers[i].data;
-    if (plan->cuda_kernel != NULL)
+    if (plan->context->cuda != NULL)
         return at_plan_execute_cuda(plan, ports, stream, workspace);
     if (stream != NULL || workspace != NULL)
         return at_fail(ACTUNE_INVALID_ARGUMENT, "actune_execute_on: the plan runs on the CPU, where stream and workspace are NULL");

@@ -2,6 +2,7 @@
 
 #include "base/shape.h"
 
+#include <math.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -181,9 +182,99 @@ static void finish_slot(const at_launch *launch, double *partial, int sum, const
         store_sum(port, array, field, fold);
 }
 
+/* Of a chunk, a channel, the tensor. */
+typedef struct moments {
+    double count, mean, squares; /* squares: of distances from the mean, their sum */
+} moments;
+
+/* As Chan, Golub and LeVeque join samples. */
+static void join_moments(moments *all, moments more)
+{
+    if (all->count == 0 || more.count == 0) {
+        *all = all->count == 0 ? more : *all;
+        return;
+    }
+    double count = all->count + more.count, apart = more.mean - all->mean;
+    all->squares += more.squares + apart * (apart * (all->count * more.count / count));
+    all->mean += apart * (more.count / count);
+    all->count = count;
+}
+
+/* What chunk `chunk` knows of a channel; of no elements where it is of another channel. */
+static moments chunk_moments(const at_launch *launch, const double *partial, int64_t chunk, int64_t channel)
+{
+    const at_chunk_plan *plan = &launch->chunk;
+    const actune_shape shape = launch->shape;
+    const double *slots = partial + chunk * plan->slots;
+    int64_t size = AT_CHUNK_ELEMENTS, left = elements_of(shape) - chunk * size;
+    int64_t stride = 1;
+    if (launch->layout == AT_LAYOUT_CHANNEL_INNER) {
+        size = plan->rows_per_chunk;
+        left = shape.outer - chunk * size;
+        slots += channel;
+        stride = shape.channels;
+    } else if (launch->layout == AT_LAYOUT_CHANNEL_OUTER)
+        left = shape.inner - chunk % plan->chunks_per_plane * size;
+    return (moments){(double)(left < size ? left : size), slots[0], slots[stride]};
+}
+
+static moments channel_moments(const at_launch *launch, const double *partial, int64_t channel)
+{
+    const at_chunk_plan *plan = &launch->chunk;
+    moments all = {0};
+    if (launch->layout != AT_LAYOUT_CHANNEL_OUTER) {
+        for (int64_t chunk = 0; chunk < plan->chunks; chunk++)
+            join_moments(&all, chunk_moments(launch, partial, chunk, channel));
+        return all;
+    }
+    for (int64_t outer = 0; outer < launch->shape.outer; outer++) {
+        int64_t first = (outer * launch->shape.channels + channel) * plan->chunks_per_plane;
+        for (int64_t chunk = first; chunk < first + plan->chunks_per_plane; chunk++)
+            join_moments(&all, chunk_moments(launch, partial, chunk, channel));
+    }
+    return all;
+}
+
+/* The planes of at_moment; zeros of no elements. */
+static void store_moments(const at_signature *signature, void *array, int64_t planes_apart, int64_t index, moments of)
+{
+    const at_port *port = &signature->port[signature->inputs];
+    double value[AT_MOMENTS_COUNT] = {0};
+    if (of.count > 0) {
+        double mean = of.mean, variance = of.squares / of.count;
+        value[AT_MOMENTS_MEAN] = mean;
+        value[AT_MOMENTS_MEAN_LOW] = port->dtype == ACTUNE_F64 ? 0 : mean - (double)(float)mean;
+        value[AT_MOMENTS_RSTD] = 1 / sqrt((variance < 0 ? 0 : variance) + signature->eps);
+        value[AT_MOMENTS_WEIGHT] = 1 / of.count;
+    }
+    for (int plane = 0; plane < AT_MOMENTS_COUNT; plane++)
+        store_sum(port, array, plane * planes_apart + index, value[plane]);
+}
+
+static void finish_moments(const at_launch *launch, const double *partial, void *array)
+{
+    const at_signature *signature = launch->signature;
+    bool whole = signature->port[signature->inputs].access == AT_ACCESS_SCALAR;
+    int64_t channels = launch->layout == AT_LAYOUT_FLAT ? 1 : launch->shape.channels;
+    moments all = {0};
+    for (int64_t channel = 0; channel < channels; channel++) {
+        moments of = channel_moments(launch, partial, channel);
+        if (whole)
+            join_moments(&all, of);
+        else
+            store_moments(signature, array, channels, channel, of);
+    }
+    if (whole)
+        store_moments(signature, array, 1, 0, all);
+}
+
 static void finish_sums(const at_launch *launch, void *const *ports, double *partial)
 {
     const at_signature *signature = launch->signature;
+    if (at_signature_is_moments(signature)) { /* and nothing else */
+        finish_moments(launch, partial, ports[signature->inputs]);
+        return;
+    }
     int sum = 0;
     for (int i = signature->inputs; i < signature->ports; i++)
         for (int field = 0; field < at_reduction_fields(signature->port[i].reduction); field++, sum++)

@@ -11,23 +11,24 @@ static void add(at_cuda_extents *extents, int64_t value, bool is_int)
     extents->is_int[extents->count++] = is_int;
 }
 
-void at_cuda_extents_fill(const at_launch *launch, at_cuda_extents *extents, at_cuda_extents *finish)
+void at_cuda_extents_fill(const at_signature *signature, at_layout layout, actune_shape shape, at_cuda_extents *extents, at_cuda_extents *finish)
 {
-    const at_layout layout = launch->layout;
-    const actune_shape shape = launch->shape;
-    const at_chunk_plan *chunk = &launch->chunk;
+    const at_chunk_plan chunk = at_chunk_plan_of(signature, layout, shape);
+    const int64_t elements = shape.outer * shape.channels * shape.inner;
     *extents = *finish = (at_cuda_extents){.count = 0};
     if (layout == AT_LAYOUT_FLAT)
-        add(extents, shape.outer * shape.channels * shape.inner, false);
+        add(extents, elements, false);
     else {
         add(extents, layout == AT_LAYOUT_CHANNEL_INNER ? shape.outer * shape.inner : shape.outer * shape.channels, false);
         add(extents, shape.channels, true);
-        if (layout == AT_LAYOUT_CHANNEL_OUTER || launch->signature->has_plane)
+        if (layout == AT_LAYOUT_CHANNEL_OUTER || signature->has_plane)
             add(extents, shape.inner, false);
     }
-    add(finish, chunk->chunks, false);
+    add(finish, chunk.chunks, false);
     add(finish, layout == AT_LAYOUT_FLAT ? 1 : shape.channels, true);
-    add(finish, layout == AT_LAYOUT_FLAT ? chunk->chunks : chunk->chunks_per_plane, false);
+    add(finish, layout == AT_LAYOUT_FLAT ? chunk.chunks : chunk.chunks_per_plane, false);
+    if (at_signature_is_moments(signature))
+        add(finish, layout == AT_LAYOUT_FLAT ? elements : layout == AT_LAYOUT_CHANNEL_INNER ? shape.outer : shape.inner, false);
 }
 
 /* Blocks that are resident at once on an SM. */
@@ -71,6 +72,6 @@ actune_status at_cuda_launch_init(at_cuda_launch *launch, const at_cuda_kernel *
     for (int i = 0; i < signature->ports; i++)
         if (signature->port[i].reduction)
             launch->sum_bytes[i] = (size_t)at_port_count(&signature->port[i], shape) * (size_t)at_dtype_get(signature->port[i].dtype)->bytes;
-    at_cuda_extents_fill(&sane, &launch->extents, &launch->finish_extents);
+    at_cuda_extents_fill(signature, layout, shape, &launch->extents, &launch->finish_extents);
     return fill_grid(launch, kernel, layout, shape, geometry);
 }

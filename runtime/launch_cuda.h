@@ -8,7 +8,7 @@
 #include "base/chunk.h"
 
 /* What stands behind the pointers in the arguments of the kernel and of the one that finishes its sums, as emit_cuda.h lists them. */
-void at_cuda_extents_fill(const at_launch *launch, at_cuda_extents *extents, at_cuda_extents *finish);
+void at_cuda_extents_fill(const at_signature *signature, at_layout layout, actune_shape shape, at_cuda_extents *extents, at_cuda_extents *finish);
 
 /* `geometry` is that of the variant that `built` was made from; both kernels must outlive the launch. INVALID_ARGUMENT for a shape that is
    none, UNSUPPORTED where the grid or the block is more than the device takes, DEVICE. */

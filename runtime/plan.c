@@ -3,6 +3,7 @@
 #include "backend/interp.h"
 #include "base/shape.h"
 #include "plan_cuda.h"
+#include "plan_passes.h"
 #include "tuning.h"
 
 #include <fenv.h>
@@ -74,8 +75,10 @@ static actune_status lay_out(actune_plan *plan, const actune_plan_desc *desc, in
                                        .dtype = port->dtype,
                                        .is_output = port->is_output};
     }
-    plan->in_place_input = desc->in_place ? (int)(desc->direction == ACTUNE_BACKWARD) : -1; /* x, or dy behind it */
-    plan->in_place_output = desc->in_place ? signature->inputs : -1;                        /* y, or dx */
+    plan->in_place_input = desc->in_place ? (int)(signature->direction == ACTUNE_BACKWARD) : -1; /* x, or dy behind it */
+    plan->in_place_output = desc->in_place ? signature->inputs : -1;                             /* y, or dx */
+    if (desc->in_place && signature->port[signature->inputs].reduction)
+        return at_fail(ACTUNE_INVALID_ARGUMENT, "'%s' has no output that could take the place of an input", plan->kernel.spec);
     return ACTUNE_OK;
 }
 
@@ -236,13 +239,21 @@ static actune_status choose(actune_plan *plan, bool in_place, int threads)
     return status == ACTUNE_OK ? status : interpret(plan, threads);
 }
 
-/* Threads to share the work with, and memory for partial sums. */
+actune_status at_plan_make_ready(actune_plan *plan, const actune_plan_desc *desc, int threads)
+{
+    AT_TRY(lay_out(plan, desc, threads));
+    AT_TRY(plan->kernel.passes > 0 ? at_plan_open_passes(plan, desc, threads) : choose(plan, desc->in_place, threads));
+    at_plan_note_cudnn(plan);
+    if (plan->launch.threads > 1 && plan->context->cuda == NULL)
+        AT_TRY(at_context_pool(plan->context, &plan->pool));
+    return at_strbuf_status(&plan->note);
+}
+
+/* Memory for partial sums, and for what passes hand on. */
 static actune_status equip(actune_plan *plan)
 {
     if (plan->context->cuda != NULL)
         return at_cuda_workspaces_init(&plan->cuda_workspaces, plan->context->cuda, plan->cuda.workspace_bytes);
-    if (plan->launch.threads > 1)
-        AT_TRY(at_context_pool(plan->context, &plan->pool));
     return at_workspaces_init(&plan->workspaces, plan->launch.workspace_bytes, plan->context->device.processors);
 }
 
@@ -254,13 +265,10 @@ static actune_status open_plan(actune_plan *plan, const actune_plan_desc *desc, 
     if (desc->max_threads > 0 && desc->max_threads < threads)
         threads = desc->max_threads;
     AT_TRY(lower(plan, desc));
-    AT_TRY(lay_out(plan, desc, threads));
     if (last == AT_PLAN_LAID_OUT)
-        return ACTUNE_OK;
-    AT_TRY(choose(plan, desc->in_place, threads));
-    at_plan_note_cudnn(plan);
-    AT_TRY(equip(plan));
-    return at_strbuf_status(&plan->note);
+        return lay_out(plan, desc, threads);
+    AT_TRY(at_plan_make_ready(plan, desc, threads));
+    return equip(plan);
 }
 
 actune_status at_plan_open(actune_context *context, const actune_plan_desc *desc, at_plan_stage last, actune_plan **plan)
@@ -300,6 +308,7 @@ void actune_plan_destroy(actune_plan *plan)
 {
     if (plan == NULL)
         return;
+    at_plan_close_passes(plan);
     at_workspaces_clear(&plan->workspaces);
     at_plan_clear_cudnn(plan);
     at_cuda_workspaces_clear(&plan->cuda_workspaces);
@@ -332,13 +341,14 @@ actune_status actune_plan_port(const actune_plan *plan, int index, actune_port_i
 void actune_plan_describe(const actune_plan *plan, actune_plan_info *info)
 {
     const at_plan_cudnn *cudnn = plan->cudnn;
+    const actune_plan *last = plan->passes > 0 ? plan->pass[plan->passes - 1] : plan;
     *info = (actune_plan_info){.spec = plan->kernel.spec,
                                .kernel = plan->kernel.hash.hex,
                                .variant = at_strbuf_text(cudnn != NULL ? &cudnn->variant : &plan->generated.variant),
                                .tier = cudnn != NULL ? cudnn->tier : plan->tier,
                                .binary = cudnn != NULL               ? at_strbuf_text(&cudnn->title)
-                                         : plan->cuda_kernel != NULL ? plan->cuda_kernel->origin
-                                         : plan->binary != NULL    ? plan->build.path
+                                         : last->cuda_kernel != NULL ? last->cuda_kernel->origin
+                                         : last->binary != NULL      ? last->build.path
                                                                    : "",
                                .note = at_strbuf_text(&plan->note),
                                .threads = plan->launch.threads,

@@ -34,6 +34,9 @@ struct actune_plan {
     at_cuda_kernel *cuda_kernel;
     at_cuda_launch cuda;
     at_cuda_workspaces cuda_workspaces;
+    actune_plan **pass; /* a plan for each pass of a kernel that has several (plan_passes.c); this one then runs nothing itself */
+    int passes;
+    size_t value_at[AT_PASS_VALUES_MAX], partial_at; /* in the workspace: what passes hand on, and the partial sums of the pass that runs */
     at_plan_cudnn *cudnn; /* the winner, with the above for callers without a handle; NULL: our kernel is the winner */
     /* Why this kernel */
     at_binary *binary;
@@ -43,6 +46,8 @@ struct actune_plan {
     at_strbuf note;
 };
 
+/* kernel -> what buffers must hold, and the best that runs here; all but memory and threads. */
+actune_status at_plan_make_ready(actune_plan *plan, const actune_plan_desc *desc, int threads);
 /* How far a plan is made. */
 typedef enum at_plan_stage {
     AT_PLAN_LAID_OUT, /* spec, kernel, shape, what its buffers are: nothing that runs (a member of a batch on CUDA) */

@@ -2,6 +2,7 @@
 #include "plan_cuda.h"
 
 #include "../codegen/emit_cuda.h"
+#include "plan_passes.h"
 
 #include <string.h>
 
@@ -69,6 +70,8 @@ actune_status at_plan_execute_cuda(const actune_plan *plan, void *const *ports, 
     if (workspace == NULL && plan->cuda.workspace_bytes > 0)
         /* The plan is constant to its users; its workspaces are taken atomically. */
         AT_TRY(at_cuda_workspace_get((at_cuda_workspaces *)&plan->cuda_workspaces, stream, false, &workspace));
+    if (plan->passes > 0)
+        return at_plan_run_passes_cuda(plan, ports, workspace, stream);
     return at_cuda_launch_run(&plan->cuda, ports, workspace, stream);
 }
 

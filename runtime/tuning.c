@@ -72,8 +72,10 @@ static actune_status tune(const actune_plan *plan)
 {
     if (strcmp(plan->tier, "interpreter") == 0)
         return at_fail(ACTUNE_NO_COMPILER, "nothing can be compiled here");
-    at_tune_wish wish = {&plan->kernel, plan->launch.shape, plan->in_place_output >= 0};
-    AT_TRY(at_tune_wishes(plan->context, &wish, 1, plan->context->max_threads));
+    at_tune_wish wish[AT_PASSES_MAX] = {{&plan->kernel, plan->launch.shape, plan->in_place_output >= 0}};
+    for (int i = 0; i < plan->passes; i++)
+        wish[i] = (at_tune_wish){&plan->pass[i]->kernel, plan->launch.shape, plan->pass[i]->in_place_output >= 0};
+    AT_TRY(at_tune_wishes(plan->context, wish, plan->passes > 0 ? plan->passes : 1, plan->context->max_threads));
     return at_context_reload(plan->context);
 }
 

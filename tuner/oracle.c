@@ -63,6 +63,8 @@ struct at_oracle {
     at_signature views; /* its ports as the graph sees them */
     trait *trait;
     state *state;
+    uint32_t inexact_inputs;
+    double input_error[AT_PORTS_MAX];
     bool kept; /* what the row operation says about the element */
 };
 
@@ -113,7 +115,9 @@ static void analyse_node(at_oracle *oracle, at_node_id id)
            value, and at the edge (a factor that is just 0) may do otherwise. */
         arg->wanted |= !inside || is_comparison(node->op);
     }
-    if (node->op == AT_OP_CONSTANT)
+    if (node->op == AT_OP_INPUT)
+        own->exact = !(oracle->inexact_inputs >> node->index & 1);
+    else if (node->op == AT_OP_CONSTANT)
         own->exact = kernel->signature.compute == ACTUNE_F64 || (double)(float)node->value == node->value;
     else if (node->op == AT_OP_ROUND) {
         oracle->trait[node->arg[0]].stage = true;
@@ -179,12 +183,23 @@ static actune_status find_tolerances(at_oracle *oracle)
 
 actune_status at_oracle_create(const at_kernel *kernel, at_oracle **oracle)
 {
+    return at_oracle_create_near(kernel, 0, oracle);
+}
+
+double *at_oracle_input_error(at_oracle *oracle)
+{
+    return oracle->input_error;
+}
+
+actune_status at_oracle_create_near(const at_kernel *kernel, uint32_t inexact_inputs, at_oracle **oracle)
+{
     const at_graph *graph = &kernel->graph;
     at_oracle *made = calloc(1, sizeof *made);
     size_t nodes = (size_t)(graph->count > 0 ? graph->count : 1);
     if (made) {
         made->kernel = kernel;
         at_signature_views(&kernel->signature, &made->views);
+        made->inexact_inputs = inexact_inputs;
         made->trait = calloc(nodes, sizeof *made->trait);
         made->state = calloc(nodes, sizeof *made->state);
     }
@@ -330,11 +345,11 @@ static void eval_leaf(at_oracle *oracle, const at_node *node, state *own, const 
 {
     actune_dtype compute = oracle->kernel->signature.compute;
     own->value = node->op == AT_OP_INPUT ? inputs[node->index] : node->value;
-    own->error = 0;
+    own->error = node->op == AT_OP_INPUT ? oracle->input_error[node->index] : 0;
     if (node->op == AT_OP_CONSTANT && isfinite(own->value))
         own->error = fabsl(own->value - round_to(compute, own->value));
-    own->low = own->value;
-    own->high = own->value;
+    own->low = node->op == AT_OP_INPUT ? own->value - own->error : own->value;
+    own->high = node->op == AT_OP_INPUT ? own->value + own->error : own->value;
     own->unsure = false;
 }
 
@@ -351,10 +366,10 @@ static void eval_round(at_oracle *oracle, at_node_id id, const state *arg, state
     own->high = own->value + own->error;
 }
 
-/* Finite, but an infinity in a kernel: what is computed from it may be anything. */
+/* Finite, but perhaps an infinity in a kernel: what is computed from it may be anything. */
 static bool overflows(const state *of, actune_dtype compute)
 {
-    return isfinite(of->value) && fabsl(of->value) > (long double)at_dtype_max(compute);
+    return isinf(of->error) || (isfinite(of->value) && fabsl(of->value) + of->error > (long double)at_dtype_max(compute));
 }
 
 static void eval_op(at_oracle *oracle, at_node_id id, state *own)
@@ -384,10 +399,10 @@ static void eval_op(at_oracle *oracle, at_node_id id, state *own)
     else
         own->error =
             at_op_get(node->op)->transcendental ? class_error(oracle, &any_function, own->value, a->value) + shift : 0;
-    if (!isfinite(own->value))
-        own->error = 0;
-    else if (is_rounded(node->op) && !is_stretch(oracle, id) && (overflows(a, compute) || overflows(b, compute) || overflows(c, compute)))
+    if (is_rounded(node->op) && !is_stretch(oracle, id) && (overflows(a, compute) || overflows(b, compute) || overflows(c, compute)))
         own->error = INFINITY;
+    else if (!isfinite(own->value))
+        own->error = 0;
     if (!unary) {
         own->low = own->value - own->error;
         own->high = own->value + own->error;

@@ -22,6 +22,10 @@ typedef struct at_oracle at_oracle;
 /* `kernel`: before approximation; kept. UNSUPPORTED for a graph with stretches. Not thread-safe: one oracle a thread.
  */
 actune_status at_oracle_create(const at_kernel *kernel, at_oracle **oracle);
+/* The same where some inputs (one bit each) are not known exactly: at_oracle_eval takes how far each may be off from the array that
+   at_oracle_input_error gives, zeros at first. */
+actune_status at_oracle_create_near(const at_kernel *kernel, uint32_t inexact_inputs, at_oracle **oracle);
+double *at_oracle_input_error(at_oracle *oracle);
 void at_oracle_destroy(at_oracle *oracle);
 /* inputs: a value for every input view (at_signature_views); expected: one for every output view. For a sum port: its term of this
    element, and the error of the term without any store. */

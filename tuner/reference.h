@@ -17,6 +17,7 @@ typedef struct at_case {
     at_values values;
     int64_t elements;
     void *input[AT_PORTS_MAX];                              /* by input port */
+    double *input_error[AT_PORTS_MAX];                      /* how far a kernel's input may be off; NULL: it is this one */
     double *want[AT_OUTPUTS_MAX], *allowed[AT_OUTPUTS_MAX]; /* by output port */
     bool *indefinite[AT_OUTPUTS_MAX];                       /* not for sums */
 } at_case;

@@ -358,14 +358,31 @@ static void add_sums(const interp_run *run, int64_t first, int count, double *sl
     }
 }
 
+/* Moments of the chunk that begins with element `begin`: one element after the other (Welford). */
+static void add_moments(const interp_run *run, int64_t begin, int64_t first, int count, double *slots)
+{
+    const double *values = value_of(run, run->kernel->graph.output[0]);
+    int64_t channels = run->layout == AT_LAYOUT_CHANNEL_INNER ? run->slice->channels : 1;
+    for (int i = 0; i < count; i++) {
+        int64_t at = first + i - begin;
+        double *mean = slots + at % channels, *squares = mean + channels, before = (double)(at / channels);
+        double apart = values[i] - *mean;
+        *squares += apart * (apart * (before / (before + 1)));
+        *mean += before > 0 ? apart / (before + 1) : values[i];
+    }
+}
+
 /* The elements [begin, end); slots NULL: a kernel without sums. */
 static void run_elements(const interp_run *run, int64_t begin, int64_t end, double *slots)
 {
+    const at_signature *signature = &run->kernel->signature;
     for (int64_t first = begin; first < end; first += run->block) {
         int count = end - first < run->block ? (int)(end - first) : run->block;
         evaluate(run, run->kernel->graph.count, first, count);
         store_elements(run, first, count);
-        if (slots != NULL)
+        if (slots != NULL && at_signature_is_moments(signature))
+            add_moments(run, begin, first, count, slots);
+        else if (slots != NULL)
             add_sums(run, first, count, slots);
     }
 }

@@ -20,7 +20,7 @@ typedef struct actune_slice {
 typedef void (*actune_kernel_fn)(const actune_slice *slice);
 
 /* Chunks are cut by the shape alone, so the bits of a sum do not depend on threads or variant.
-   FLAT: 16384 consecutive elements; slots = the signature's (one a sum or maximum).
+   FLAT: 16384 consecutive elements; slots = the signature's (one a sum or maximum, two of moments).
    CHANNEL_INNER: `rows` whole rows, slots = those * channels, sum-major; rows = 16384 / channels rounded down to a multiple of
    16, at least 16 (the kernel computes it from `channels` too). With per-plane ports no chunk has rows of two images.
    CHANNEL_OUTER: at most 16384 consecutive elements of one plane (ceil(inner / 16384) chunks a plane); slots as FLAT.
@@ -31,7 +31,11 @@ typedef void (*actune_kernel_fn)(const actune_slice *slice);
    CHANNEL_INNER: per channel, f32 adds in row order within blocks of 16 rows, then into the f64 partial.
    A maximum takes a slot as a sum does: the largest of 0 and its elements that are no NaN (whose order decides nothing).
    Statistics take ACTUNE_STATISTICS_FIELDS slots. Their sum and squares are made of distances from the chunk's first value, from which they are brought back in
-   f64 at the end of the chunk; a block of 512 elements (16 rows) in which they are not finite is done again in f64, without what is not finite. */
+   f64 at the end of the chunk; a block of 512 elements (16 rows) in which they are not finite is done again in f64, without what is not finite.
+   Moments (AT_REDUCTION_MOMENTS) are cut alike and leave their mean and the sum of squared distances from it. Within a block each
+   lane (of CHANNEL_INNER: each channel) adds up distances from its first value, and their squares, in f32; blocks are joined in f64. So what
+   is rounded in f32 is never larger than 17 times what it adds to the variance, wherever the mean lies. Chunks are joined as Chan, Golub
+   and LeVeque (1979) join samples. */
 typedef struct at_chunk_plan {
     int64_t chunks;
     int64_t slots;          /* doubles of one chunk */

@@ -3,7 +3,7 @@
 static const char *const layout_names[] = {"flat", "channel_inner", "channel_outer"};
 
 static const char *const reduction_names[] = {[AT_REDUCTION_NONE] = "", [AT_REDUCTION_SUM] = "sum", [AT_REDUCTION_MAX] = "max",
-                                              [AT_REDUCTION_STATISTICS] = "statistics"};
+                                              [AT_REDUCTION_STATISTICS] = "statistics", [AT_REDUCTION_MOMENTS] = "moments"};
 
 const char *at_reduction_name(at_reduction reduction)
 {
@@ -12,7 +12,9 @@ const char *at_reduction_name(at_reduction reduction)
 
 int at_reduction_fields(at_reduction reduction)
 {
-    return reduction == AT_REDUCTION_STATISTICS ? ACTUNE_STATISTICS_FIELDS : reduction != AT_REDUCTION_NONE;
+    static const int fields[] = {[AT_REDUCTION_NONE] = 0, [AT_REDUCTION_SUM] = 1, [AT_REDUCTION_MAX] = 1,
+                                 [AT_REDUCTION_STATISTICS] = ACTUNE_STATISTICS_FIELDS, [AT_REDUCTION_MOMENTS] = AT_MOMENTS_SLOTS};
+    return fields[reduction];
 }
 
 at_reduction at_port_field(const at_port *port, int field)
@@ -70,6 +72,11 @@ void at_signature_views(const at_signature *signature, at_signature *views)
         views->port[views->ports++] = split(dx, "dx_second");
 }
 
+bool at_signature_is_moments(const at_signature *signature)
+{
+    return signature->ports > signature->inputs && signature->port[signature->inputs].reduction == AT_REDUCTION_MOMENTS;
+}
+
 /* Generated kernels do the same (templates/cpu/row.c.in, templates/cuda/row.cu.in). */
 int64_t at_row_kept(const at_row *row, int64_t channels)
 {
@@ -79,9 +86,15 @@ int64_t at_row_kept(const at_row *row, int64_t channels)
     return share < 1 ? 1 : share;
 }
 
+/* Of the result, for each channel. */
+static int numbers_of(at_reduction reduction)
+{
+    return reduction == AT_REDUCTION_NONE ? 1 : reduction == AT_REDUCTION_MOMENTS ? (int)AT_MOMENTS_COUNT : at_reduction_fields(reduction);
+}
+
 int64_t at_port_count(const at_port *port, actune_shape shape)
 {
-    int64_t each = port->reduction == AT_REDUCTION_STATISTICS ? ACTUNE_STATISTICS_FIELDS : 1;
+    const int64_t each = numbers_of(port->reduction);
     switch (port->access) {
     case AT_ACCESS_ELEMENT:
         return shape.outer * shape.channels * shape.inner;
@@ -90,7 +103,7 @@ int64_t at_port_count(const at_port *port, actune_shape shape)
     case AT_ACCESS_PLANE:
         return shape.outer * shape.channels;
     case AT_ACCESS_CHANNEL:
-        return shape.channels * each;
+        return each * shape.channels;
     case AT_ACCESS_RANDOM:
         return 2;
     case AT_ACCESS_SCALAR:

@@ -18,15 +18,20 @@ typedef enum at_reduction {
     AT_REDUCTION_NONE, /* an input, or a value for each element */
     AT_REDUCTION_SUM,
     AT_REDUCTION_MAX,  /* the largest that is no NaN, and 0 where there is none above it: for absolute values */
-    AT_REDUCTION_STATISTICS /* a record of ACTUNE_STATISTICS_FIELDS f64: sums, and the absolute maximum */
+    AT_REDUCTION_STATISTICS, /* a record of ACTUNE_STATISTICS_FIELDS f64: sums, and the absolute maximum */
+    AT_REDUCTION_MOMENTS, /* mean, deviation: all of at_moment, each in a plane of its own; the kernel's only output */
+    AT_REDUCTION_COUNT
 } at_reduction;
 
-/* "sum", "max", "statistics"; "" of none. */
+/* "sum", "max", "statistics", "moments"; "" of none. */
 const char *at_reduction_name(at_reduction reduction);
-/* Partial results that a chunk leaves for it, and numbers of the result: the same ones. */
+/* Partial results that a chunk leaves for it; numbers of the result are as many, but of moments AT_MOMENTS_COUNT. */
 int at_reduction_fields(at_reduction reduction);
 
-enum { AT_PORTS_MAX = 24 };
+enum {
+    AT_PORTS_MAX = 24,
+    AT_MOMENTS_SLOTS = 2 /* mean, and sum of squared distances from it */
+};
 
 typedef struct at_port {
     const char *name; /* "x", "bias", "bias2", "alpha", "y", "dy", "dx", "dbias" ... */
@@ -37,6 +42,15 @@ typedef struct at_port {
     double clip_lo, clip_hi; /* STATISTICS: x <= clip_lo or x >= clip_hi counts as clipped; none does unless clip_lo < clip_hi */
     int half, buffer; /* of views (at_signature_views): which half it is, 1 or 2, else 0; the port that it is a view of */
 } at_port;
+
+/* What moments are: for each channel (or the one tensor) these values of the compute type. */
+typedef enum at_moment {
+    AT_MOMENTS_MEAN,     /* rounded to the type */
+    AT_MOMENTS_MEAN_LOW, /* what the rounding left out, so that x - mean - mean_low is right where the mean is large */
+    AT_MOMENTS_RSTD,     /* 1 / sqrt(variance + eps), the variance that of the whole population (divided by n) */
+    AT_MOMENTS_WEIGHT,   /* 1 / n */
+    AT_MOMENTS_COUNT
+} at_moment;
 
 /* An operation on whole rows (the channels of [outer, channels, 1]); what launching must know of it. */
 typedef enum at_row_kind { AT_ROW_NONE, AT_ROW_TOPK } at_row_kind;
@@ -55,7 +69,11 @@ typedef struct at_signature {
     bool halves;                /* x is a HALVES port */
     int slots;                  /* partial results that a chunk leaves (for each channel): the fields of the reduced ports, in port order */
     at_row row;
+    double eps;                 /* of moments */
 } at_signature;
+
+/* Whether the kernel makes moments: then they are its one output. */
+bool at_signature_is_moments(const at_signature *signature);
 
 typedef enum at_layout {
     AT_LAYOUT_FLAT,          /* no per-channel port, or channels = 1: n elements */
@@ -73,7 +91,7 @@ void at_signature_views(const at_signature *signature, at_signature *views);
 int64_t at_row_kept(const at_row *row, int64_t channels);
 /* How a field is joined: SUM or MAX. */
 at_reduction at_port_field(const at_port *port, int field);
-/* Numbers of a port for a shape. */
+/* Numbers of a port for a shape (moments: of all planes). */
 int64_t at_port_count(const at_port *port, actune_shape shape);
 
 #endif

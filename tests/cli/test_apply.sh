@@ -83,6 +83,27 @@ ok 'its gradient' "$actune" apply 'relu | mul(channel)' --backward --input x4.np
     --grad-of mul=dmul.npy --layout nhwc
 refused 1 'have a length of 7, an odd number' "$actune" apply 'swiglu(halves)' --input x4.npy --output no.npy
 refused 1 "'mul' needs 6" "$actune" apply 'mul(channel)' --input x4.npy --operand mul=mul14.npy --output no.npy --layout nchw
+ok 'standardize' "$actune" apply 'standardize | relu' --input x.npy --output z.npy
+ok 'standardize, channels' "$actune" apply 'bias | standardize(channel)' --input x4.npy --operand bias=b3.npy --output z4.npy --layout nchw
+ok 'standardize backward' "$actune" apply 'standardize' --backward --input x.npy --grad dy.npy --output dz.npy
+refused 1 'from=output does not go with standardize' "$actune" apply '[from=output] standardize' --input x.npy --output no.npy
+ok 'the z-scores' python3 - <<'P'
+import npy
+def z_of(x):
+    m = sum(x) / len(x)
+    v = sum((a - m) ** 2 for a in x) / len(x)
+    r = (v + 1e-5) ** -0.5
+    return [(a - m) * r for a in x], r
+x, dy, z, dz = (npy.read(n + ".npy")[0] for n in ("x", "dy", "z", "dz"))
+want, r = z_of(x)
+assert max(abs(a - max(b, 0)) for a, b in zip(z, want)) < 1e-5
+g, gz = sum(dy) / len(dy), sum(a * b for a, b in zip(dy, want)) / len(dy)
+assert max(abs(a - r * (b - g - c * gz)) for a, b, c in zip(dz, dy, want)) < 1e-5
+x4, z4 = (npy.read(n + ".npy")[0] for n in ("x4", "z4"))
+for c in range(3):
+    at = [i for i in range(len(x4)) if i // 35 % 3 == c]
+    assert max(abs(z4[i] - b) for i, b in zip(at, z_of([x4[i] for i in at])[0])) < 1e-5
+P
 ok 'an empty tensor' "$actune" apply relu --input empty.npy --output yempty.npy
 ok 'dropout' "$actune" apply 'dropout(0.25)' --input x.npy --output drop.npy --seed 5 --offset 7
 ok 'its gradient' "$actune" apply 'dropout(0.25)' --backward --input x.npy --grad dy.npy --output ddrop.npy --seed 5 --offset 7

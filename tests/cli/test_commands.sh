@@ -27,6 +27,17 @@ refused 1 'clip' "$actune" gen 'clip(1, -1)'
 json 'tune' 'all(r["status"] == "OK" and not r["reused"] for r in j["results"])' \
     "$actune" tune 'relu | clip(0, 6)' --sizes 4K,64K --json --budget 20
 json 'tune again' 'all(r["reused"] for r in j["results"])' "$actune" tune 'relu | clip(0, 6)' --sizes 4K,64K --json
+json 'tune, several passes' 'len(j["results"]) == 2 and all(r["status"] == "OK" for r in j["results"])' \
+    "$actune" tune 'standardize | relu' --sizes 4K --direction forward --json --budget 8 --db passes.db
+json 'show, several passes' '[c["spec"] for c in j] == ["[pass=1] standardize | relu", "[pass=2] standardize | relu"]' \
+    "$actune" show 'standardize | relu' --json --db passes.db
+json 'why, several passes' 'j["tier"] == "exact" and len(j["measured"]) > 1' "$actune" why 'standardize | relu' --shape 4096 --json --db passes.db
+json 'gen, several passes' '[k["spec"][:8] for k in j] == ["[pass=1]", "[pass=2]", "[pass=3]"]' "$actune" gen 'standardize | relu' --backward --json
+refused 1 'has 2 passes' "$actune" gen '[pass=3] standardize' --knob width=16
+json 'verify, several passes' 'all(r["passed"] for r in j) and any(r["variant"] == "all passes" for r in j)' \
+    "$actune" verify 'bias | standardize | relu' --direction forward --json
+# Far down gelu's tail a value is no zero whose sign kernels could keep, also where x is 0.
+json 'verify, several passes in a tail' 'all(r["passed"] for r in j)' "$actune" verify '[pass=2] bias | standardize(channel) | gelu | clip(-6, 6)' -d bf16 --direction forward --json
 json 'show' 'len(j) == 4 and all(c["spec"] == "relu | clip(0, 6)" for c in j)' "$actune" show --json
 json 'why' 'j["tier"] == "exact" and len(j["measured"]) > 0' "$actune" why 'relu | clip(0, 6)' --shape 65536 --json
 json 'why, other size' 'j["tier"] != "exact"' "$actune" why 'relu | clip(0, 6)' --shape 1000000 --json

@@ -219,6 +219,16 @@ static const corner corner_list[] = {
     {"bias | mul(channel) | relu", AT_LAYOUT_CHANNEL_INNER, ACTUNE_F32, ACTUNE_F32, {"bias", "mul"}, .alone = true},
     {"bias | mul(channel) | relu", AT_LAYOUT_CHANNEL_OUTER, ACTUNE_F32, ACTUNE_F32, {"mul"}, .alone = true},
     {"[from=output] bias | elu", AT_LAYOUT_CHANNEL_OUTER, ACTUNE_F16, ACTUNE_F32, {"bias"}},
+    {"[pass=1] standardize", AT_LAYOUT_FLAT, ACTUNE_F32, ACTUNE_F32, {NULL}},
+};
+
+/* Passes of a kernel that has several, each with its default variant. */
+static const corner pass_list[] = {
+    {"[pass=1] standardize(channel, eps=0)", AT_LAYOUT_CHANNEL_INNER, ACTUNE_F16, ACTUNE_F16, {NULL}},
+    {"[pass=1] bias | standardize", AT_LAYOUT_CHANNEL_INNER, ACTUNE_F32, ACTUNE_F32, {NULL}},
+    {"[pass=1] bias | standardize", AT_LAYOUT_CHANNEL_OUTER, ACTUNE_BF16, ACTUNE_BF16, {NULL}},
+    {"[pass=1] standardize(channel)", AT_LAYOUT_CHANNEL_OUTER, ACTUNE_F64, ACTUNE_F64, {NULL}},
+    {"[pass=2] bias | standardize(channel) | relu", AT_LAYOUT_CHANNEL_INNER, ACTUNE_F32, ACTUNE_F32, {"bias"}},
 };
 
 /* With the largest of the first gradient's terms in place of their sum. */
@@ -301,6 +311,7 @@ int main(int argc, char **argv)
         return 77;
     }
     check_corners(corner_list, sizeof corner_list / sizeof *corner_list, only, true, false);
+    check_corners(pass_list, sizeof pass_list / sizeof *pass_list, only, false, false);
     check_corners(maximum_list, sizeof maximum_list / sizeof *maximum_list, only, false, true);
     check_corners(row_list, sizeof row_list / sizeof *row_list, only, true, false);
     check_corners(observer_list, sizeof observer_list / sizeof *observer_list, only, all, false);

@@ -100,7 +100,6 @@ static void put_extents(emu_launch *launch, const at_cuda_extents *extents)
 static const char *launch_main(const emu_kernel *k, actune_shape shape, run *r)
 {
     const at_signature *signature = &k->kernel->signature;
-    at_launch sane;
     at_cuda_extents extents, finish;
     emu_launch launch = {.function = k->function, .block = k->geometry.block, .order = k->order,
                          .shared_begin = k->unit->shared_begin, .shared_end = k->unit->shared_end};
@@ -108,9 +107,7 @@ static const char *launch_main(const emu_kernel *k, actune_shape shape, run *r)
     for (int p = 0; p < signature->ports; p++)
         if (!signature->port[p].reduction)
             put(&launch, (intptr_t)r->port[p]);
-    if (at_launch_init(&sane, signature, k->layout, shape, 1))
-        return actune_last_error();
-    at_cuda_extents_fill(&sane, &extents, &finish);
+    at_cuda_extents_fill(signature, k->layout, shape, &extents, &finish);
     put_extents(&launch, &extents);
     if (signature->slots)
         put(&launch, (intptr_t)r->partial.data);
@@ -120,7 +117,6 @@ static const char *launch_main(const emu_kernel *k, actune_shape shape, run *r)
 static const char *launch_finish(const emu_kernel *k, actune_shape shape, run *r)
 {
     const at_signature *signature = &k->kernel->signature;
-    at_launch sane;
     at_cuda_extents extents, finish;
     emu_launch launch = {.function = k->finish, .block = k->geometry.block, .order = k->order,
                          .shared_begin = k->unit->shared_begin, .shared_end = k->unit->shared_end};
@@ -129,9 +125,7 @@ static const char *launch_finish(const emu_kernel *k, actune_shape shape, run *r
         if (signature->port[p].reduction)
             put(&launch, (intptr_t)r->port[p]);
     put(&launch, (intptr_t)r->partial.data);
-    if (at_launch_init(&sane, signature, k->layout, shape, 1))
-        return actune_last_error();
-    at_cuda_extents_fill(&sane, &extents, &finish);
+    at_cuda_extents_fill(signature, k->layout, shape, &extents, &finish);
     put_extents(&launch, &finish);
     return emu_run(&launch);
 }

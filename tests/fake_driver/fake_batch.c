@@ -373,6 +373,8 @@ static void refused(void)
                                 {.spec = "bias | relu", .direction = ACTUNE_BACKWARD, .shape = {4, 4, 1}, .gradients = gradients, .gradient_count = 1}};
     actune_batch *batch;
     CHECK(actune_batch_create(gpu, desc, 2, &batch) == ACTUNE_UNSUPPORTED && !batch && strstr(actune_last_error(), "member 1 (bias | relu)"), "sums");
+    desc[1] = (actune_plan_desc){.spec = "standardize | relu", .shape = {4, 4, 1}};
+    CHECK(actune_batch_create(gpu, desc, 2, &batch) == ACTUNE_UNSUPPORTED && !batch && strstr(actune_last_error(), "member 1 (standardize | relu)"), "several passes");
     desc[1] = (actune_plan_desc){.spec = "relu", .shape = {1, 1, 0}};
     CHECK_OK(actune_batch_create(gpu, desc + 1, 1, &batch)); /* nothing to do: no launch */
     int launches = rig_count(&rig_cuda, "cuLaunchKernel");

@@ -188,6 +188,11 @@ static const work list[] = {
     {"bias | topk(4)", "bias", ACTUNE_F32, ACTUNE_F32, {40, 6, 1}, false},
     {"relu", NULL, ACTUNE_F32, ACTUNE_F32, {0, 3, 5}, false},
     {"bias | relu", "bias", ACTUNE_F32, ACTUNE_F32, {0, 6, 1}, false},
+    {"standardize | relu", NULL, ACTUNE_F32, ACTUNE_F32, {1, 1, 20011}, true},
+    {"bias | standardize(channel) | relu", "bias", ACTUNE_F32, ACTUNE_F32, {140, 6, 1}, false},
+    {"bias | standardize | gelu", NULL, ACTUNE_F16, ACTUNE_F16, {2, 5, 49}, false},
+    {"standardize(channel) | relu", "", ACTUNE_F64, ACTUNE_F64, {2, 5, 49}, false},
+    {"standardize(channel) | relu", "", ACTUNE_F32, ACTUNE_F32, {0, 6, 1}, false},
 };
 
 /* The calls that an execution may make: none that waits, allocates, loads or compiles. */
@@ -469,6 +474,7 @@ int main(void)
         on_a_stream();
         capture_one(&list[0], false);
         capture_one(&list[9], true);
+        capture_one(&list[23], true); /* several passes */
         threads_and_devices();
         misuse();
         fail_all(&rig_cuda, 999);

@@ -342,6 +342,7 @@ Test(batch, batches_that_make_no_sense)
          "member 1: the name of gradient 1 is NULL"},
         {{.spec = "bias", .shape = {4, 4, 1}, .direction = ACTUNE_BACKWARD, .gradient_count = 1}, ACTUNE_INVALID_ARGUMENT, "member 1: 1 gradients"},
         {{.spec = "topk(2)", .shape = {2, 4, 1}}, ACTUNE_UNSUPPORTED, "member 1 (topk(2)) looks at whole rows"},
+        {{.spec = "standardize | relu", .shape = {2, 4, 1}}, ACTUNE_UNSUPPORTED, "member 1 (standardize | relu) has sums or other reductions"},
         {{.spec = "relu", .shape = {INT64_C(1) << 55, 1, 1}}, ACTUNE_INVALID_ARGUMENT, "up to 1"},
     };
     actune_context *context = open_context(1);

@@ -48,6 +48,12 @@ Test(spec, canonical)
         {"scale_shift | add | relu", "scale_shift | add | relu"},
         {"bias() | bias", "bias | bias"},
         {"silu", "silu"},
+        {"Standardize", "standardize"},
+        {"standardize(1e-5)", "standardize"},
+        {"standardize( CHANNEL )|relu", "standardize(channel) | relu"},
+        {"standardize(channel, 1e-3)", "standardize(channel, eps=0.001)"},
+        {"standardize(eps = 0)", "standardize(eps=0)"},
+        {"[ pass=2, accuracy=fast]standardize", "[accuracy=fast, pass=2] standardize"},
         {"swish", "swish"},
         {"swish(1)", "swish"},
         {"swish(beta=1.0)", "swish"},
@@ -131,6 +137,13 @@ Test(spec, errors)
          "spec:1:8: unknown stage 'gleu'; did you mean 'glu' or 'gelu'?\n  bias | gleu | clip(-6, 6)\n         ^"},
         {"bias |\n  cilp(0, 1)", ACTUNE_SYNTAX,
          "spec:2:3: unknown stage 'cilp'; did you mean 'clip'?\n    cilp(0, 1)\n    ^"},
+        {"standardize(-1)", ACTUNE_SYNTAX, "spec:1:13: standardize's eps is negative"},
+        {"standardize(channel, channel)", ACTUNE_SYNTAX, "spec:1:22: 'eps' of standardize is a constant"},
+        {"standardize(rows=1)", ACTUNE_SYNTAX, "spec:1:13: unknown argument 'rows'; standardize takes channel, eps"},
+        {"standardize | topk(3)", ACTUNE_UNSUPPORTED, "spec:1:15: topk does not go with standardize in one pipeline yet"},
+        {"stats | standardize", ACTUNE_UNSUPPORTED, "spec:1:1: stats does not go with standardize in one pipeline yet"},
+        {"halves | relu | mul | standardize", ACTUNE_UNSUPPORTED, "spec:1:1: halves does not go with standardize"},
+        {"[pass=0] standardize", ACTUNE_SYNTAX, "spec:1:7: pass is one of 1, 2"},
         {"xyzzy", ACTUNE_SYNTAX, "spec:1:1: unknown stage 'xyzzy'; `actune ops` lists all stages"},
         {"", ACTUNE_SYNTAX, "spec:1:1: a spec has at least one stage, for example 'relu'\n  \n  ^"},
         {" \t\n", ACTUNE_SYNTAX, "spec:2:1: a spec has at least one stage"},
@@ -273,7 +286,6 @@ Test(spec, quantisation)
 Test(spec, not_yet)
 {
     static const char *const cases[] = {
-        "standardize",
         "cast(bf16)",
         "log_sigmoid | softmax",
     };
@@ -323,6 +335,7 @@ Test(spec, from_output)
         {"[from=output] elu | clip(-1, inf)", "spec:1:21: from=output: where the output is a bound of clip"},
         {"[from=output, semantics=cudnn] tanh | clip(-5, 5)", "spec:1:39: from=output: where the output"},
         {"[from=output]\n relu |\n add", "spec:3:2: from=output: behind add the output no longer tells"},
+        {"[from=output] standardize | relu", "spec:1:15: from=output does not go with standardize: its gradient needs the statistics"},
         {"[from=y] relu", "spec:1:7: from is one of input, output"},
     };
     for (size_t i = 0; i < sizeof served / sizeof *served; i++)

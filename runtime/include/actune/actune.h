@@ -196,6 +196,9 @@ typedef struct actune_buffer {
    inputs. An empty shape writes nothing but zeros into sums. Never locks, allocates, compiles or reads files in a
    single-threaded plan (with sums: as long as no more executions run at once than there are processors and, for
    workspaces beyond 1 MiB, but for the first times that several do); large shapes wake the context's worker threads.
+   A pipeline with `standardize` goes over its tensor twice (backward: three times), for it needs the statistics of all of it first; in place
+   it may as well. Mean and variance (divided by n) are those of torch's layer_norm and of its batch_norm in training: distances from values
+   that are near, joined in f64, in an order that the shape gives: the same bits for any number of threads. Of no variance and eps = 0 comes NaN.
    A random stage (dropout) reads its seed and offset from a buffer (is_random): the same two words give the same mask in every plan whose
    tensor has as many elements, forward and backward, on every device. Executions at once may share the buffer; change the offset for each step.
    The caller's rounding and flush-to-zero state holds for the whole execution and is left as it was.
@@ -204,7 +207,8 @@ typedef struct actune_buffer {
 ACTUNE_API actune_status actune_execute(const actune_plan *plan, const actune_buffer *buffers, int count);
 
 /* On a CUDA device: `buffers` are device memory, `stream` is a CUstream or cudaStream_t (NULL: the default stream, which is what
-   actune_execute uses). The call puts one kernel (two where the plan has sums) on the stream and returns: asynchronous, no lock, no
+   actune_execute uses). The call puts one kernel (two where the plan has sums; as many for each pass of a pipeline with standardize: three or
+   four forward, five or six backward) on the stream and returns: asynchronous, no lock, no
    allocation, no synchronisation, never compiles. The buffers must live until the stream has passed. The current context of the thread does not
    matter and stays what it is. `workspace`: workspace_bytes of device memory (actune_plan_describe), 256-byte aligned, that nothing else uses
    until the stream has passed; NULL: the plan's own, of which each pair of thread and stream that executes the plan keeps one (16 at most).
