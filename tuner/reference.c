@@ -358,7 +358,7 @@ actune_status at_reference_init(at_reference *reference, const at_kernel *kernel
         if (!is_wanted(row, kernel, layout))
             continue;
         at_case *made = &reference->cases[reference->count++];
-        made->shape = (actune_shape){row->outer, row->channels, row->inner};
+        made->shape = (actune_shape){row->outer, row->channels, row->inner, layout == AT_LAYOUT_CHANNEL_INNER && row->inner > 1};
         made->values = kernel->passes > 0 ? AT_VALUES_NORMAL : row->values; /* one infinity in all elements would leave nothing but NaN */
         made->elements = row->outer * row->channels * row->inner;
         status = make_inputs(reference, made, &list, &random);
