@@ -98,8 +98,19 @@ actune_status at_cuda_geometry_of(const at_kernel *kernel, const at_variant *var
     return ACTUNE_OK;
 }
 
+/* Sets an option under which the read-only path could be stale. */
+static actune_status set_coherent(at_variant *variant, const char *option, const char *value)
+{
+    AT_TRY(at_variant_set(variant, option, value));
+    return strcmp(at_variant_knob(variant, "load", "none"), "nc") ? ACTUNE_OK : at_variant_set(variant, "load", "none");
+}
+
 actune_status at_cuda_variant_in_place(at_variant *variant)
 {
-    AT_TRY(at_variant_set(variant, "restrict", "no"));
-    return strcmp(at_variant_knob(variant, "load", "none"), "nc") ? ACTUNE_OK : at_variant_set(variant, "load", "none");
+    return set_coherent(variant, "restrict", "no");
+}
+
+actune_status at_cuda_variant_overlap(at_variant *variant)
+{
+    return set_coherent(variant, "dependent", "yes");
 }

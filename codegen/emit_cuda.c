@@ -31,8 +31,10 @@ static const struct {
     {"uses_infinity_f32", "infinity_f32"}, {"uses_infinity_f64", "infinity_f64"}, {"uses_nan_f32", "nan_f32"},
     {"uses_nan_f64", "nan_f64"},           {"uses_nan_max", "nan_max_"},          {"uses_nan_min", "nan_min_"},
     {"uses_sigmoid_f", "sigmoid_f"},       {"uses_softplus", "softplus_"},        {"uses_exp_approx", "exp_approx_"},
-    {"uses_gate", "gate_f32"},             {"uses_mish", "mish_times_f32"},   {"uses_closed", "closed_f32"},
+    {"uses_gate", "gate_f32"},             {"uses_mish", "mish_times_f32"},       {"uses_closed", "closed_f32"},
+    {"uses_expm1", "expm1_times_f32"},     {"uses_erfc_times", "erfc_times_f32"}, {"uses_tanhshrink", "tanhshrink_f32"},
     {"uses_div_approx", "div_approx_"},    {"uses_tanh_approx", "tanh_approx_"},  {"uses_sigmoid_approx", "sigmoid_approx_"},
+    {"uses_erfc", "erfc_f32"},
 };
 
 static const char *kind_of(const at_port *port)
@@ -420,8 +422,18 @@ static bool converts_by_ptx(const at_port *port, int cuda_arch)
 static void scope_uses(unit *u, const at_target *target)
 {
     bool ptx = strstr(at_strbuf_text(&u->evaluate), "_approx_") || knob_is(u->variant, "dependent", "yes");
+    static const char *const from_parts[] = {"gate_f32", "mish_times_f32", "sigmoid_f32", "softplus_f32", "expm1_times_f32"};
+    bool parts = false, quotient = false; /* of the first three */
     for (size_t h = 0; h < sizeof helpers / sizeof *helpers; h++)
         at_scope_number(&u->scope, helpers[h].flag, -1, strstr(at_strbuf_text(&u->evaluate), helpers[h].word) != NULL);
+    for (size_t i = 0; i < sizeof from_parts / sizeof *from_parts; i++) {
+        bool used = strstr(at_strbuf_text(&u->evaluate), from_parts[i]) != NULL;
+        parts |= used;
+        quotient |= used && i < 3;
+    }
+    ptx |= quotient;
+    at_scope_number(&u->scope, "uses_exp_parts", -1, parts);
+    at_scope_number(&u->scope, "uses_quotient", -1, quotient);
     for (int i = 0; i < u->views.ports; i++) {
         const at_port *port = &u->views.port[i];
         ptx |= is_wrapped(u, port) || (!u->table && converts_by_ptx(port, target->cuda_arch));

@@ -40,6 +40,8 @@ actune_status at_cuda_geometry_of(const at_kernel *kernel, const at_variant *var
 /* Makes it a variant that admits y over x (dx over dy): no pointer is said to be alone with its memory, and nothing is read through the
    read-only path. Errors as at_variant_set. */
 actune_status at_cuda_variant_in_place(at_variant *variant);
+/* Makes it a variant that may start before the kernel in front of it on the stream has ended: it waits before it reads or writes anything. */
+actune_status at_cuda_variant_overlap(at_variant *variant);
 
 /* Blocks of the launch on a device of `sms` SMs on which `resident` blocks of this kernel fit at once (at_cuda_resident_blocks). A wave is
    balanced: every block does the same number of steps, or one less. At least 1. */

@@ -72,6 +72,15 @@ static const struct {
     {"tanh", AT_OP_TANH, "tanh_approx_f32({a})"},
 };
 
+/* In f32, whatever the knob: functions of templates/cuda/helpers.cu.in in the place of CUDA's. */
+static const struct {
+    at_op op;
+    const char *text;
+} own_spelling[] = {
+    {AT_OP_EXPM1, "expm1_times_f32(1.0f, {a})"},
+    {AT_OP_ERFC, "erfc_f32({a})"},
+};
+
 const char *at_cuda_suffix(const char *port_name)
 {
     static const char *const plain[] = {"x", "y", "bias", "scale", "shift", "add", "mul", "alpha", "beta"};
@@ -116,13 +125,25 @@ static void print_constant(const printer *p, double value)
     at_emit_literal(p->out, value, p->f64);
 }
 
-static const char *spelling_of(const printer *p, at_op op)
+/* NULL: the knob `math` has no approximation of it. */
+static const char *fast_spelling_of(const printer *p, at_op op)
 {
-    if (p->wide && op == AT_OP_ROUND)
-        return "((double)(float){a})";
     for (size_t i = 0; !p->f64 && i < sizeof fast_spelling / sizeof *fast_spelling; i++)
         if (fast_spelling[i].op == op && !strcmp(fast_spelling[i].math, p->math))
             return fast_spelling[i].text;
+    return NULL;
+}
+
+static const char *spelling_of(const printer *p, at_op op)
+{
+    const char *fast = fast_spelling_of(p, op);
+    if (p->wide && op == AT_OP_ROUND)
+        return "((double)(float){a})";
+    if (fast)
+        return fast;
+    for (size_t i = 0; !p->f64 && i < sizeof own_spelling / sizeof *own_spelling; i++)
+        if (own_spelling[i].op == op)
+            return own_spelling[i].text;
     return spelling[op];
 }
 
@@ -133,13 +154,32 @@ static void print_name(const at_port *port, at_strbuf *out)
 
 static void print_node(printer *p, at_node_id id);
 
-/* Products with a gate that have a function of their own, with fewer roundings: x sigmoid(u), x tanh(softplus(u)); and whether the
-   gate is closed (sigmoid(u) == 0). */
+/* Expressions with a gate that have a function of their own, with fewer roundings: x sigmoid(u), x tanh(softplus(u)), x erfc(c x),
+   k (exp(u) - 1), u - tanh(u); and whether the gate is closed (sigmoid(u) == 0). */
 typedef struct gated {
     const char *name;
-    at_node_id x, gate, u; /* x: none for a closed gate */
+    at_node_id x, gate, u; /* x: none where u is all there is */
 } gated;
 
+/* What is left of an expression without constant factors and limits. */
+static at_node_id core_of(const at_graph *graph, at_node_id id)
+{
+    for (;;) {
+        const at_node *node = &graph->nodes[id];
+        if (node->op == AT_OP_NEG)
+            id = node->arg[0];
+        else if (node->op != AT_OP_MUL && node->op != AT_OP_MIN && node->op != AT_OP_MAX)
+            return id;
+        else if (graph->nodes[node->arg[1]].op == AT_OP_CONSTANT)
+            id = node->arg[0];
+        else if (graph->nodes[node->arg[0]].op == AT_OP_CONSTANT)
+            id = node->arg[1];
+        else
+            return id;
+    }
+}
+
+/* Whether x times the node `id` is one of them; found->x is set. */
 static bool is_gate(const at_graph *graph, at_node_id id, gated *found)
 {
     const at_node *node = &graph->nodes[id];
@@ -149,6 +189,14 @@ static bool is_gate(const at_graph *graph, at_node_id id, gated *found)
         found->name = "gate_f32";
         return true;
     }
+    if (node->op == AT_OP_EXPM1) {
+        found->name = "expm1_times_f32";
+        return graph->nodes[found->x].op == AT_OP_CONSTANT;
+    }
+    if (node->op == AT_OP_ERFC) {
+        found->name = "erfc_times_f32";
+        return core_of(graph, found->u) == core_of(graph, found->x);
+    }
     if (node->op != AT_OP_TANH || graph->nodes[node->arg[0]].op != AT_OP_SOFTPLUS)
         return false;
     found->name = "mish_times_f32";
@@ -156,25 +204,45 @@ static bool is_gate(const at_graph *graph, at_node_id id, gated *found)
     return true;
 }
 
-static bool find_gated(const printer *p, const at_node *node, gated *found)
+static bool is_tanhshrink(const at_graph *graph, const at_node *node, gated *found)
+{
+    const at_node *right = &graph->nodes[node->arg[1]];
+    *found = (gated){"tanhshrink_f32", AT_NO_NODE, node->arg[1], right->arg[0]};
+    return right->op == AT_OP_TANH && right->arg[0] == node->arg[0];
+}
+
+static bool is_closed(const at_graph *graph, const at_node *node, gated *found)
+{
+    const at_node *left = &graph->nodes[node->arg[0]], *right = &graph->nodes[node->arg[1]];
+    *found = (gated){"closed_f32", AT_NO_NODE, node->arg[0], left->arg[0]};
+    return left->op == AT_OP_SIGMOID && right->op == AT_OP_CONSTANT && right->value == 0;
+}
+
+static bool match_gated(const printer *p, const at_node *node, gated *found)
 {
     const at_graph *graph = p->graph;
-    bool forward = p->kernel->signature.direction == ACTUNE_FORWARD;
-    if (p->f64 || strcmp(p->math, "exact") != 0 || !forward || (node->op != AT_OP_MUL && node->op != AT_OP_EQ))
-        return false;
-    if (node->op == AT_OP_EQ) {
-        const at_node *right = &graph->nodes[node->arg[1]];
-        bool closed = is_gate(graph, node->arg[0], found) && graph->nodes[node->arg[0]].op == AT_OP_SIGMOID;
-        found->name = "closed_f32";
-        found->x = AT_NO_NODE;
-        return closed && right->op == AT_OP_CONSTANT && right->value == 0;
-    }
-    for (int k = 0; k < 2; k++) {
+    if (node->op == AT_OP_EQ)
+        return is_closed(graph, node, found);
+    if (node->op == AT_OP_SUB)
+        return is_tanhshrink(graph, node, found);
+    for (int k = 0; node->op == AT_OP_MUL && k < 2; k++) {
         found->x = node->arg[1 - k];
         if (is_gate(graph, node->arg[k], found))
             return true;
     }
     return false;
+}
+
+/* Not where the knob `math` approximates the gate. x erfc(c x) loses its relative accuracy in the tail, which the exact class asks for. */
+static bool find_gated(const printer *p, const at_node *node, gated *found)
+{
+    bool forward = p->kernel->signature.direction == ACTUNE_FORWARD;
+    if (p->f64 || !forward || !match_gated(p, node, found))
+        return false;
+    at_op gate = p->graph->nodes[found->gate].op;
+    bool mish = gate == AT_OP_TANH && found->x != AT_NO_NODE; /* softplus in it */
+    return !fast_spelling_of(p, gate) && (!mish || !strcmp(p->math, "exact")) &&
+           (gate != AT_OP_ERFC || p->kernel->accuracy != AT_ACCURACY_EXACT);
 }
 
 static void print_gated(printer *p, const gated *found)

@@ -22,7 +22,7 @@ static void scope_parts(at_scope *scope, bool f64)
 {
     static const char *const unused[] = {"uses_infinity_f32", "uses_infinity_f64", "uses_nan_f32", "uses_nan_f64", "uses_nan_max", "uses_nan_min",
                                          "uses_sigmoid_f", "uses_softplus", "uses_exp_approx", "uses_gate", "uses_mish", "uses_closed",
-                                         "uses_div_approx", "uses_tanh_approx", "uses_sigmoid_approx", "uses_lanes", "uses_random", "words_count", "copies_count"};
+                                         "uses_exp_parts", "uses_quotient", "uses_expm1", "uses_erfc", "uses_erfc_times", "uses_tanhshrink", "uses_div_approx", "uses_tanh_approx", "uses_sigmoid_approx", "uses_lanes", "uses_random", "words_count", "copies_count"};
     for (size_t i = 0; i < sizeof unused / sizeof *unused; i++)
         at_scope_number(scope, unused[i], -1, 0);
     at_scope_text(scope, "copy", -1, "direct");

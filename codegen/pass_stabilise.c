@@ -89,11 +89,28 @@ static const struct {
     {AT_OP_EXPM1, 1, AT_OP_EXP, 1, 1},           /* expm1(u) + 1 */
 };
 
+/* c - 4 c sigmoid(u) sigmoid(-u), as the derivative of x - tanh(x) comes out: c tanh(u / 2)^2. */
+static at_node_id stable_tail(at_rewriter *r, const affine *f)
+{
+    const at_node product = *at_rewriter_at(r, f->core);
+    if (product.op != AT_OP_MUL || f->offset == 0 || f->scale != -4 * f->offset || !at_is(r, product.arg[0], AT_OP_SIGMOID) ||
+        !at_is(r, product.arg[1], AT_OP_SIGMOID))
+        return AT_NO_NODE;
+    at_node_id u = argument(r, product.arg[0]);
+    affine one = affine_of(r, u), other = affine_of(r, argument(r, product.arg[1]));
+    if (one.core != other.core || one.scale != -other.scale || one.offset != -other.offset)
+        return AT_NO_NODE;
+    at_node_id t = at_fold_1(r, AT_OP_TANH, times(r, u, 0.5));
+    return times(r, at_fold_2(r, AT_OP_MUL, t, t), f->offset);
+}
+
 static at_node_id stable_sum(at_rewriter *r, const at_node *node)
 {
     at_node_id self = at_rewriter_node(r, *node);
     affine f = affine_of(r, self);
     at_op core = at_rewriter_at(r, f.core)->op;
+    if (core == AT_OP_MUL)
+        return stable_tail(r, &f);
     for (size_t i = 0; i < sizeof sums / sizeof *sums; i++)
         if (sums[i].core == core && f.offset != 0 && f.offset == sums[i].ratio * f.scale) {
             at_node_id inner = times(r, argument(r, f.core), sums[i].inner);

@@ -61,7 +61,7 @@ actune_status at_cuda_launch_init(at_cuda_launch *launch, const at_cuda_kernel *
 {
     const at_signature *signature = &kernel->signature;
     at_launch sane;
-    *launch = (at_cuda_launch){.kernel = built, .signature = signature, .block = (unsigned)geometry->block};
+    *launch = (at_cuda_launch){.kernel = built, .signature = signature, .block = (unsigned)geometry->block, .overlaps = geometry->dependent};
     AT_TRY(at_launch_init(&sane, signature, layout, shape, 1));
     if (shape.channels > INT_MAX)
         return at_fail(ACTUNE_UNSUPPORTED, "a CUDA kernel has at most 2^31 - 1 channels, not %lld", (long long)shape.channels);

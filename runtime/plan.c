@@ -118,8 +118,8 @@ static actune_status prepare(actune_plan *plan, const plan_attempt *attempt, int
     if (attempt->measured != NULL && strcmp(attempt->measured->hex, generated->source_hash.hex) != 0)
         return at_fail(ACTUNE_NOT_FOUND,
                        "it was measured with other source text (the templates have changed since); tune again");
-    if (target.cuda && in_place)
-        AT_TRY(at_plan_generate_in_place(plan, &target));
+    if (target.cuda && (in_place || plan->overlap))
+        AT_TRY(at_plan_generate_options(plan, &target, in_place));
     AT_TRY(at_launch_init(launch, launch->signature, launch->layout, launch->shape, threads_of(generated, threads)));
     AT_TRY(target.cuda ? at_plan_load_cuda(plan) : load(plan, generated));
     plan->tier = attempt->tier;
@@ -267,6 +267,7 @@ static actune_status open_plan(actune_plan *plan, const actune_plan_desc *desc, 
     AT_TRY(lower(plan, desc));
     if (last == AT_PLAN_LAID_OUT)
         return lay_out(plan, desc, threads);
+    at_plan_set_overlap(plan, desc->overlap);
     AT_TRY(at_plan_make_ready(plan, desc, threads));
     return equip(plan);
 }

@@ -31,6 +31,7 @@ struct actune_plan {
     int in_place_input, in_place_output; /* the ports that may be one buffer; -1: none */
     at_workspaces workspaces;
     /* On a CUDA device: launch says the shape, this what runs. */
+    bool overlap; /* actune_plan_desc.overlap, where the device can */
     at_cuda_kernel *cuda_kernel;
     at_cuda_launch cuda;
     at_cuda_workspaces cuda_workspaces;

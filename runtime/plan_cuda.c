@@ -6,24 +6,37 @@
 
 #include <string.h>
 
-static actune_status for_in_place(const char *text, at_strbuf *changed)
+void at_plan_set_overlap(actune_plan *plan, bool wanted)
+{
+    const at_cuda_device *device = plan->context->cuda;
+    bool one_pass = plan->kernel.passes == 0;
+    plan->overlap = wanted && one_pass && device != NULL && at_cuda_overlaps(device);
+    if (wanted && !one_pass)
+        at_strbuf_append(&plan->note, "kernels of several passes do not overlap with the one before them");
+    else if (wanted && !plan->overlap)
+        at_strbuf_append(&plan->note, "the kernel does not overlap with the one before it: that takes a GPU from sm_90 on and a driver from CUDA 12.3 on");
+}
+
+static actune_status change_options(const char *text, bool in_place, bool overlap, at_strbuf *changed)
 {
     at_arena arena = {0};
     at_variant variant;
     actune_status status = at_variant_parse(text, &arena, &variant);
-    if (status == ACTUNE_OK)
+    if (status == ACTUNE_OK && in_place)
         status = at_cuda_variant_in_place(&variant);
+    if (status == ACTUNE_OK && overlap)
+        status = at_cuda_variant_overlap(&variant);
     if (status == ACTUNE_OK)
         at_variant_print(&variant, changed);
     at_arena_clear(&arena);
     return status == ACTUNE_OK ? at_strbuf_status(changed) : status;
 }
 
-actune_status at_plan_generate_in_place(actune_plan *plan, const at_target *target)
+actune_status at_plan_generate_options(actune_plan *plan, const at_target *target, bool in_place)
 {
     at_generated made;
     at_strbuf text = {0};
-    actune_status status = for_in_place(at_strbuf_text(&plan->generated.variant), &text);
+    actune_status status = change_options(at_strbuf_text(&plan->generated.variant), in_place, plan->overlap, &text);
     if (status == ACTUNE_OK) {
         status = at_generated_get(plan->context->cache, &plan->kernel, plan->launch.layout, target, at_strbuf_text(&text), &made);
         at_generated_clear(status == ACTUNE_OK ? &plan->generated : &made);

@@ -22,7 +22,7 @@ class Shape(ctypes.Structure):
 class PlanDesc(ctypes.Structure):
     _fields_ = [("spec", ctypes.c_char_p), ("direction", ctypes.c_int), ("dtype_in", ctypes.c_int), ("dtype_out", ctypes.c_int),
                 ("shape", Shape), ("gradients", ctypes.POINTER(ctypes.c_char_p)), ("gradient_count", ctypes.c_int),
-                ("in_place", ctypes.c_bool), ("max_threads", ctypes.c_int), ("sources", ctypes.c_void_p), ("source_count", ctypes.c_int)]
+                ("in_place", ctypes.c_bool), ("max_threads", ctypes.c_int), ("sources", ctypes.c_void_p), ("source_count", ctypes.c_int), ("overlap", ctypes.c_bool)]
 
 
 class PortInfo(ctypes.Structure):

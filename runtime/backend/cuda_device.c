@@ -82,6 +82,11 @@ void at_cuda_close(at_cuda_device *device)
     free(device);
 }
 
+bool at_cuda_overlaps(const at_cuda_device *device)
+{
+    return device->api->cuLaunchKernelEx != NULL && device->info.arch >= 90 && device->info.driver >= 12030;
+}
+
 /* Pushing is always right; asking first is for speed. */
 actune_status at_cuda_enter(const at_cuda_device *device, bool *pushed)
 {

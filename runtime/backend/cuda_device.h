@@ -30,6 +30,10 @@ typedef struct at_cuda_device {
 actune_status at_cuda_open(int ordinal, at_cuda_device **device);
 void at_cuda_close(at_cuda_device *device);
 
+/* Whether a kernel can be launched to start before the one in front of it has ended, in a stream and while it is captured: from sm_90 and CUDA 12.3
+   on, which draws such edges into graphs. */
+bool at_cuda_overlaps(const at_cuda_device *device);
+
 /* Between the two the device's context is the calling thread's. A context that is current already is left alone (no cost but a look). */
 actune_status at_cuda_enter(const at_cuda_device *device, bool *pushed);
 void at_cuda_leave(const at_cuda_device *device, bool pushed);

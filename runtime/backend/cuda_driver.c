@@ -98,7 +98,7 @@ static void load(void)
     if (library == NULL) {
         missing = true;
         if (chosen != NULL && *chosen != '\0')
-            snprintf(trouble, sizeof trouble, "ACTUNE_LIBCUDA names %s, which cannot be loaded", chosen);
+            snprintf(trouble, sizeof trouble, "ACTUNE_LIBCUDA names %.200s, which cannot be loaded (%.250s)", chosen, dlerror());
         else
             snprintf(trouble, sizeof trouble, "no NVIDIA driver (libcuda.so.1 was not found)");
         return;

@@ -32,7 +32,24 @@ enum {
     AT_CU_FUNCTION_REGISTERS = 4,
     AT_CU_STREAM_NON_BLOCKING = 1,
     AT_CU_CAPTURE_THREAD_LOCAL = 1,
+    AT_CU_LAUNCH_OVERLAPS = 6, /* programmatic stream serialization: may start before the kernel in front of it has ended */
 };
+
+/* CUlaunchAttribute and CUlaunchConfig. */
+typedef struct at_cu_launch_attribute {
+    int id;
+    char pad[4];
+    union {
+        char room[64];
+        int flag;
+    } value;
+} at_cu_launch_attribute;
+typedef struct at_cu_launch_config {
+    unsigned grid[3], block[3], shared_bytes;
+    at_cu_stream stream;
+    at_cu_launch_attribute *attributes;
+    unsigned attribute_count;
+} at_cu_launch_config;
 
 typedef struct at_cuda_api {
 #define AT_CUDA_SYMBOL(name, arguments) at_cu_result(*name) arguments;

@@ -28,8 +28,12 @@ static void add_extents(arguments *list, const at_cuda_extents *extents)
 
 static actune_status launch_one(const at_cuda_launch *launch, at_cu_function function, unsigned grid, arguments *list, at_cu_stream stream)
 {
-    return AT_CUDA(launch->kernel->device->api, cuLaunchKernel,
-                   (function, grid, 1, 1, launch->block, 1, 1, 0, stream, list->of, NULL));
+    const at_cuda_api *api = launch->kernel->device->api;
+    if (!launch->overlaps)
+        return AT_CUDA(api, cuLaunchKernel, (function, grid, 1, 1, launch->block, 1, 1, 0, stream, list->of, NULL));
+    at_cu_launch_attribute overlap = {.id = AT_CU_LAUNCH_OVERLAPS, .value.flag = 1};
+    const at_cu_launch_config config = {.grid = {grid, 1, 1}, .block = {launch->block, 1, 1}, .stream = stream, .attributes = &overlap, .attribute_count = 1};
+    return AT_CUDA(api, cuLaunchKernelEx, (&config, function, list->of, NULL));
 }
 
 static actune_status zero_sums(const at_cuda_launch *launch, void *const *ports, at_cu_stream stream)

@@ -17,6 +17,7 @@ typedef struct at_cuda_extents {
 typedef struct at_cuda_launch {
     const at_cuda_kernel *kernel;
     const at_signature *signature;
+    bool overlaps;                  /* the kernel waits by itself for the one in front of it */
     unsigned block, grid, finish_grid; /* grid 0: nothing to do but zeros into sums */
     at_cuda_extents extents, finish_extents;
     size_t sum_bytes[AT_PORTS_MAX]; /* of sum ports, for the zeros */

@@ -57,6 +57,14 @@ static bool try_place(const at_library_search *search, size_t place)
     return try_pattern(search, pattern);
 }
 
+void at_library_reason(const char *path, char *reason, size_t size)
+{
+    void *library = dlopen(path, RTLD_LAZY | RTLD_LOCAL);
+    snprintf(reason, size, "%s", library != NULL ? "functions are missing in it" : dlerror());
+    if (library != NULL)
+        dlclose(library);
+}
+
 bool at_library_find(const at_library_search *search)
 {
     const char *chosen = getenv(search->variable);

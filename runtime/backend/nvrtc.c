@@ -71,8 +71,12 @@ static actune_status need(void)
     if (nvrtc.library)
         return ACTUNE_OK;
     const char *chosen = getenv("ACTUNE_NVRTC");
-    if (chosen && *chosen)
-        return at_fail(ACTUNE_DEVICE, "ACTUNE_NVRTC names %s, which cannot be loaded as NVRTC", chosen);
+    if (chosen && *chosen) {
+        char reason[512];
+        at_library_reason(chosen, reason, sizeof reason);
+        return at_fail(ACTUNE_DEVICE, "ACTUNE_NVRTC names %s, which cannot be loaded as NVRTC (%s): name another file, or none to have it looked for", chosen,
+                       reason);
+    }
     return at_fail(ACTUNE_DEVICE, "libnvrtc was not found: install the CUDA toolkit's NVRTC (or Python's nvidia-cuda-nvrtc), or set "
                                   "ACTUNE_NVRTC to the library's path");
 }

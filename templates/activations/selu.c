@@ -7,7 +7,7 @@ static const float ALPHA = 1.6732632423543772848170429916717f;
 /* formula: 1.0507 * (x > 0 ? x : 1.67326 * (exp(x) - 1)) */
 float selu(float x)
 {
-    return SCALE * (x > 0 ? x : ALPHA * expm1f(x));
+    return x > 0 ? SCALE * x : SCALE * ALPHA * expm1f(x); /* one rounding after expm1f */
 }
 
 /* SCALE ALPHA e^x is y + SCALE ALPHA. */

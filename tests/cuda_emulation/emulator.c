@@ -392,6 +392,14 @@ static void prepare(void)
         sigaction(signals[i], &action, NULL);
 }
 
+long emu_waited;
+
+void emu_wait_previous(void);
+void emu_wait_previous(void)
+{
+    emu_waited++;
+}
+
 const char *emu_run(const emu_launch *launch)
 {
     static int order[THREADS_MAX];
@@ -401,6 +409,7 @@ const char *emu_run(const emu_launch *launch)
     if (launch->block < 1 || launch->block > THREADS_MAX || launch->block % 32 || launch->grid < 1)
         return "a launch with a wrong block or grid";
     running = launch;
+    emu_waited = 0;
     blockDim.x = launch->block;
     gridDim.x = launch->grid;
     seed = 1;

@@ -24,6 +24,8 @@ typedef struct emu_launch {
     char *shared_begin, *shared_end; /* of the unit (emu_shared_bounds) */
 } emu_launch;
 
+/* Threads of the last launch that waited for the grid in front of theirs. */
+extern long emu_waited;
 /* NULL, or what went wrong, in static memory. */
 const char *emu_run(const emu_launch *launch);
 

@@ -1,8 +1,6 @@
 /* Included before the text of a CUDA kernel that is compiled for the CPU: CUDA's words, and functions of the same names as those
    that templates/cuda/ptx.cu.in leaves out under ACTUNE_EMULATED. What they do together is in emulator.c. */
 #include <math.h>
-/* glibc's tanhf is off by up to 2.2 ULP, CUDA's by 1 (Programming Guide, mathematical functions): what is verified here must not fail for that. */
-#define tanhf(x) ((float)tanh((double)(x))) /* of a float, C++ takes the float overload */
 
 #define ACTUNE_EMULATED 1
 #define __device__
@@ -30,6 +28,7 @@ void emu_barrier_expect(unsigned long long *barrier, int bytes);
 void emu_barrier_wait(unsigned long long *barrier, unsigned phase);
 void emu_copy_bulk(void *to, const void *from, int bytes, unsigned long long *barrier);
 void emu_misaligned(const void *address, int bytes);
+void emu_wait_previous(void);
 float emu_from_f16(unsigned short bits);
 unsigned short emu_to_f16(float value);
 unsigned short emu_to_bf16(float value);
@@ -138,17 +137,19 @@ static inline void barrier_init_fence() {}
 static inline void barrier_expect(unsigned long long *barrier, int bytes) { emu_barrier_expect(barrier, bytes); }
 static inline void barrier_wait(unsigned long long *barrier, unsigned phase) { emu_barrier_wait(barrier, phase); }
 static inline void copy_bulk(void *to, const void *from, int bytes, unsigned long long *barrier) { emu_copy_bulk(to, from, bytes, barrier); }
-static inline void wait_for_previous_grid() {}
+static inline void wait_for_previous_grid() { emu_wait_previous(); }
 static inline void let_next_grid_start() {}
 
-/* Approximate instructions at the edge of what they may be off (README.md, "Bounds"): to either side, decided by the input's bits. */
+/* Approximate instructions and CUDA's functions at the edge of what they may be off (README.md, "Bounds"): to either side, decided by the
+   input's bits. */
 static inline float emu_edge(double exact, float x, double units, double relative, unsigned salt)
 {
     unsigned bits = ((unsigned)__float_as_int(x) ^ salt) * 2654435761u;
     float near = (float)exact;
     if (!isfinite(near) || near == 0)
         return near;
-    double unit = ldexp(1, ilogbf(near) - 23), size = units * unit + relative * fabs(exact);
+    int exponent = ilogb(exact);
+    double unit = ldexp(1, (exponent < -126 ? -126 : exponent) - 23), size = (units * unit + relative * fabs(exact)) * (1 - 0x1p-20);
     float off = (float)(exact + ((bits ^ bits >> 15) & 1 ? size : -size));
     return fabs(off - exact) <= size ? off : nextafterf(off, near);
 }
@@ -160,6 +161,48 @@ static inline float tanh_approx_f32(float x)
     float y = emu_edge(tanh((double)x), x, 0, 1.12e-5, 0x7f4au);
     return fabsf(y) > 1 ? copysignf(1, y) : y;
 }
+
+/* CUDA's own functions in f32. What is exact there stays exact: zeros and their signs, 1 at exp(0), saturated ends. */
+static inline float emu_within(float value, float low, float high) { return value < low ? low : value > high ? high : value; }
+#define EMU_LIBRARY(NAME, DOUBLE, UNITS, SALT, LOW, HIGH)                                                                        \
+    static inline float emu_##NAME(float x)                                                                                     \
+    {                                                                                                                           \
+        double exact = DOUBLE((double)x);                                                                                       \
+        return exact == LOW || exact == HIGH || x == 0 ? (float)exact : emu_within(emu_edge(exact, x, UNITS, 0, SALT), LOW, HIGH); \
+    }
+EMU_LIBRARY(expf, exp, 2, 0x85ebu, 0, INFINITY)
+EMU_LIBRARY(exp2f, exp2, 2, 0xc2b2u, 0, INFINITY)
+EMU_LIBRARY(expm1f, expm1, 1.5, 0x27d4u, -1, INFINITY)
+EMU_LIBRARY(logf, log, 1, 0x1656u, -INFINITY, INFINITY)
+EMU_LIBRARY(log2f, log2, 1, 0x9e37u, -INFINITY, INFINITY)
+EMU_LIBRARY(log1pf, log1p, 1, 0xd3a2u, -INFINITY, INFINITY)
+EMU_LIBRARY(tanhf, tanh, 2, 0x2f0bu, -1, 1)
+EMU_LIBRARY(sinhf, sinh, 3, 0xfd70u, -INFINITY, INFINITY)
+EMU_LIBRARY(coshf, cosh, 2, 0xb55au, 1, INFINITY)
+EMU_LIBRARY(asinhf, asinh, 3, 0x4cf5u, -INFINITY, INFINITY)
+EMU_LIBRARY(atanf, atan, 2, 0xad6du, -INFINITY, INFINITY)
+EMU_LIBRARY(sinf, sin, 2, 0x56ddu, -1, 1)
+EMU_LIBRARY(cosf, cos, 2, 0xa5a5u, -1, 1)
+EMU_LIBRARY(tanf, tan, 4, 0x71d6u, -INFINITY, INFINITY)
+EMU_LIBRARY(erff, erf, 2, 0x51edu, -1, 1)
+EMU_LIBRARY(erfcf, erfc, 4, 0xe995u, 0, 2)
+#define expf emu_expf
+#define exp2f emu_exp2f
+#define expm1f emu_expm1f
+#define logf emu_logf
+#define log2f emu_log2f
+#define log1pf emu_log1pf
+#define tanhf emu_tanhf
+#define sinhf emu_sinhf
+#define coshf emu_coshf
+#define asinhf emu_asinhf
+#define atanf emu_atanf
+#define sinf emu_sinf
+#define cosf emu_cosf
+#define tanf emu_tanf
+#define erff emu_erff
+#define erfcf emu_erfcf
+
 static inline float from_f16(unsigned short bits) { return emu_from_f16(bits); }
 static inline unsigned short to_f16(float value) { return emu_to_f16(value); }
 static inline unsigned short to_bf16(float value) { return emu_to_bf16(value); } /* sm_80 and newer */

@@ -13,6 +13,7 @@ enum { PORTS_MAX = 8, TIMES_MAX = 1000 };
 
 static actune_context *cpu, *gpu[2];
 static char cache_name[160] = "cache"; /* in the scratch folder */
+static bool overlap; /* of the plans that are made */
 static int pushes; /* of contexts before things were given back, in the last run */
 static at_cuda_device *device[2]; /* for memory and streams, as a caller has them */
 
@@ -47,7 +48,8 @@ typedef struct job {
 static actune_status make_plan(actune_context *context, const work *w, actune_plan **plan)
 {
     actune_plan_desc desc = {.spec = w->spec, .direction = w->gradient ? ACTUNE_BACKWARD : ACTUNE_FORWARD, .dtype_in = w->in, .dtype_out = w->out,
-                             .shape = w->shape, .gradients = &w->gradient, .gradient_count = w->gradient && *w->gradient, .in_place = w->in_place};
+                             .shape = w->shape, .gradients = &w->gradient, .gradient_count = w->gradient && *w->gradient, .in_place = w->in_place,
+                             .overlap = overlap};
     return actune_plan_create(context, &desc, plan);
 }
 
@@ -198,7 +200,7 @@ static const work list[] = {
 /* The calls that an execution may make: none that waits, allocates, loads or compiles. */
 static int forbidden_calls(void)
 {
-    static const char *const allowed_calls[] = {"cuCtxGetCurrent", "cuCtxPushCurrent_v2", "cuCtxPopCurrent_v2", "cuLaunchKernel", "cuMemsetD8Async",
+    static const char *const allowed_calls[] = {"cuCtxGetCurrent", "cuCtxPushCurrent_v2", "cuCtxPopCurrent_v2", "cuLaunchKernel", "cuLaunchKernelEx", "cuMemsetD8Async",
                                                 "cuStreamIsCapturing", "cuStreamGetId"};
     int count = 0;
     for (int i = 0; rig_nvrtc.call_name(i); i++)
@@ -278,6 +280,64 @@ static void capture_one(const work *w, bool needs_workspace)
     at_cuda_graph_destroy(&timer, graph);
     job_close(&j);
     at_cuda_timer_close(&timer);
+}
+
+/* A kernel that may start early, behind one of another plan whose output it reads. */
+static void overlap_one(const work *w, int launches)
+{
+    job first, j;
+    at_cuda_timer timer;
+    CHECK_OK(at_cuda_timer_open(device[0], &timer));
+    job_open(&first, &(work){"identity", NULL, w->in, w->in, w->shape, false}, 0);
+    job_allocate(&first);
+    overlap = true;
+    job_open(&j, w, 0);
+    job_allocate(&j);
+    overlap = false;
+    actune_plan_info info;
+    actune_plan_describe(j.plan, &info);
+    CHECK(strstr(info.variant, "dependent=yes") && strstr(actune_plan_source(j.plan), "griddepcontrol.wait"), "%s", info.variant);
+    void *own = j.there[0].data;
+    j.there[0].data = first.there[1].data; /* x, as the first kernel leaves it */
+    int before = rig_count(&rig_cuda, "cuLaunchKernelEx"), forbidden = forbidden_calls();
+    CHECK_OK(actune_execute_on(first.plan, first.there, first.ports, timer.stream, NULL));
+    CHECK_OK(actune_execute_on(j.plan, j.there, j.ports, timer.stream, NULL));
+    CHECK(rig_count(&rig_cuda, "cuLaunchKernelEx") - before == launches, "both kernels of a plan with sums");
+    CHECK(info.workspace_bytes > 0 || forbidden_calls() == forbidden, "calls that execute must not make");
+    CHECK_OK(at_cuda_wait(device[0], timer.stream));
+    CHECK(is_right(&j), "%s overlaps", w->spec);
+    j.there[0].data = own;
+    job_close(&j);
+    job_close(&first);
+    at_cuda_timer_close(&timer);
+}
+
+/* Where the driver has no such launch the plan runs as ever, and says so. */
+static void overlap_refused(void)
+{
+    actune_plan *plan;
+    actune_plan_info info;
+    overlap = true;
+    CHECK_OK(make_plan(cpu, &list[0], &plan));
+    overlap = false;
+    actune_plan_describe(plan, &info);
+    CHECK(strstr(info.note, "sm_90") && !strstr(info.variant, "dependent=yes"), "%s", info.note);
+    actune_plan_destroy(plan);
+}
+
+static void overlapping(void)
+{
+    overlap_one(&list[0], 1);
+    overlap_one(&list[8], 1);
+    overlap_one(&list[9], 2);
+    overlap_one(&list[17], 1);
+    overlap_refused();
+    if (rig_failures) /* the context may be lost */
+        return;
+    overlap = true;
+    capture_one(&list[0], false);
+    capture_one(&list[9], true);
+    overlap = false;
 }
 
 enum { THREADS = 4, STREAMS = 2, ROUNDS = 6 };
@@ -404,13 +464,14 @@ static void judge(const char *name, int nth, actune_status status, job *j, int b
     CHECK(rig_living() == before, "failure %d of %s leaves %d behind", nth, name, rig_living() - before);
 }
 
-/* Without a context nothing can be given back: pushing it fails before that alone. NVRTC is asked when nothing is cached. */
-static void fail_each(const rig_library *library, const char *name, int code, job *j)
+/* Without a context nothing can be given back: pushing it fails before that alone. NVRTC is asked when nothing is cached.
+   How often the call failed. */
+static int fail_each(const rig_library *library, const char *name, int code, job *j)
 {
     static int caches;
     CHECK_OK(run_once(j));
-    int last = strcmp(name, "cuCtxPushCurrent_v2") ? TIMES_MAX : pushes;
-    for (int nth = 1; nth <= last; nth++) {
+    int last = strcmp(name, "cuCtxPushCurrent_v2") ? TIMES_MAX : pushes, nth = 1;
+    for (; nth <= last; nth++) {
         clear_outputs(j);
         if (library == &rig_nvrtc)
             snprintf(cache_name, sizeof cache_name, "cache%d", ++caches);
@@ -423,11 +484,13 @@ static void fail_each(const rig_library *library, const char *name, int code, jo
             break;
         judge(name, nth, status, j, before);
     }
+    return nth - 1;
 }
+
+static const work small = {"bias | relu", "bias", ACTUNE_F32, ACTUNE_F32, {1, 2, 35}, false};
 
 static void fail_all(const rig_library *library, int code)
 {
-    static const work small = {"bias | relu", "bias", ACTUNE_F32, ACTUNE_F32, {1, 2, 35}, false};
     job j;
     const char *names[128];
     int count = 0;
@@ -444,6 +507,21 @@ static void fail_all(const rig_library *library, int code)
     CHECK_OK(run_once(&j));
     CHECK(is_right(&j), "after all failures");
     job_close(&j);
+}
+
+/* The launches that a plan makes only where it overlaps: of the kernel, and of the one that adds up its sums. */
+static void fail_overlapping(void)
+{
+    job j;
+    overlap = true;
+    job_open(&j, &small, 0);
+    job_allocate(&j);
+    int failed = fail_each(&rig_cuda, "cuLaunchKernelEx", 999, &j);
+    CHECK(failed == 2, "cuLaunchKernelEx failed %d times", failed);
+    CHECK_OK(run_once(&j));
+    CHECK(is_right(&j), "after all failures");
+    job_close(&j);
+    overlap = false;
 }
 
 static bool open_all(void)
@@ -475,10 +553,12 @@ int main(void)
         capture_one(&list[0], false);
         capture_one(&list[9], true);
         capture_one(&list[23], true); /* several passes */
+        overlapping();
         threads_and_devices();
         misuse();
         fail_all(&rig_cuda, 999);
         fail_all(&rig_nvrtc, 1);
+        fail_overlapping();
     }
     close_all();
     rig_check_clean("at the end");

@@ -71,6 +71,21 @@ at_cu_result cuLaunchKernel(at_cu_function function, unsigned grid_x, unsigned g
     return fake_end(code ? code : launch(&w, arguments, stream));
 }
 
+at_cu_result cuLaunchKernelEx(const at_cu_launch_config *config, at_cu_function function, void **arguments, void **extra)
+{
+    fake_work w = {.kind = WORK_KERNEL, .function = function, .grid = config->grid[0], .block = config->block[0]};
+    at_cu_result code = fake_begin("cuLaunchKernelEx", FAKE_NEEDS_CONTEXT);
+    if (!code && (config->grid[1] != 1 || config->grid[2] != 1 || config->block[1] != 1 || config->block[2] != 1 || config->shared_bytes || extra))
+        code = FAKE_INVALID;
+    for (unsigned i = 0; !code && i < config->attribute_count; i++) {
+        const at_cu_launch_attribute *attribute = &config->attributes[i];
+        if (attribute->id != AT_CU_LAUNCH_OVERLAPS)
+            code = FAKE_INVALID;
+        w.overlaps |= attribute->value.flag != 0;
+    }
+    return fake_end(code ? code : launch(&w, arguments, config->stream));
+}
+
 /* For the fakes of libraries that launch kernels of their own; by dlsym. Whatever the pointers are: the kernel fails when it runs. */
 at_cu_result fake_put_call(at_cu_stream stream, const fake_call *call)
 {

@@ -47,6 +47,10 @@ static at_cu_result run_kernel(const fake_work *w)
             return FAKE_ADDRESS;
     const char *wrong = emu_run(&launch);
     now_ns += 1500 + 0.05 * w->grid * w->block;
+    if (!wrong && w->overlaps && emu_waited != (long)w->grid * w->block) {
+        fake_mistake("%s may start early, but %ld of %ld threads wait", f->name, emu_waited, (long)w->grid * w->block);
+        return FAKE_LAUNCH;
+    }
     if (wrong)
         fake_mistake("%s: %s", f->name, wrong);
     return wrong ? strstr(wrong, "outside a buffer") ? FAKE_ADDRESS : FAKE_LAUNCH : 0;

@@ -14,6 +14,7 @@ typedef struct fake_work {
     unsigned long long turn; /* in which it was put on its stream, counted over all streams */
     at_cu_function function;
     unsigned grid, block;
+    bool overlaps; /* launched to start before the work in front of it has ended */
     intptr_t argument[EMU_ARGUMENTS_MAX];
     void *to;
     const void *from;

@@ -43,6 +43,7 @@ static void *open_library(const char *variable, const char *name, rig_library *c
 bool rig_open(void)
 {
     const at_compiler *compiler;
+    setvbuf(stdout, NULL, _IOLBF, 0); /* what failed before a crash is seen */
     if (at_compiler_get(&compiler) || !compiler->is_clang) {
         puts("skipped: the emulation needs clang");
         return false;

@@ -18,6 +18,13 @@ static __device__ __forceinline__ void store_16(void *to, bytes_16 from)
     asm volatile("st.global.cs.v4.u32 [%0], {%1, %2, %3, %4};" ::"l"(to), "r"(from.word[0]), "r"(from.word[1]), "r"(from.word[2]), "r"(from.word[3]) : "memory");
 }
 
+static __device__ __forceinline__ float rcp_approx_f32(float x)
+{
+    float y;
+    asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
+}
+
 static __device__ __forceinline__ float from_f16(unsigned short bits)
 {
     float value;
@@ -40,8 +47,9 @@ static __device__ __forceinline__ float nan_max_f32(float a, float b)
     return a < b || b != b ? b : a;
 }
 
-/* 2^n and p with exp(x) = 2^n p, 0 below -88.03 and infinity from 88.4 on. Every operation rounds the same on every device. */
-static __device__ __forceinline__ float exp_parts_f32(float x, float &power)
+/* 2^n and p with exp(x) = 2^n p, 0 below -88.03 and infinity from 88.4 on. Every operation rounds the same on every device. `one`: its bits;
+   those of 0.5 give half of 2^n, which reaches further. */
+static __device__ __forceinline__ float exp_parts_f32(float x, float &power, int one = 0x3f800000)
 {
     x = x < -88.0296936f ? -88.0296936f : x > 88.7228394f ? 88.7228394f : x;
     const float t = fmaf(x, 1.44269502f, 12582912.0f), n = t - 12582912.0f;
@@ -51,16 +59,29 @@ static __device__ __forceinline__ float exp_parts_f32(float x, float &power)
     p = fmaf(p, r, 0.166665211f);
     p = fmaf(p, r, 0.49999994f);
     p = fmaf(p, r, 1.0f);
-    power = __int_as_float((int)((unsigned int)__float_as_int(t) << 23) + 0x3f800000);
+    power = __int_as_float((int)((unsigned int)__float_as_int(t) << 23) + one);
     return fmaf(p, r, 1.0f);
+}
+
+/* a / b, rounded nearly right, for 1 <= b < 2^127.5; 0 from 2^126 on. The way of `/` around denormals is a good part of a kernel's code. */
+static __device__ __forceinline__ float quotient_f32(float a, float b)
+{
+    const float r = rcp_approx_f32(b), q = a * r, rest = fmaf(-q, b, a);
+    return copysignf(rest == rest ? fmaf(rest, r, q) : q, a); /* infinite a; -0 */
+}
+
+/* 1 + exp(x), at most 2^127.5. */
+static __device__ __forceinline__ float one_plus_exp_f32(float x)
+{
+    float power;
+    const float p = exp_parts_f32(x > 88.3f ? 88.3f : x, power);
+    return fmaf(power, p, 1.0f);
 }
 
 /* x sigmoid(u), with two roundings after the exponential. */
 static __device__ __forceinline__ float gate_f32(float x, float u)
 {
-    float power;
-    const float p = exp_parts_f32(-u, power);
-    return x / fmaf(power, p, 1.0f);
+    return quotient_f32(x, one_plus_exp_f32(-u));
 }
 
 static __device__ __forceinline__ bool is_aligned(const void *pointer, int bytes)
@@ -74,10 +95,19 @@ static __device__ __forceinline__ int elements_to_border(const void *pointer, in
     return (int)(-(unsigned long long)pointer % align) / bytes;
 }
 
-/* Without a 64-bit division where 32 bits hold it. */
+/* Without a 64-bit division, whose code takes NVRTC as long as a whole kernel: bit by bit where 32 bits do not hold it. */
 static __device__ __forceinline__ int remainder_of(long long i, int n)
 {
-    return i >> 32 ? (int)(i % n) : (int)((unsigned int)i % (unsigned int)n);
+    const unsigned int high = (unsigned int)(i >> 32), low = (unsigned int)i, divisor = (unsigned int)n;
+    if (high == 0)
+        return (int)(low % divisor);
+    unsigned int rest = high % divisor;
+#pragma unroll 1
+    for (int bit = 31; bit >= 0; bit--) {
+        rest = rest << 1 | (low >> bit & 1);
+        rest -= rest >= divisor ? divisor : 0;
+    }
+    return (int)rest;
 }
 
 /* i modulo n, for i < 2 n. */

@@ -25,6 +25,31 @@ static __device__ __forceinline__ float nan_max_f32(float a, float b)
     return a < b || b != b ? b : a;
 }
 
+/* erf(u) / u, for |u| <= 1. */
+static __device__ __forceinline__ float erf_ratio_f32(float u)
+{
+    const float square = u * u;
+    float p = fmaf(7.88913094e-05f, square, -0.000802084396f);
+    p = fmaf(p, square, 0.00518953567f);
+    p = fmaf(p, square, -0.0268544443f);
+    p = fmaf(p, square, 0.112836003f);
+    p = fmaf(p, square, -0.37612626f);
+    return fmaf(p, square, 1.12837911f);
+}
+
+/* x erfc(u) where x is in proportion to u, off by little against x: 1 - erf(u) around 0, beyond it 2^-q(|u|) and its mirror image. */
+static __device__ __forceinline__ float erfc_times_f32(float x, float u)
+{
+    const float size = fabsf(u);
+    float q = fmaf(0.00165970402f, size, -0.0213203169f);
+    q = fmaf(q, size, 0.127872154f);
+    q = fmaf(q, size, 0.944227755f);
+    q = fmaf(q, size, 1.61212313f);
+    q = fmaf(q, size, 0.00385438208f);
+    const float tail = exp2f(-q);
+    return copysignf(size < 1.0f ? fmaf(x, -u * erf_ratio_f32(u), x) : x * (u < 0 ? 2.0f - tail : tail), x);
+}
+
 static __device__ __forceinline__ bool is_aligned(const void *pointer, int bytes)
 {
     return (unsigned long long)pointer % bytes == 0;
@@ -48,7 +73,7 @@ struct __align__(8) f8e4m3x8 {
 
 static __device__ __forceinline__ void evaluate(float x, float scale, float &y)
 {
-    const float t0 = (nan_max_f32(x, -3.4028235e+38f) * 0.5f) * erfcf((x * -0.70710677f));
+    const float t0 = erfc_times_f32((nan_max_f32(x, -3.4028235e+38f) * 0.5f), (x * -0.70710677f));
     const float t1 = t0 / scale;
     const float t2 = (t1 > 448.0f) ? 448.0f : t1;
     y = (t2 < -448.0f) ? -448.0f : t2;

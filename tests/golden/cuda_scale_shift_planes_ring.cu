@@ -67,10 +67,19 @@ static __device__ __forceinline__ long long quotient_of(long long i, long long n
     return (i | n) >> 32 ? i / n : (long long)((unsigned int)i / (unsigned int)n);
 }
 
-/* Without a 64-bit division where 32 bits hold it. */
+/* Without a 64-bit division, whose code takes NVRTC as long as a whole kernel: bit by bit where 32 bits do not hold it. */
 static __device__ __forceinline__ int remainder_of(long long i, int n)
 {
-    return i >> 32 ? (int)(i % n) : (int)((unsigned int)i % (unsigned int)n);
+    const unsigned int high = (unsigned int)(i >> 32), low = (unsigned int)i, divisor = (unsigned int)n;
+    if (high == 0)
+        return (int)(low % divisor);
+    unsigned int rest = high % divisor;
+#pragma unroll 1
+    for (int bit = 31; bit >= 0; bit--) {
+        rest = rest << 1 | (low >> bit & 1);
+        rest -= rest >= divisor ? divisor : 0;
+    }
+    return (int)rest;
 }
 
 /* i modulo n, for i < 2 n. */

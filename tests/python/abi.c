@@ -19,6 +19,7 @@ int main(void)
     FIELD("PlanDesc", actune_plan_desc, max_threads);
     FIELD("PlanDesc", actune_plan_desc, sources);
     FIELD("PlanDesc", actune_plan_desc, source_count);
+    FIELD("PlanDesc", actune_plan_desc, overlap);
     SIZE("PortInfo", actune_port_info);
     FIELD("PortInfo", actune_port_info, count);
     FIELD("PortInfo", actune_port_info, is_random);

@@ -43,7 +43,7 @@ class Source(Structure):
 class PlanDesc(Structure):
     _fields_ = [("spec", c_char_p), ("direction", c_int), ("dtype_in", c_int), ("dtype_out", c_int), ("shape", Shape),
                 ("gradients", POINTER(c_char_p)), ("gradient_count", c_int), ("in_place", c_bool), ("max_threads", c_int),
-                ("sources", POINTER(Source)), ("source_count", c_int)]
+                ("sources", POINTER(Source)), ("source_count", c_int), ("overlap", c_bool)]
 
 
 class PortInfo(Structure):

@@ -145,6 +145,8 @@ typedef struct actune_plan_desc {
     int max_threads;              /* 0: the context's */
     const actune_source *sources; /* texts that "@name:function" finds before it looks for a file */
     int source_count;
+    bool overlap;                 /* CUDA: programmatic dependent launch. The kernel may start, and wait by itself, while the one in front of it on the
+                                     stream, whosever it is, still runs; results are the same. Where the device or driver cannot, the plan's note says so */
 } actune_plan_desc;
 
 /* Makes a kernel ready to run on one shape: parses, derives, looks the winner up, compiles or loads it (the only step
