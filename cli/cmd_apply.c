@@ -103,6 +103,7 @@ typedef struct apply_run {
     actune_buffer buffer[32];
     const char *save[32]; /* where output i goes, NULL: nowhere */
     int count;
+    int halved_axis; /* of x, where y has half as many; -1: none */
 } apply_run;
 
 static const char *find_path(const named_file *files, int count, const char *name)
@@ -145,12 +146,14 @@ static actune_status make_seed(const apply_options *options, const actune_port_i
 static actune_status make_output(const apply_options *options, const actune_port_info *port, const npy_array *x, apply_run *run,
                                  int index)
 {
-    bool like_x = port->count == x->count && (!strcmp(port->name, "y") || !strcmp(port->name, "dx"));
     bool main_output = !strcmp(port->name, "y") || !strcmp(port->name, "dx");
     run->save[index] = main_output ? options->output : find_path(options->gradient, options->gradients, port->name + 1);
-    if (like_x)
-        return npy_create(port->dtype, x->rank, x->dim, &run->array[index]);
-    return npy_create(port->dtype, 1, &port->count, &run->array[index]);
+    if (!main_output)
+        return npy_create(port->dtype, 1, &port->count, &run->array[index]);
+    int64_t dim[CLI_RANK_MAX] = {0};
+    for (int i = 0; i < x->rank; i++)
+        dim[i] = !strcmp(port->name, "y") && i == run->halved_axis ? x->dim[i] / 2 : x->dim[i];
+    return npy_create(port->dtype, x->rank, dim, &run->array[index]);
 }
 
 /* x (or y) is read already: port 0; everything else is read or made to fit the plan. */
@@ -219,7 +222,7 @@ static void explain(const actune_plan *plan, bool json)
 }
 
 /* Whether the spec has per-channel operands decides if the layout matters. */
-static actune_status shape_of(const apply_options *options, const npy_array *x, actune_shape *shape)
+static actune_status shape_of(const apply_options *options, const npy_array *x, actune_shape *shape, int *halved_axis)
 {
     at_kernel *kernel = calloc(1, sizeof *kernel);
     if (!kernel)
@@ -227,7 +230,8 @@ static actune_status shape_of(const apply_options *options, const npy_array *x, 
     actune_status status =
         cli_lower(&options->request, options->request.backward ? ACTUNE_BACKWARD : ACTUNE_FORWARD, kernel);
     if (!status)
-        status = cli_shape(x->dim, x->rank, options->request.layout, kernel->signature.has_channel, shape);
+        status = cli_shape_of_x(x->dim, x->rank, options->request.layout, &kernel->signature, shape);
+    *halved_axis = !kernel->signature.halves ? -1 : options->request.layout == CLI_LAYOUT_NCHW ? 1 : x->rank - 1;
     at_kernel_clear(kernel);
     free(kernel);
     return status;
@@ -282,7 +286,7 @@ static actune_status apply(apply_options *options, actune_context *context, npy_
                              .dtype_out = request->dtype_out,
                              .gradients = request->gradient,
                              .gradient_count = request->gradients};
-    AT_TRY(shape_of(options, x, &desc.shape));
+    AT_TRY(shape_of(options, x, &desc.shape, &run->halved_axis));
     actune_plan *plan;
     AT_TRY(actune_plan_create(context, &desc, &plan));
     actune_status status = bind(options, plan, x, run);

@@ -137,17 +137,17 @@ static actune_status bench_kernel(bench_run *run, const at_kernel *kernel)
 {
     static const int64_t usual[] = {16384, 262144, 4194304};
     const bench_options *options = run->options;
-    bool has_channel = kernel->signature.has_channel;
-    if (options->in_place && kernel->signature.dtype_in != kernel->signature.dtype_out)
-        return at_fail(ACTUNE_INVALID_ARGUMENT, "in place needs one element type");
+    const at_signature *signature = &kernel->signature;
+    if (options->in_place)
+        AT_TRY(cli_in_place(kernel));
     if (options->request.rank > 0) {
         actune_shape shape;
-        AT_TRY(cli_shape(options->request.dim, options->request.rank, options->request.layout, has_channel, &shape));
+        AT_TRY(cli_shape(options->request.dim, options->request.rank, options->request.layout, signature, &shape));
         return bench_shape(run, kernel, shape);
     }
     int count = options->sizes ? options->sizes : (int)(sizeof usual / sizeof *usual);
     for (int i = 0; i < count; i++)
-        AT_TRY(bench_shape(run, kernel, cli_shape_of_size(options->sizes ? options->size[i] : usual[i], options->channels, has_channel)));
+        AT_TRY(bench_shape(run, kernel, cli_shape_of_size(options->sizes ? options->size[i] : usual[i], options->channels, signature)));
     return ACTUNE_OK;
 }
 

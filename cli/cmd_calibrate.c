@@ -96,7 +96,8 @@ static actune_status add_file(calibrate_options *options, actune_context *contex
     npy_array x, y = {0};
     actune_shape shape;
     AT_TRY(npy_read(path, ACTUNE_BF16, &x));
-    actune_status status = cli_shape(x.dim, x.rank, options->request.layout, options->per_channel, &shape);
+    const at_signature channels = {.has_channel = options->per_channel};
+    actune_status status = cli_shape(x.dim, x.rank, options->request.layout, &channels, &shape);
     if (!status && !*calibration) {
         options->desc.channels = options->per_channel ? shape.channels : 0;
         status = actune_calibration_create(&options->desc, calibration);

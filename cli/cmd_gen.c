@@ -2,6 +2,7 @@
 #include "request.h"
 
 #include "runtime/backend/nvrtc.h"
+#include "runtime/base/shape.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -126,9 +127,9 @@ static void add_json(json_t *all, const at_kernel *kernel, const at_variant *var
 /* all: of --json, else NULL. */
 static actune_status generate(const gen_options *options, const at_kernel *kernel, json_t *all)
 {
-    actune_shape shape = {1, 2, 2};
-    if (options->request.layout != CLI_LAYOUT_NCHW)
-        shape.inner = 1;
+    const bool is_nchw = options->request.layout == CLI_LAYOUT_NCHW;
+    actune_shape shape = {1, 2, is_nchw ? 2 : 1, false};
+    AT_TRY(at_shape_of(&kernel->signature, shape, &shape));
     at_layout layout = at_layout_of(&kernel->signature, shape);
     at_variant variant;
     at_strbuf source = {0};
@@ -189,7 +190,7 @@ static actune_status print_direction(const gen_options *options, actune_directio
     const cli_request *request = &options->request;
     actune_status status = cli_lower(request, direction, kernel);
     if (!status && request->rank > 0) /* only looked at: the text is for all shapes of a layout */
-        status = cli_shape(request->dim, request->rank, request->layout, kernel->signature.has_channel, &shape);
+        status = cli_shape(request->dim, request->rank, request->layout, &kernel->signature, &shape);
     if (!status && kernel->passes > 0 && strcmp(options->emit, "source"))
         status = at_fail(ACTUNE_INVALID_ARGUMENT, "'%s' has %d passes: --emit %s takes one of them, as '[pass=1] %s'", kernel->spec, kernel->passes,
                          options->emit, kernel->spec);

@@ -9,9 +9,10 @@
 static const struct {
     const char *name, *formula, *note;
 } stages[] = {
+    {"halves", "the first half of x's rows", "first stage alone; a later mul multiplies by the other half: halves | silu | mul; halves(second): the other way round"},
     {"bias", "x + bias", "operand bias, one value a channel"},
-    {"add", "x + add", "operand add, of x's shape"},
-    {"mul", "x * mul", "operand mul, of x's shape"},
+    {"add", "x + add", "operand add, of y's shape; add(channel): one value for each image and channel"},
+    {"mul", "x * mul", "operand mul, of y's shape; mul(channel): one value for each image and channel (squeeze and excite)"},
     {"scale_shift", "x * scale + shift", "operands scale and shift, one value a channel (folded batch norm)"},
     {"standardize(eps=1e-05)", "(x - mean) / sqrt(variance + eps)", "statistics of the tensor itself, in one more read; the first advice against dead units"},
     {"standardize(channel, eps=1e-05)", "the same", "each channel by itself (batch norm's training formula, without its running averages)"},
@@ -24,6 +25,7 @@ static const struct {
      "number, `tensor` or `channel` (operands); zero_point of u8 alone; ties to even, NaN is 0; the gradient passes where nothing saturates"},
     {"dequantize(scale, zero_point)", "(x - zero_point) * scale", "first stage, of 8-bit tensors, or after quantize(i8 or u8): fake quantisation"},
     {"swiglu", "silu(x) * mul", "short for silu | mul: x is the gate, operand mul the other tensor; also glu, reglu, geglu, geglu_tanh"},
+    {"swiglu(halves)", "silu(first) * second", "short for halves | silu | mul: both from the rows of one tensor; glu(halves) is torch's GLU, sigmoid of the second; (second): that half is the gate"},
     {"stats, stats(channel)", "x", "a second output: counts of <= 0, 0, clipped, NaN and inf, sum, sum of squares, absolute maximum, whole or a channel each (apply --stats FILE)"},
     {"grad_norm", "x", "going back, the sum of squares of the gradient at this point, asked for as that of grad_norm"},
 };

@@ -1,5 +1,6 @@
 /* actune show and actune why: what the database knows. */
 #include "request.h"
+#include "runtime/base/shape.h"
 
 #include "db/store.h"
 #include "runtime/cudnn_variant.h"
@@ -293,14 +294,16 @@ int cli_why(int argc, char **argv)
     at_kernel *kernel = calloc(1, sizeof *kernel);
     if (!kernel)
         return cli_complain(CLI_FAILED, "out of memory");
-    actune_shape shape;
+    actune_shape x, shape;
     why_walk walk = {.table = cli_table_new(headings, 5), .json = request.json ? json_array() : NULL};
     json_t *root = request.json ? json_object() : NULL;
     actune_status status = cli_lower(&request, request.backward ? ACTUNE_BACKWARD : ACTUNE_FORWARD, kernel);
     if (!status)
-        status = cli_shape(request.dim, request.rank, request.layout, kernel->signature.has_channel, &shape);
+        status = cli_shape_of_x(request.dim, request.rank, request.layout, &kernel->signature, &x);
     if (!status)
-        status = why_plan(&request, shape, root);
+        status = at_shape_of(&kernel->signature, x, &shape);
+    if (!status)
+        status = why_plan(&request, x, root);
     for (int i = 0; !status && i < cli_passes(kernel); i++)
         status = why_measured(&request, cli_pass(kernel, i), shape, &walk);
     at_kernel_clear(kernel);

@@ -112,9 +112,7 @@ static bool writes_tensor(const at_kernel *kernel)
 static actune_status take_in_place(const tune_options *options, tune_plan *plan)
 {
     for (int i = 0; options->in_place && i < plan->items; i++) {
-        const at_signature *signature = &plan->item[i].kernel->signature;
-        if (signature->dtype_in != signature->dtype_out)
-            return at_fail(ACTUNE_INVALID_ARGUMENT, "--in-place needs one element type for input and output");
+        AT_TRY(cli_in_place(plan->item[i].kernel));
         plan->item[i].in_place = writes_tensor(plan->item[i].kernel);
     }
     return ACTUNE_OK;
@@ -161,13 +159,13 @@ static actune_status plan_spec(const tune_options *options, const cli_request *r
     AT_TRY(own_kernel(plan, request, direction, &kernel));
     actune_shape shape;
     if (request->rank > 0) {
-        AT_TRY(cli_shape(request->dim, request->rank, request->layout, kernel->signature.has_channel, &shape));
+        AT_TRY(cli_shape(request->dim, request->rank, request->layout, &kernel->signature, &shape));
         return add_items(plan, kernel, shape);
     }
     const int64_t *size = options->sizes ? options->size : grid;
     int sizes = options->sizes ? options->sizes : (int)(sizeof grid / sizeof *grid);
     for (int i = 0; i < sizes; i++)
-        AT_TRY(add_items(plan, kernel, cli_shape_of_size(size[i], options->channels, kernel->signature.has_channel)));
+        AT_TRY(add_items(plan, kernel, cli_shape_of_size(size[i], options->channels, &kernel->signature)));
     return ACTUNE_OK;
 }
 

@@ -261,10 +261,10 @@ static actune_status verify_layout(verify_run *run)
 
 static actune_status verify_layouts(verify_run *run, const at_kernel *kernel, actune_status (*verify)(verify_run *run))
 {
-    bool has_channel = kernel->signature.has_channel, is_row = kernel->signature.row.kind != AT_ROW_NONE;
-    at_layout last = is_row ? AT_LAYOUT_CHANNEL_INNER : has_channel ? AT_LAYOUT_CHANNEL_OUTER : AT_LAYOUT_FLAT;
+    bool is_row = kernel->signature.row.kind != AT_ROW_NONE, is_flat = !kernel->signature.has_channel && !kernel->signature.halves;
+    at_layout last = is_row ? AT_LAYOUT_CHANNEL_INNER : is_flat ? AT_LAYOUT_FLAT : AT_LAYOUT_CHANNEL_OUTER;
     run->kernel = kernel;
-    for (at_layout layout = has_channel ? AT_LAYOUT_CHANNEL_INNER : AT_LAYOUT_FLAT; layout <= last; layout++) {
+    for (at_layout layout = is_flat ? AT_LAYOUT_FLAT : AT_LAYOUT_CHANNEL_INNER; layout <= last; layout++) {
         run->layout = layout;
         AT_TRY(verify(run));
     }

@@ -2,6 +2,7 @@
 
 #include "codegen/quantize.h"
 #include "runtime/base/dtype.h"
+#include "runtime/base/shape.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,10 +67,18 @@ bool cli_parse_sizes(char *text, int64_t *size, int most, int *count)
     return true;
 }
 
-actune_shape cli_shape_of_size(int64_t elements, int64_t channels, bool has_channel)
+actune_shape cli_shape_of_size(int64_t elements, int64_t channels, const at_signature *signature)
 {
+    actune_shape shape = {1, 1, elements, false};
     channels = elements < channels ? elements : channels;
-    return has_channel && channels > 0 ? (actune_shape){elements / channels, channels, 1} : (actune_shape){1, 1, elements};
+    if (channels < 1 || (!signature->has_channel && !signature->halves))
+        return shape;
+    shape = (actune_shape){elements / channels, channels, 1, false};
+    if (signature->has_plane)
+        shape = (actune_shape){1, channels, elements / channels, true};
+    else if (signature->halves && (shape.channels *= 2) && at_shape_of(signature, shape, &shape))
+        shape = (actune_shape){0}; /* rows of an even length have halves */
+    return shape;
 }
 
 /* Product of dim[from..to), false on overflow. */
@@ -82,17 +91,28 @@ static bool product(const int64_t *dim, int from, int to, int64_t *result)
     return true;
 }
 
-actune_status cli_shape(const int64_t *dim, int rank, cli_tensor_layout layout, bool has_channel, actune_shape *shape)
+/* Channels in the last axis: positions are rows, but where each image has operands of its own. */
+static void shape_of_rows(const int64_t *dim, int rank, bool has_plane, actune_shape *shape)
 {
-    *shape = (actune_shape){1, 1, 1};
+    shape->channels = dim[rank - 1];
+    product(dim, has_plane && rank > 2 ? 1 : 0, rank - 1, has_plane && rank > 2 ? &shape->inner : &shape->outer);
+    if (has_plane && rank > 2) {
+        shape->outer = dim[0];
+        shape->channels_last = true;
+    }
+}
+
+actune_status cli_shape_of_x(const int64_t *dim, int rank, cli_tensor_layout layout, const at_signature *signature, actune_shape *shape)
+{
+    *shape = (actune_shape){1, 1, 1, false};
     int64_t all;
     if (!product(dim, 0, rank, &all))
         return at_fail(ACTUNE_INVALID_ARGUMENT, "the shape's number of elements overflows");
-    if (!has_channel || rank == 0) {
+    if ((!signature->has_channel && !signature->halves) || rank == 0) {
         shape->inner = all;
         return ACTUNE_OK;
     }
-    if (layout == CLI_LAYOUT_NONE && rank > 2)
+    if (layout == CLI_LAYOUT_NONE && rank > 2 && signature->has_channel)
         return at_fail(ACTUNE_INVALID_ARGUMENT,
                        "a tensor of %d axes and per-channel operands or an operation on rows: say where the channels are, with --layout nchw "
                        "(second axis), nhwc or rows (last axis)", rank);
@@ -104,8 +124,23 @@ actune_status cli_shape(const int64_t *dim, int rank, cli_tensor_layout layout, 
         product(dim, 2, rank, &shape->inner);
         return ACTUNE_OK;
     }
-    shape->channels = dim[rank - 1];
-    product(dim, 0, rank - 1, &shape->outer);
+    shape_of_rows(dim, rank, signature->has_plane, shape);
+    return ACTUNE_OK;
+}
+
+actune_status cli_shape(const int64_t *dim, int rank, cli_tensor_layout layout, const at_signature *signature, actune_shape *shape)
+{
+    actune_shape x;
+    AT_TRY(cli_shape_of_x(dim, rank, layout, signature, &x));
+    return at_shape_of(signature, x, shape);
+}
+
+actune_status cli_in_place(const at_kernel *kernel)
+{
+    if (kernel->signature.dtype_in != kernel->signature.dtype_out)
+        return at_fail(ACTUNE_INVALID_ARGUMENT, "--in-place needs one element type for input and output");
+    if (kernel->signature.halves)
+        return at_fail(ACTUNE_INVALID_ARGUMENT, "--in-place: '%s' has x of two halves and y of one, so neither can take the other's place", kernel->spec);
     return ACTUNE_OK;
 }
 

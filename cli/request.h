@@ -43,11 +43,16 @@ bool cli_layout_find(const char *name, cli_tensor_layout *layout);
 bool cli_parse_dims(const char *text, int64_t *dim, int *rank);
 /* Dimensions to [outer, channels, inner]. Without per-channel operands the layout does not matter; with them, three and more axes
    need one. INVALID_ARGUMENT says so. */
-actune_status cli_shape(const int64_t *dim, int rank, cli_tensor_layout layout, bool has_channel, actune_shape *shape);
+actune_status cli_shape_of_x(const int64_t *dim, int rank, cli_tensor_layout layout, const at_signature *signature, actune_shape *shape);
+/* The same as the shape that kernels run in (at_shape_of). */
+actune_status cli_shape(const int64_t *dim, int rank, cli_tensor_layout layout, const at_signature *signature, actune_shape *shape);
+/* INVALID_ARGUMENT where the output cannot take the input's place. */
+actune_status cli_in_place(const at_kernel *kernel);
 /* "16K,256K,4M" to size[0..count); false when a part is no number or there are more than `most`. Changes `text`. */
 bool cli_parse_sizes(char *text, int64_t *size, int most, int *count);
-/* A tensor of about `elements`: flat, or where there are per-channel operands rows of `channels`. */
-actune_shape cli_shape_of_size(int64_t elements, int64_t channels, bool has_channel);
+/* An output of about `elements`: flat, or where there are per-channel operands or halves rows of `channels` (one image of them where each has
+   operands of its own). */
+actune_shape cli_shape_of_size(int64_t elements, int64_t channels, const at_signature *signature);
 /* "f32" or "f32:f16". */
 bool cli_parse_dtypes(const char *text, actune_dtype *in, actune_dtype *out);
 

@@ -93,14 +93,15 @@ static actune_status lower_row(workload_row *row)
         return ACTUNE_OK;
     }
     if (!status)
-        status = cli_shape(row->dim, row->rank, request.layout, row->kernel->signature.has_channel, &row->shape);
+        status = cli_shape(row->dim, row->rank, request.layout, &row->kernel->signature, &row->shape);
     return status;
 }
 
 static bool same_item(const workload_row *a, const workload_row *b)
 {
     return a->kernel && b->kernel && !strcmp(a->kernel->hash.hex, b->kernel->hash.hex) &&
-           a->shape.outer == b->shape.outer && a->shape.channels == b->shape.channels && a->shape.inner == b->shape.inner;
+           a->shape.outer == b->shape.outer && a->shape.channels == b->shape.channels && a->shape.inner == b->shape.inner &&
+           a->shape.channels_last == b->shape.channels_last;
 }
 
 void workload_number(workload *w)

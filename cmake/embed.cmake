@@ -27,7 +27,7 @@ add_custom_command(OUTPUT ${ACTUNE_SCHEMA}
 set(ACTUNE_EXPORT_SOURCES
   export/support/exported.c export/support/exported.h
   runtime/base/bucket.c runtime/base/bucket.h runtime/base/chunk.c runtime/base/chunk.h runtime/base/hash.h runtime/base/isa.c runtime/base/isa.h
-  runtime/base/kernel_abi.h runtime/base/signature.c runtime/base/signature.h runtime/base/status.c runtime/base/status.def runtime/base/status.h
+  runtime/base/kernel_abi.h runtime/base/shape.c runtime/base/shape.h runtime/base/signature.c runtime/base/signature.h runtime/base/status.c runtime/base/status.def runtime/base/status.h
   runtime/base/table.h runtime/base/table_find.c runtime/base/table_layout.h
   runtime/include/actune/actune.h runtime/launch.c runtime/launch.h runtime/pool.c runtime/pool.h)
 list(APPEND ACTUNE_EXPORT_SOURCES

@@ -48,6 +48,9 @@ static actune_status write_functions(const at_batch_function *function, int coun
         const at_variant own = variant_of_function(variant, function[f].math);
         if (function[f].kernel->signature.slots > 0)
             return at_fail(ACTUNE_UNSUPPORTED, "%s has reductions (sums), which a batch does not compute", function[f].kernel->spec);
+        if (function[f].kernel->signature.halves || function[f].kernel->signature.has_plane)
+            return at_fail(ACTUNE_UNSUPPORTED, "%s has %s, which a batch on a GPU does not compute", function[f].kernel->spec,
+                           function[f].kernel->signature.halves ? "rows of two halves" : "a value for each plane");
         snprintf(symbol, sizeof symbol, "member_%d", f);
         AT_TRY(at_emit_cuda(function[f].kernel, function[f].layout, target, &own, symbol, lines, source));
     }

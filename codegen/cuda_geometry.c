@@ -7,7 +7,7 @@
 
 static bool is_element(const at_port *port)
 {
-    return port->access == AT_ACCESS_ELEMENT && !port->reduction;
+    return (port->access == AT_ACCESS_ELEMENT || port->access == AT_ACCESS_HALVES) && !port->reduction;
 }
 
 void at_cuda_scope_conversions(at_scope *scope, actune_dtype dtype, bool in, bool out)
@@ -48,9 +48,11 @@ int64_t at_cuda_smallest_bytes(const at_kernel *kernel)
 int64_t at_cuda_input_bytes(const at_kernel *kernel)
 {
     int64_t sum = 0;
-    for (int i = 0; i < kernel->signature.ports; i++)
-        if (is_element(&kernel->signature.port[i]) && !kernel->signature.port[i].is_output)
-            sum += at_dtype_get(kernel->signature.port[i].dtype)->bytes;
+    for (int i = 0; i < kernel->signature.ports; i++) {
+        const at_port *port = &kernel->signature.port[i];
+        if (is_element(port) && !port->is_output)
+            sum += (port->access == AT_ACCESS_HALVES ? 2 : 1) * at_dtype_get(port->dtype)->bytes;
+    }
     return sum;
 }
 

@@ -386,17 +386,18 @@ static void set_vector_types(emitter *e)
 
 actune_status at_emit_evaluate(const at_emit *emit, at_strbuf *out)
 {
-    const at_signature *signature = &emit->kernel->signature;
+    at_signature signature;
     const char *input[AT_PORTS_MAX];
     bool used[AT_PORTS_MAX];
+    at_signature_views(&emit->kernel->signature, &signature);
     emitter e = {.emit = emit, .graph = &emit->kernel->graph, .out = out, .input = input};
     set_vector_types(&e);
     at_emit_used_inputs(e.graph, used);
     const char *comma = "";
     bool many = e.graph->outputs > 1;
     at_strbuf_printf(out, "\nstatic inline %s %s%s(", many ? "void" : e.type, emit->function, emit->suffix);
-    for (int i = 0; i < signature->inputs; i++) {
-        const at_port *port = &signature->port[i];
+    for (int i = 0; i < signature.inputs; i++) {
+        const at_port *port = &signature.port[i];
         input[i] = at_row_is_local(port) ? port->name : at_emit_name(port->name, &e.arena);
         if (!used[i])
             continue;

@@ -49,6 +49,8 @@ static const char *kind_of(const at_port *port)
         return "scalar";
     if (port->access == AT_ACCESS_RANDOM)
         return "random";
+    if (port->access == AT_ACCESS_PLANE)
+        return "plane";
     return port->is_output ? "element_out" : "element_in";
 }
 
@@ -74,18 +76,19 @@ static bool knob_is(const at_variant *variant, const char *name, const char *val
 typedef struct unit {
     at_scope scope;
     const at_kernel *kernel;
+    at_signature views; /* its ports as the graph sees them */
     const at_variant *variant;
     const char *walk;   /* "flat", "inner", "outer", "rows": how a template goes through the tensor */
     bool piece;         /* a function over a piece of a tensor (a member of a batch), not a kernel */
     int64_t elements;   /* of a vector */
     bool table;         /* codes are looked up: values stay codes */
-    at_strbuf evaluate, arguments, results, aligned, operands_aligned, knobs, types;
+    at_strbuf evaluate, arguments, results, aligned, halves_aligned, operands_aligned, knobs, types;
     at_arena arena;
 } unit;
 
 static void unit_clear(unit *u)
 {
-    at_strbuf *texts[] = {&u->evaluate, &u->arguments, &u->results, &u->aligned, &u->operands_aligned, &u->knobs, &u->types};
+    at_strbuf *texts[] = {&u->evaluate, &u->arguments, &u->results, &u->aligned, &u->halves_aligned, &u->operands_aligned, &u->knobs, &u->types};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         at_strbuf_clear(texts[i]);
     at_arena_clear(&u->arena);
@@ -144,8 +147,8 @@ static void scope_words(unit *u)
     int count = 0;
     for (size_t w = 0; w < sizeof words / sizeof *words; w++) {
         bool load = false, store = false;
-        for (int i = 0; i < u->kernel->signature.ports; i++) {
-            const at_port *port = &u->kernel->signature.port[i];
+        for (int i = 0; i < u->views.ports; i++) {
+            const at_port *port = &u->views.port[i];
             bool uses = is_wrapped(u, port) && vector_bytes(u, port) == words[w].bytes;
             load |= uses && !port->is_output;
             store |= uses && port->is_output;
@@ -169,8 +172,8 @@ static void scope_copies(unit *u)
 {
     int count = 0;
     for (int64_t bytes = 4; bytes <= 16; bytes *= 2)
-        for (int i = 0; i < u->kernel->signature.inputs; i++) {
-            const at_port *port = &u->kernel->signature.port[i];
+        for (int i = 0; i < u->views.inputs; i++) {
+            const at_port *port = &u->views.port[i];
             if (!is_element(port) || vector_bytes(u, port) != bytes)
                 continue;
             at_scope_number(&u->scope, "copy_bytes", count, bytes);
@@ -229,31 +232,36 @@ static void scope_types(unit *u, const at_signature *s)
 /* The conditions under which vectors may be used. */
 static void write_conditions(unit *u, const char *origin)
 {
-    const at_signature *s = &u->kernel->signature;
+    const at_signature *s = &u->views;
     int64_t compute_bytes = s->compute == ACTUNE_F64 ? 8 : 4;
     int64_t operand_align = u->elements * compute_bytes < 16 ? u->elements * compute_bytes : 16;
     const char *span = !strcmp(u->walk, "inner") ? "channels" : "inner";
     if (!s->slots && strcmp(u->walk, "flat"))
         at_strbuf_printf(&u->aligned, "%s >= %lld", span, (long long)u->elements);
     at_strbuf_printf(&u->operands_aligned, "head == 0 && channels %% %lld == 0", (long long)u->elements);
+    at_strbuf_printf(&u->halves_aligned, "head == 0 && row_length %% %lld == 0", (long long)u->elements);
     for (int i = 0; i < s->ports; i++) {
         const at_port *port = &s->port[i];
+        bool apart = port->half && !s->slots; /* loaded one by one where they are not aligned */
+        at_strbuf *conditions = apart ? &u->halves_aligned : &u->aligned;
         if (is_element(port))
-            at_strbuf_printf(&u->aligned, "%sis_aligned(%s%s%s, %lld)", u->aligned.length ? " && " : "", port->name,
-                             at_cuda_suffix(port->name), origin, (long long)port_alignment(u, port));
-        else if (port->access == AT_ACCESS_CHANNEL && !port->is_output)
+            at_strbuf_printf(conditions, "%sis_aligned(%s%s%s%s, %lld)", conditions->length ? " && " : "", port->name,
+                             at_cuda_suffix(port->name), apart ? "" : origin, port->half && *origin && !apart ? " + skip" : "",
+                             (long long)port_alignment(u, port));
+        else if ((port->access == AT_ACCESS_CHANNEL || port->access == AT_ACCESS_PLANE) && !port->is_output)
             at_strbuf_printf(&u->operands_aligned, " && is_aligned(%s%s, %lld)", port->name, at_cuda_suffix(port->name),
                              (long long)operand_align);
     }
     at_scope_number(&u->scope, "operand_align", -1, operand_align);
     at_scope_text(&u->scope, "aligned", -1, at_strbuf_text(&u->aligned));
+    at_scope_text(&u->scope, "halves_aligned", -1, at_strbuf_text(&u->halves_aligned));
     at_scope_text(&u->scope, "operands_aligned", -1, at_strbuf_text(&u->operands_aligned));
 }
 
 /* Where vectors begin: at `head`, or at the pointers themselves. */
 static void scope_places(unit *u)
 {
-    const at_signature *s = &u->kernel->signature;
+    const at_signature *s = &u->views;
     bool many = knob_number(u->variant, "vectors", 1) > 1, predicated = knob_is(u->variant, "tail", "predicated");
     bool head = u->elements > 1 && !predicated && !s->slots;
     bool chunk = s->slots && !goes_by_rows(u);
@@ -266,12 +274,19 @@ static void scope_places(unit *u)
     at_scope_text(&u->scope, "column_name", -1, many ? "column_here" : "column");
     at_scope_text(&u->scope, "channel_name", -1, many ? "channel_here" : "channel");
     at_scope_text(&u->scope, "offset_name", -1, many ? "offset_here" : "offset");
+    at_scope_text(&u->scope, "position_name", -1, many ? "position_here" : "position");
+    at_scope_text(&u->scope, "position_there_name", -1, many ? "position_there" : "position");
+    at_scope_text(&u->scope, "plane_name", -1, many ? "plane_here" : "plane");
+    at_scope_text(&u->scope, "image_name", -1, many ? "image_here" : "image");
+    at_scope_text(&u->scope, "image_place_name", -1, many ? "image_place_here" : "image_place");
     at_scope_text(&u->scope, "store_indent", -1, predicated ? "    " : "");
     at_scope_text(&u->scope, "finish_flat", -1, !strcmp(u->walk, "flat") ? " (here: the one there is)" : "");
     at_scope_text(&u->scope, "walk", -1, u->walk);
-    at_scope_text(&u->scope, "first_input", -1, s->port[0].name); /* x */
-    at_scope_number(&u->scope, "first_align", -1, port_alignment(u, &s->port[0]));
-    at_scope_number(&u->scope, "first_bytes", -1, at_dtype_get(s->port[0].dtype)->bytes);
+    /* x, or where that has halves what is as long as y. */
+    const at_port *first = &s->port[!s->halves ? 0 : s->direction == ACTUNE_BACKWARD ? 1 : s->inputs];
+    at_scope_text(&u->scope, "first_input", -1, first->name);
+    at_scope_number(&u->scope, "first_align", -1, port_alignment(u, first));
+    at_scope_number(&u->scope, "first_bytes", -1, at_dtype_get(first->dtype)->bytes);
 }
 
 /* A text that is made here; clears it. */
@@ -285,7 +300,7 @@ static void scope_copy(unit *u, const char *name, int index, at_strbuf *made)
 
 static void scope_port(unit *u, int i, int slot)
 {
-    const at_port *port = &u->kernel->signature.port[i];
+    const at_port *port = &u->views.port[i];
     at_scope *scope = &u->scope;
     bool converted = *storage[port->dtype].from != 0 && !u->table;
     int64_t bytes = vector_bytes(u, port);
@@ -302,12 +317,25 @@ static void scope_port(unit *u, int i, int slot)
     at_scope_text(scope, "port_to", i, converted ? storage[port->dtype].to : "");
     at_scope_text(scope, "port_to_end", i, converted ? ")" : "");
     at_scope_number(scope, "port_scalar", i, port->access == AT_ACCESS_SCALAR);
+    at_scope_number(scope, "port_plane", i, port->access == AT_ACCESS_PLANE);
+    at_scope_number(scope, "port_half", i, port->half);
+    at_scope_text(scope, "port_first", i, u->kernel->signature.port[port->buffer].name); /* of a second half */
+    at_scope_text(scope, "port_skip", i, !port->half ? "" : strcmp(u->walk, "inner") ? " + skip" : " + (begin + row + k) * channels");
     at_scope_text(scope, "port_reduction", i, at_reduction_name(port->reduction));
     at_scope_number(scope, "port_slot", i, slot);
     at_scope_number(scope, "port_bytes", i, bytes);
     at_scope_number(scope, "port_load", i, is_wrapped(u, port) && !port->is_output);
     at_scope_number(scope, "port_store", i, is_wrapped(u, port) && port->is_output);
     at_scope_number(scope, "port_line_vectors", i, bytes < 128 ? 128 / bytes : 1);
+}
+
+/* Sums over more than a plane, which take a block's threads together. */
+static int wide_sums(const at_signature *s)
+{
+    int count = 0;
+    for (int i = s->inputs; i < s->ports; i++)
+        count += s->port[i].reduction && s->port[i].access != AT_ACCESS_PLANE;
+    return count;
 }
 
 /* One bit each. */
@@ -352,8 +380,9 @@ static void scope_launch(unit *u)
         at_strbuf_printf(&bounds, ", %s", at_variant_knob(u->variant, "min_blocks", ""));
     scope_copy(u, "bounds", -1, &bounds);
     at_scope_number(&u->scope, "sum_rounds", -1, vectors > 1024 / block ? vectors : 1024 / block);
+    at_scope_text(&u->scope, "image_argument", -1, u->views.has_plane ? ", long long inner" : "");
     at_scope_text(&u->scope, "last_argument", -1,
-                  !u->kernel->signature.slots            ? ""
+                  !u->views.slots            ? ""
                   : knob_is(u->variant, "restrict", "yes") ? ", double *__restrict__ partial"
                                                            : ", double *partial");
 }
@@ -371,8 +400,8 @@ static void print_knobs(unit *u)
 static bool has_port(const unit *u, actune_dtype dtype, bool output)
 {
     bool has = false;
-    for (int i = 0; i < u->kernel->signature.ports; i++)
-        has |= u->kernel->signature.port[i].dtype == dtype && u->kernel->signature.port[i].is_output == output;
+    for (int i = 0; i < u->views.ports; i++)
+        has |= u->views.port[i].dtype == dtype && u->views.port[i].is_output == output;
     return has;
 }
 
@@ -405,17 +434,17 @@ static void scope_uses(unit *u, const at_target *target)
     ptx |= quotient;
     at_scope_number(&u->scope, "uses_exp_parts", -1, parts);
     at_scope_number(&u->scope, "uses_quotient", -1, quotient);
-    for (int i = 0; i < u->kernel->signature.ports; i++) {
-        const at_port *port = &u->kernel->signature.port[i];
+    for (int i = 0; i < u->views.ports; i++) {
+        const at_port *port = &u->views.port[i];
         ptx |= is_wrapped(u, port) || (!u->table && converts_by_ptx(port, target->cuda_arch));
     }
     ptx |= !knob_is(u->variant, "copy", "direct");
-    bool lanes = u->kernel->signature.slots && !goes_by_rows(u);
-    for (int i = 0; i < u->kernel->signature.ports; i++)
-        lanes |= u->kernel->signature.port[i].reduction && u->kernel->signature.port[i].access == AT_ACCESS_SCALAR;
+    bool lanes = u->views.slots && !goes_by_rows(u);
+    for (int i = 0; i < u->views.ports; i++)
+        lanes |= u->views.port[i].reduction && u->views.port[i].access == AT_ACCESS_SCALAR;
     bool random = false;
-    for (int i = 0; i < u->kernel->signature.ports; i++)
-        random |= u->kernel->signature.port[i].access == AT_ACCESS_RANDOM;
+    for (int i = 0; i < u->views.ports; i++)
+        random |= u->views.port[i].access == AT_ACCESS_RANDOM;
     at_scope_number(&u->scope, "uses_random", -1, random);
     at_scope_number(&u->scope, "uses_lanes", -1, lanes);
     for (int d = 0; d < AT_DTYPE_COUNT; d++)
@@ -466,7 +495,7 @@ static actune_status write_row(unit *u)
 
 static actune_status write_functions(unit *u)
 {
-    const at_signature *s = &u->kernel->signature;
+    const at_signature *s = &u->views;
     list_values(s, s->inputs, &u->results);
     if (s->row.kind != AT_ROW_NONE)
         return write_row(u);
@@ -478,7 +507,7 @@ static actune_status write_functions(unit *u)
 
 static actune_status fill_unit(unit *u, const at_target *target, const char *symbol)
 {
-    const at_signature *s = &u->kernel->signature;
+    const at_signature *s = &u->views;
     at_scope *scope = &u->scope;
     bool f64 = s->compute == ACTUNE_F64;
     AT_TRY(write_functions(u));
@@ -495,6 +524,7 @@ static actune_status fill_unit(unit *u, const at_target *target, const char *sym
     scope_uses(u, target);
     at_scope_number(scope, "ports", -1, s->ports);
     at_scope_number(scope, "maximum_slots", -1, maximum_slots(s));
+    at_scope_number(scope, "wide_sums", -1, wide_sums(s));
     at_scope_number(scope, "watch_lanes", -1, strcmp(u->walk, "inner") ? 1024 / knob_number(u->variant, "block", 256) : 1);
     at_scope_number(scope, "elements", -1, u->elements);
     scope_eps(u);
@@ -521,6 +551,7 @@ actune_status at_emit_cuda(const at_kernel *kernel, at_layout layout, const at_t
 {
     static const char *const walks[][2] = {{"cuda/channel_inner", "inner"}, {"cuda/channel_outer", "outer"}, {"cuda/row", "rows"}};
     unit u = {.kernel = kernel, .variant = variant, .walk = "flat", .piece = !strcmp(variant->template_name, "cuda/batch_member")};
+    at_signature_views(&kernel->signature, &u.views);
     const char *shape = u.piece ? at_template_for(kernel, layout, target) : variant->template_name;
     at_template_text text;
     AT_TRY(at_template_get(variant->template_name, &text));

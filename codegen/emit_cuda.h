@@ -7,11 +7,12 @@
 /* How a generated kernel is launched: grid and block are one-dimensional, no dynamic shared memory. Its arguments are the port pointers in
    port order (sum outputs left out), then
      FLAT           long long n
-     CHANNEL_INNER  long long rows, int channels
+     CHANNEL_INNER  long long rows, int channels, with per-plane ports long long inner (rows of an image)
      CHANNEL_OUTER  long long planes, int channels, long long inner
    and with sums `double *partial` last (at_chunk_plan's chunks * slots; it comes uninitialised). With sums `<symbol>_finish` follows, of
    the same block: the sum ports' pointers, const double *partial, long long chunks, int channels (FLAT: 1), long long inside (FLAT: chunks;
-   CHANNEL_INNER: 0; CHANNEL_OUTER: chunks of one plane); for moments also long long extent (elements; rows; of one plane). */
+   CHANNEL_INNER: 0, with per-plane ports chunks of an image; CHANNEL_OUTER: chunks of one plane); for moments also long long extent
+   (elements; rows; of one plane). */
 typedef struct at_cuda_geometry {
     int block;               /* threads */
     int64_t items_per_block; /* elements that one block does in one step; with sums a step is one chunk */
@@ -45,8 +46,7 @@ actune_status at_cuda_variant_overlap(at_variant *variant);
 /* Blocks of the launch on a device of `sms` SMs on which `resident` blocks of this kernel fit at once (at_cuda_resident_blocks). A wave is
    balanced: every block does the same number of steps, or one less. At least 1. */
 int64_t at_cuda_blocks(const at_kernel *kernel, at_layout layout, actune_shape shape, const at_cuda_geometry *geometry, int sms, int resident);
-/* Chunks, and blocks of `<symbol>_finish`; for kernels with sums. */
-int64_t at_cuda_chunks(at_layout layout, actune_shape shape);
+/* Blocks of `<symbol>_finish`; for kernels with sums. */
 int64_t at_cuda_finish_blocks(const at_kernel *kernel, at_layout layout, actune_shape shape);
 
 /* Appends the whole translation unit of one variant. `kernel` is not approximated: STRETCH nodes do not occur on CUDA. */

@@ -84,6 +84,8 @@ static const struct {
 const char *at_cuda_suffix(const char *port_name)
 {
     static const char *const plain[] = {"x", "y", "bias", "scale", "shift", "add", "mul", "alpha", "beta"};
+    if (!strcmp(port_name, "x_second") || !strcmp(port_name, "dx_second"))
+        return "";
     for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)
         for (int gradient = 0; gradient < 2; gradient++) {
             size_t length = strlen(plain[i]);
@@ -96,6 +98,7 @@ const char *at_cuda_suffix(const char *port_name)
 
 typedef struct printer {
     const at_kernel *kernel;
+    at_signature views; /* its ports as the graph sees them */
     const at_graph *graph;
     bool f64;
     bool wide; /* f32 kernels in f64 arithmetic */
@@ -280,7 +283,7 @@ static void print_expression(printer *p, const at_node *node)
         return;
     }
     if (node->op == AT_OP_INPUT) {
-        const at_port *port = &p->kernel->signature.port[node->index];
+        const at_port *port = &p->views.port[node->index];
         at_strbuf_append(p->out, p->wide && !at_row_is_local(port) ? "(double)" : "");
         print_name(port, p->out);
         return;
@@ -375,8 +378,8 @@ static void print_statement(printer *p, at_node_id id)
 
 static void print_head(printer *p, const char *function)
 {
-    const at_signature *s = &p->kernel->signature;
-    const char *type = p->kernel->signature.compute == ACTUNE_F64 ? "double" : "float";
+    const at_signature *s = &p->views;
+    const char *type = s->compute == ACTUNE_F64 ? "double" : "float";
     at_strbuf_printf(p->out, "static __device__ __forceinline__ void %s(", function);
     for (int i = 0; i < s->ports; i++) {
         const at_port *port = &s->port[i];
@@ -393,6 +396,7 @@ actune_status at_emit_cuda_function(const at_kernel *kernel, const char *math, c
     size_t count = (size_t)graph->count + 1;
     int *height = calloc(count, sizeof *height);
     printer p = {.kernel = kernel, .graph = graph, .math = math, .out = out};
+    at_signature_views(&kernel->signature, &p.views);
     p.wide = !strcmp(math, "wide");
     p.f64 = p.wide || kernel->signature.compute == ACTUNE_F64;
     p.uses = calloc(count, sizeof *p.uses);
@@ -410,7 +414,7 @@ actune_status at_emit_cuda_function(const at_kernel *kernel, const char *math, c
         }
         for (int k = 0; k < graph->outputs; k++) {
             at_strbuf_append(out, "    ");
-            print_name(&kernel->signature.port[kernel->signature.inputs + k], out);
+            print_name(&p.views.port[p.views.inputs + k], out);
             at_strbuf_append(out, " = ");
             size_t start = out->length;
             print_node(&p, graph->output[k]);

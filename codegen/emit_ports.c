@@ -11,7 +11,7 @@ enum { LOOKAHEAD = 16 }; /* vectors of one round of a loop, at most */
 
 typedef struct ports {
     const at_emit *emit;
-    const at_signature *signature;
+    const at_signature *signature; /* views */
     at_arena *arena;
     at_scope *scope;
     const char *type; /* "f32x16" */
@@ -26,10 +26,10 @@ const char *at_emit_name(const char *port_name, at_arena *arena)
     static const char *const taken[] = {"apart", "away",    "distance",  "distances", "joint", "old", "origin", "rounds", "share",
                                         "own", "row_distance", "row_origin", "row_square", "square", "squares", "value",
                                         "begin",   "block",   "channel",   "c",     "channels", "chunk", "column",
-                                        "count",   "end",     "evaluate",  "first", "head",     "i",     "inner",
+                                        "count",   "end",     "evaluate",  "first", "head",     "i",     "image", "inner",
                                         "int64_t", "j",       "k",         "lane",  "kept",    "largest", "left",   "moved", "n",       "origin",  "record", "seen",        "outer", "part",
-                                        "partial", "pattern", "period",    "phase", "piece",    "plane", "r",
-                                        "rest",    "row",     "rows",      "s",     "span",     "start", "step",
+                                        "partial", "parts",     "pattern", "period",    "phase", "piece",    "plane", "r",
+                                        "rest",    "row",     "rows",      "s",     "skip",     "span",     "start", "step",
                                         "stop",    "sum",     "sum_block", "term",  "total",    "width"};
     bool clash = strstr(port_name, "f32x") || strstr(port_name, "f64x") || !strncmp(port_name, "actune", 6) ||
                  !strncmp(port_name, "stretch", 7) || !strncmp(port_name, "row_", 4) || strspn(port_name + 1, "0123456789") == strlen(port_name + 1);
@@ -89,11 +89,18 @@ static const char *c_type(actune_dtype dtype)
     return types[dtype];
 }
 
-/* In a flat tensor a per-channel port has one value. */
+/* In a flat tensor a per-channel port has one value. A loop meets a plane's value where it meets a channel's. */
 static at_access access_of(const ports *p, int port)
 {
     at_access access = p->signature->port[port].access;
+    if (access == AT_ACCESS_PLANE)
+        return AT_ACCESS_CHANNEL;
     return access == AT_ACCESS_CHANNEL && p->emit->layout == AT_LAYOUT_FLAT ? AT_ACCESS_SCALAR : access;
+}
+
+static bool is_plane(const ports *p, int port)
+{
+    return p->signature->port[port].access == AT_ACCESS_PLANE;
 }
 
 static bool is_loop_output(const ports *p, int port)
@@ -120,13 +127,14 @@ static const char *access_type(ports *p, actune_dtype dtype)
 
 static void add_group(ports *p, const char *count_name, const char *prefix, bool (*belongs)(const ports *p, int port))
 {
+    enum { WHATS = 5 };
     int count = 0;
-    char variable[4][40];
-    static const char *const what[] = {"", "_type", "_ctype", "_bytes"};
-    for (int i = 0; i < 4; i++)
+    char variable[WHATS][40];
+    static const char *const what[WHATS] = {"", "_type", "_ctype", "_bytes", "_skip"};
+    for (int i = 0; i < WHATS; i++)
         snprintf(variable[i], sizeof variable[i], "%s%s", prefix, what[i]);
-    const char *name[4];
-    for (int i = 0; i < 4; i++)
+    const char *name[WHATS];
+    for (int i = 0; i < WHATS; i++)
         if (!(name[i] = at_arena_strdup(p->arena, variable[i]))) {
             p->failed = true;
             return;
@@ -139,6 +147,7 @@ static void add_group(ports *p, const char *count_name, const char *prefix, bool
         at_scope_text(p->scope, name[1], count, access_type(p, dtype));
         at_scope_text(p->scope, name[2], count, c_type(dtype));
         at_scope_number(p->scope, name[3], count, at_dtype_get(dtype)->bytes);
+        at_scope_text(p->scope, name[4], count, p->signature->port[port].half ? " + row * channels" : "");
         count++;
     }
     at_scope_number(p->scope, count_name, -1, count);
@@ -205,7 +214,7 @@ static void add_bounds(ports *p)
     }
 }
 
-/* pointer[k]: "const float *x", pointer_port[k]: its place in the slice, where local ports have none. */
+/* pointer[k]: "const float *x", pointer_from[k]: "s->port[0]", where local ports have none, or where a second half begins. */
 static void add_pointers(ports *p)
 {
     int count = 0, locals = 0;
@@ -218,7 +227,12 @@ static void add_pointers(ports *p)
         at_strbuf_printf(&text, "%s%s *%s", input ? "const " : "", c_type(p->signature->port[port].dtype),
                          p->name[port]);
         set_text(p, "pointer", count, &text);
-        at_scope_number(p->scope, "pointer_port", count++, port - locals);
+        if (p->signature->port[port].half == 2)
+            at_strbuf_printf(&text, "(%s%s *)s->port[%d] + s->channels%s", input ? "const " : "", c_type(p->signature->port[port].dtype),
+                             p->signature->port[port].buffer, p->emit->layout == AT_LAYOUT_CHANNEL_OUTER ? " * s->inner" : "");
+        else
+            at_strbuf_printf(&text, "s->port[%d]", p->signature->port[port].buffer - locals);
+        set_text(p, "pointer_from", count++, &text);
     }
     at_scope_number(p->scope, "pointers", -1, count);
 }
@@ -244,6 +258,8 @@ static void list_element(ports *p, list_style style, int port, at_strbuf *text)
         at_strbuf_printf(text, "%s%s *%s", input ? "const " : "", c_type(p->signature->port[port].dtype), name);
     else
         at_strbuf_printf(text, style == AT_BEGIN ? "%s + begin" : style == PASS_ON ? "%s" : "%s + i", name);
+    if (p->signature->port[port].half && (style == AT_BEGIN || style == AT_ROW))
+        at_strbuf_append(text, " + skip");
 }
 
 static void list_operand(ports *p, list_style style, int port, at_strbuf *text)
@@ -255,15 +271,15 @@ static void list_operand(ports *p, list_style style, int port, at_strbuf *text)
     else if (style == PARAMETERS || style == ROW_PARAMETERS)
         at_strbuf_printf(text, "%s v%s", p->type, name);
     else if (style == AT_ROW && channel)
-        at_strbuf_printf(text, "%s + channel", name);
+        at_strbuf_printf(text, is_plane(p, port) ? "%s + image * channels + channel" : "%s + channel", name);
     else if (style == AT_PATTERN && channel)
-        at_strbuf_append(text, name);
+        at_strbuf_printf(text, is_plane(p, port) ? "%s + image * channels" : "%s", name);
     else if (style == ROW_PIECE && channel)
         at_strbuf_printf(text, "loadn_%s(%s + i, end)", p->type, name);
     else if (style == PATTERN_PIECE && channel)
         at_strbuf_printf(text, "load_%s(%s_pattern + j)", p->type, name);
     else if (style == AT_BEGIN || style == AT_ROW || style == AT_PATTERN)
-        at_strbuf_printf(text, "splat_%s(%s[%s])", p->type, name, channel ? "channel" : "0");
+        at_strbuf_printf(text, "splat_%s(%s[%s])", p->type, name, is_plane(p, port) ? "plane" : channel ? "channel" : "0");
     else
         at_strbuf_printf(text, "v%s", name);
 }
@@ -359,7 +375,9 @@ static void name_ports(ports *p)
 
 actune_status at_emit_scope(const at_emit *emit, at_arena *arena, at_scope *scope)
 {
-    ports p = {.emit = emit, .signature = &emit->kernel->signature, .arena = arena, .scope = scope};
+    at_signature views;
+    ports p = {.emit = emit, .signature = &views, .arena = arena, .scope = scope};
+    at_signature_views(&emit->kernel->signature, &views);
     p.type = at_arena_printf(arena, "%sx%d", at_dtype_get(p.signature->compute)->name, emit->lanes);
     if (!p.type)
         return at_fail(ACTUNE_NO_MEMORY, "out of memory while writing source");

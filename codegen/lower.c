@@ -25,6 +25,8 @@ static bool is_taken(const at_lowering *l, const char *name)
 {
     if (clash(name, "x") || clash(name, "y") || clash(name, "stats"))
         return true;
+    if (l->spec->halves && clash(name, "x_second"))
+        return true;
     for (int i = 0; i < l->operands; i++)
         if (clash(name, l->operand[i].name))
             return true;
@@ -42,9 +44,9 @@ const char *at_lower_free_name(const at_lowering *l, const char *kind, int numbe
 
 static actune_status add_operand(at_lowering *l, const char *kind, at_access access)
 {
-    if (l->operands == AT_PORTS_MAX)
+    if (l->operands == AT_PORTS_MAX - 1)
         return at_fail(ACTUNE_UNSUPPORTED, "'%s' has more operands than a kernel takes (%d)", l->spec->canonical,
-                       AT_PORTS_MAX);
+                       AT_PORTS_MAX - 1);
     const char *name = at_lower_free_name(l, kind, 1);
     if (!name)
         return at_fail(ACTUNE_NO_MEMORY, "out of memory while lowering a spec");
@@ -52,10 +54,10 @@ static actune_status add_operand(at_lowering *l, const char *kind, at_access acc
     return ACTUNE_OK;
 }
 
-/* A grad_norm is nothing forward. */
-static int form_operands(const at_stage_form *form, actune_direction direction)
+/* A grad_norm is nothing forward; a mul may take a half of x. */
+static int form_operands(const at_stage *stage, const at_stage_form *form, actune_direction direction)
 {
-    return !form || (form->kind == AT_STAGE_GRAD_NORM && direction == ACTUNE_FORWARD) ? 0 : form->operands;
+    return !form || stage->takes_half || (form->kind == AT_STAGE_GRAD_NORM && direction == ACTUNE_FORWARD) ? 0 : form->operands;
 }
 
 static actune_status collect_operands(at_lowering *l)
@@ -63,8 +65,8 @@ static actune_status collect_operands(at_lowering *l)
     for (int s = 0; s < l->spec->stages; s++) {
         const at_stage *stage = &l->spec->stage[s];
         const at_stage_form *form = at_stage_form_of(stage->kind);
-        for (int i = 0; i < form_operands(form, l->request->direction); i++) {
-            AT_TRY(add_operand(l, form->operand[i].name, form->operand[i].access));
+        for (int i = 0; i < form_operands(stage, form, l->request->direction); i++) {
+            AT_TRY(add_operand(l, form->operand[i].name, stage->of_word ? form->word_access : form->operand[i].access));
             l->operand[l->operands - 1].is_norm = stage->kind == AT_STAGE_GRAD_NORM;
         }
         for (int i = 0; i < stage->arguments; i++)
@@ -81,13 +83,16 @@ static actune_status collect_operands(at_lowering *l)
 actune_status at_lower_port(at_kernel *kernel, at_port port)
 {
     at_signature *signature = &kernel->signature;
-    if (signature->ports == AT_PORTS_MAX)
+    int second_halves = signature->halves ? 2 : 0;
+    if (signature->ports + second_halves == AT_PORTS_MAX)
         return at_fail(ACTUNE_UNSUPPORTED, "'%s' has more operands and gradients than a kernel takes (%d)",
-                       kernel->spec, AT_PORTS_MAX);
+                       kernel->spec, AT_PORTS_MAX - second_halves);
     signature->port[signature->ports++] = port;
     signature->inputs += !port.is_output;
     signature->slots += at_reduction_fields(port.reduction);
-    signature->has_channel |= port.access == AT_ACCESS_CHANNEL;
+    signature->has_channel |= port.access == AT_ACCESS_CHANNEL || port.access == AT_ACCESS_PLANE;
+    signature->has_plane |= port.access == AT_ACCESS_PLANE;
+    signature->halves |= port.access == AT_ACCESS_HALVES;
     return ACTUNE_OK;
 }
 
@@ -101,6 +106,11 @@ actune_status at_lower_output_port(at_kernel *kernel, const char *name, at_acces
 {
     return at_lower_port(kernel,
                          (at_port){.name = name, .access = access, .dtype = dtype, .is_output = true, .reduction = reduction});
+}
+
+at_access at_lower_access_x(const at_lowering *l)
+{
+    return l->spec->halves ? AT_ACCESS_HALVES : AT_ACCESS_ELEMENT;
 }
 
 actune_dtype at_lower_operand_dtype(const at_lowering *l, const at_operand *operand)
@@ -141,7 +151,7 @@ static actune_status build_activation(const at_stage_input *in, at_node_id *y)
 int at_lower_operands_of(const at_lowering *l, const at_stage *stage)
 {
     const at_stage_form *form = at_stage_form_of(stage->kind);
-    int count = form_operands(form, l->request->direction);
+    int count = form_operands(stage, form, l->request->direction);
     for (int i = 0; i < stage->arguments; i++)
         count += stage->argument[i].learn != AT_LEARN_NO;
     return count;
@@ -152,11 +162,13 @@ int at_lower_operands_of(const at_lowering *l, const at_stage *stage)
 actune_status at_lower_flow(const at_lowering *l, const at_segment *stages, const at_node_id *operand, at_flow *flow)
 {
     at_graph *graph = l->graph;
+    const at_node_id *half = operand + l->operands;
     operand += stages->operand;
     for (int s = stages->stage; s < stages->stage_end; s++) {
         const at_stage *stage = &l->spec->stage[s];
         const at_stage_form *form = at_stage_form_of(stage->kind);
-        bool has_value = stage->kind != AT_STAGE_GRAD_CLIP && stage->kind != AT_STAGE_GRAD_NORM && stage->kind != AT_STAGE_STATS;
+        bool has_value = stage->kind != AT_STAGE_GRAD_CLIP && stage->kind != AT_STAGE_GRAD_NORM && stage->kind != AT_STAGE_HALVES &&
+                         stage->kind != AT_STAGE_STATS;
         if (stage->kind == AT_STAGE_STATS && l->request->direction == ACTUNE_FORWARD)
             graph->output[graph->outputs++] = flow->rounded ? flow->value : at_graph_1(graph, AT_OP_ROUND, flow->value);
         if (has_value && !flow->rounded) {
@@ -170,7 +182,7 @@ actune_status at_lower_flow(const at_lowering *l, const at_segment *stages, cons
                              .is_last = s == l->spec->stages - 1,
                              .compute = l->kernel->signature.compute,
                              .x = flow->value,
-                             .operand = operand};
+                             .operand = stage->takes_half ? half : operand};
         if (form)
             flow->value = form->build(&in);
         else
@@ -206,6 +218,9 @@ actune_status at_lower_stages(at_lowering *l, const at_segment *stages)
     at_flow flow = {at_graph_input(l->graph, 0), true};
     for (int i = stages->operand; i < stages->operand + stages->operands; i++)
         operand[i] = at_lower_operand(l, i);
+    operand[l->operands] = flow.value;
+    if (l->spec->halves)
+        *(l->spec->stage[0].of_word ? &flow.value : &operand[l->operands]) = at_graph_input(l->graph, l->first_operand + l->operands);
     l->graph->outputs = 1; /* what stages observe comes behind it */
     AT_TRY(at_lower_flow(l, stages, operand, &flow));
     l->graph->output[0] = flow.value;
@@ -250,7 +265,7 @@ static actune_status add_statistics_port(const at_lowering *l)
 actune_status at_lower_forward_ports(const at_lowering *l)
 {
     at_kernel *kernel = l->kernel;
-    AT_TRY(at_lower_input_port(kernel, "x", AT_ACCESS_ELEMENT, kernel->signature.dtype_in));
+    AT_TRY(at_lower_input_port(kernel, "x", at_lower_access_x(l), kernel->signature.dtype_in));
     for (int i = 0; i < l->operands; i++)
         AT_TRY(at_lower_input_port(kernel, l->operand[i].name, l->operand[i].access,
                                    at_lower_operand_dtype(l, &l->operand[i])));
@@ -270,7 +285,7 @@ static actune_status lower_forward(at_lowering *l)
 
 static void identify_port(const at_port *port, at_strbuf *text)
 {
-    static const char *const access_names[] = {"element", "channel", "scalar", "random"};
+    static const char *const access_names[] = {"element", "channel", "scalar", "random", "halves", "plane"};
     at_strbuf_printf(text, "port %s %s%s%s%s\n", access_names[port->access], at_dtype_get(port->dtype)->name,
                      port->is_output ? " output" : "", port->reduction ? " " : "", at_reduction_name(port->reduction));
     if (port->clip_lo < port->clip_hi)

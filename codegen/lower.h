@@ -18,7 +18,7 @@ typedef struct at_lowering {
     at_graph *graph; /* being built: the kernel's, or that of some stages */
     at_operand operand[AT_PORTS_MAX]; /* in pipeline order */
     int operands;
-    int first_operand; /* the graph's INPUT that operand 0 is */
+    int first_operand; /* the graph's INPUT that operand 0 is; behind the last: the second half of x, where there are halves */
 } at_lowering;
 
 /* Stages without a barrier between them, and their operands. */
@@ -40,7 +40,8 @@ int at_lower_operands_of(const at_lowering *lowering, const at_stage *stage);
 at_node_id at_lower_operand(const at_lowering *lowering, int operand);
 /* Builds the forward function of the stages in lowering->graph (empty so far) as its one output, simplified. */
 actune_status at_lower_stages(at_lowering *lowering, const at_segment *stages);
-/* Appends the stages to lowering->graph; operand: the nodes of all operands. */
+/* Appends the stages to lowering->graph; operand: the nodes of all operands, and behind them of the half that
+   `mul` takes. */
 actune_status at_lower_flow(const at_lowering *lowering, const at_segment *stages, const at_node_id *operand, at_flow *flow);
 /* The passes that every kernel goes through. */
 actune_status at_lower_simplify(at_graph *graph);
@@ -51,6 +52,8 @@ actune_status at_lower_port(at_kernel *kernel, at_port port);
 actune_status at_lower_input_port(at_kernel *kernel, const char *name, at_access access, actune_dtype dtype);
 actune_status at_lower_output_port(at_kernel *kernel, const char *name, at_access access, actune_dtype dtype,
                                    at_reduction reduction);
+/* What x and dx are. */
+at_access at_lower_access_x(const at_lowering *lowering);
 /* x, operands, y. */
 actune_status at_lower_forward_ports(const at_lowering *lowering);
 /* Element operands have the type of x, or of its gradient where x has 8 bits; the others are computed with as they are. */

@@ -39,8 +39,8 @@ actune_status at_lower_wanted(at_lowering *l, bool wanted[AT_PORTS_MAX])
             return at_fail(ACTUNE_INVALID_ARGUMENT, "the gradient of '%s' is asked for twice", name);
         wanted[i] = true;
     }
-    if (l->request->gradient_count >= AT_OUTPUTS_MAX)
-        return at_fail(ACTUNE_UNSUPPORTED, "a kernel computes at most %d gradients", AT_OUTPUTS_MAX);
+    if (l->request->gradient_count + l->spec->halves >= AT_OUTPUTS_MAX)
+        return at_fail(ACTUNE_UNSUPPORTED, "a kernel computes at most %d gradients", AT_OUTPUTS_MAX - l->spec->halves);
     l->first_operand = FIRST_OPERAND;
     for (int i = 0; i < l->operands; i++)
         l->operand[i].is_dropped = l->operand[i].is_norm && !wanted[i];
@@ -53,7 +53,8 @@ static void drop_norms(const at_lowering *l)
     at_graph *graph = l->graph;
     for (at_node_id i = 0; i < graph->count; i++) {
         at_node *node = &graph->nodes[i];
-        if (node->op == AT_OP_INPUT && node->index >= FIRST_OPERAND && l->operand[node->index - FIRST_OPERAND].is_norm)
+        int operand = node->op == AT_OP_INPUT ? node->index - FIRST_OPERAND : -1;
+        if (operand >= 0 && operand < l->operands && l->operand[operand].is_norm)
             *node = (at_node){.op = AT_OP_CONSTANT, .arg = {AT_NO_NODE, AT_NO_NODE, AT_NO_NODE}, .value = -0.0};
     }
 }
@@ -67,11 +68,13 @@ actune_status at_lower_gradient(at_lowering *l, const at_segment *stages, const 
     for (int i = stages->operand; i < stages->operand + stages->operands; i++)
         if (wanted[i])
             input[count++] = FIRST_OPERAND + i;
+    if (l->spec->halves)
+        input[count++] = FIRST_OPERAND + l->operands;
     at_node_id dy = at_graph_input(graph, INPUT_DY);
     AT_TRY(at_pass_differentiate(graph, graph->output[0], dy, input, count, gradient));
     memcpy(graph->output, gradient, (size_t)count * sizeof *gradient);
     graph->outputs = count;
-    for (int k = 1; k < count; k++)
+    for (int k = 1; k < count - l->spec->halves; k++)
         if (l->operand[input[k] - FIRST_OPERAND].is_norm)
             graph->output[k] = at_graph_2(graph, AT_OP_MUL, graph->output[k], graph->output[k]);
     drop_norms(l);
@@ -91,6 +94,7 @@ static void drop_inputs(const at_lowering *l, bool used[AT_PORTS_MAX])
     for (int i = 0; i < l->operands; i++)
         if (used[i])
             number[FIRST_OPERAND + i] = next++;
+    number[FIRST_OPERAND + l->operands] = next; /* the second half of x, behind all ports */
     for (int32_t i = 0; i < graph->count; i++)
         if (graph->nodes[i].op == AT_OP_INPUT)
             graph->nodes[i].index = number[graph->nodes[i].index];
@@ -101,14 +105,14 @@ actune_status at_lower_backward_ports(const at_lowering *l, const bool *used, co
     at_kernel *kernel = l->kernel;
     const at_signature *signature = &kernel->signature;
     bool from_output = l->spec->from_output;
-    AT_TRY(at_lower_input_port(kernel, from_output ? "y" : "x", AT_ACCESS_ELEMENT,
+    AT_TRY(at_lower_input_port(kernel, from_output ? "y" : "x", at_lower_access_x(l),
                                from_output ? signature->dtype_out : signature->dtype_in));
     AT_TRY(at_lower_input_port(kernel, "dy", AT_ACCESS_ELEMENT, at_quantize_gradient_dtype(signature->dtype_out, signature->dtype_in, signature->compute)));
     for (int i = 0; i < l->operands; i++)
         if (used[i])
             AT_TRY(at_lower_input_port(kernel, l->operand[i].name, l->operand[i].access,
                                        at_lower_operand_dtype(l, &l->operand[i])));
-    AT_TRY(at_lower_output_port(kernel, "dx", AT_ACCESS_ELEMENT, at_quantize_gradient_dtype(signature->dtype_in, signature->dtype_out, signature->compute),
+    AT_TRY(at_lower_output_port(kernel, "dx", at_lower_access_x(l), at_quantize_gradient_dtype(signature->dtype_in, signature->dtype_out, signature->compute),
                                 AT_REDUCTION_NONE));
     for (int i = 0; i < l->operands; i++) {
         const at_operand *operand = &l->operand[i];

@@ -50,6 +50,9 @@ void at_scope_kernel(at_scope *scope, const at_kernel *kernel, at_layout layout,
     at_scope_text(scope, "layout", -1, at_layout_name(layout));
     at_scope_number(scope, "transcendental", -1, kernel->transcendental);
     scope_reductions(scope, signature);
+    at_scope_number(scope, "halves", -1, signature->halves);
+    at_scope_number(scope, "planes", -1, signature->has_plane);
+    at_scope_number(scope, "has_channel", -1, signature->has_channel);
     at_scope_number(scope, "backward", -1, kernel->signature.direction == ACTUNE_BACKWARD);
     at_scope_text(scope, "class", -1, at_accuracy_name(kernel->accuracy));
     at_scope_number(scope, "codes", -1, at_kernel_maps_codes(kernel));
@@ -77,7 +80,7 @@ void at_scope_variant(at_scope *scope, const at_variant *variant, const at_kerne
         scope_knob(scope, &variant->knob[i], kernel);
 }
 
-/* A kernel with no per-channel port, or one channel, is a flat one wherever it stands; what looks at whole rows has a loop of its own. */
+/* A kernel with no per-channel port is a flat one wherever it stands, but for halves; what looks at whole rows has a loop of its own. */
 const char *at_template_for(const at_kernel *kernel, at_layout layout, const at_target *target)
 {
     static const char *const names[2][3] = {{[AT_LAYOUT_FLAT] = "cpu/elementwise",
@@ -88,7 +91,7 @@ const char *at_template_for(const at_kernel *kernel, at_layout layout, const at_
                                              [AT_LAYOUT_CHANNEL_OUTER] = "cuda/channel_outer"}};
     if (kernel->signature.row.kind != AT_ROW_NONE)
         return target->cuda ? "cuda/row" : "cpu/row";
-    return names[target->cuda][kernel->signature.has_channel ? layout : AT_LAYOUT_FLAT];
+    return names[target->cuda][kernel->signature.has_channel || kernel->signature.halves ? layout : AT_LAYOUT_FLAT];
 }
 
 static actune_status keep_require(void *user, const at_template_line *line)

@@ -60,53 +60,11 @@ static actune_status parse_stage(at_scan *scan, at_arena *arena, at_stage *stage
     return at_spec_parse_arguments(scan, at, stage->function, NULL, stage);
 }
 
-/* Gated units of two tensors: short for two stages, which is also their canonical text. The gate is what comes down the pipeline, the
-   operand `mul` the other tensor. */
-static const struct {
-    const char *name, *activation;
-} gated_units[] = {{"glu", "sigmoid"}, {"reglu", "relu"}, {"geglu", "gelu"}, {"geglu_tanh", "gelu_tanh"}, {"swiglu", "silu"}};
-
-const char *at_spec_gated_unit(int index)
-{
-    return index < (int)(sizeof gated_units / sizeof *gated_units) ? gated_units[index].name : NULL;
-}
-
-/* False: no such name stands here. */
-static bool take_gated_unit(at_scan *scan, at_spec *spec, actune_status *status)
-{
-    at_scan ahead = *scan;
-    size_t at = scan->at;
-    char name[16];
-    at_slice written = at_scan_name(&ahead);
-    if (!at_slice_lower(written, name, sizeof name))
-        return false;
-    for (size_t i = 0; i < sizeof gated_units / sizeof *gated_units; i++) {
-        if (strcmp(gated_units[i].name, name))
-            continue;
-        *scan = ahead;
-        *status = ACTUNE_OK;
-        if (at_scan_peek(scan) == '(')
-            *status = at_scan_fail(scan, scan->at, ACTUNE_UNSUPPORTED, "%s of two halves of one tensor is not supported yet in this version; %s alone "
-                                   "takes the gate as input and the other tensor as operand 'mul'", name, name);
-        else if (spec->stages + 2 > AT_STAGES_MAX)
-            *status = at_scan_fail(scan, at, ACTUNE_SYNTAX, "a spec has at most %d stages", AT_STAGES_MAX);
-        if (*status != ACTUNE_OK)
-            return true;
-        int column = at_scan_column(scan, at);
-        spec->stage[spec->stages++] = (at_stage){
-            .kind = AT_STAGE_ACTIVATION, .activation = at_activation_find(gated_units[i].activation), .at = at, .column = column};
-        spec->stage[spec->stages++] = (at_stage){.kind = AT_STAGE_MUL, .at = at, .column = column};
-        return true;
-    }
-    return false;
-}
-
 static actune_status parse_next(at_scan *scan, at_spec *spec)
 {
-    actune_status status;
-    if (take_gated_unit(scan, spec, &status))
-        return status;
-    return parse_stage(scan, &spec->arena, &spec->stage[spec->stages++]);
+    bool taken;
+    AT_TRY(at_spec_take_gated_unit(scan, spec, &taken));
+    return taken ? ACTUNE_OK : parse_stage(scan, &spec->arena, &spec->stage[spec->stages++]);
 }
 
 static actune_status parse_stages(at_scan *scan, at_spec *spec)
@@ -127,6 +85,19 @@ static actune_status parse_stages(at_scan *scan, at_spec *spec)
     return ACTUNE_OK;
 }
 
+/* A whole row is one of y's; what takes x apart, or has operands of each image, goes through it in another order. */
+static actune_status check_row_neighbours(const at_scan *scan, const at_spec *spec, size_t at, const char *name)
+{
+    for (int i = 0; i < spec->stages; i++) {
+        const at_stage *stage = &spec->stage[i];
+        bool is_plane = (stage->kind == AT_STAGE_ADD || stage->kind == AT_STAGE_MUL) && stage->of_word;
+        if (stage->kind == AT_STAGE_HALVES || is_plane)
+            return at_scan_fail(scan, at, ACTUNE_UNSUPPORTED, "%s does not go together with %s%s in this version: make them two kernels", name,
+                                at_stage_form_of(stage->kind)->name, is_plane ? "(channel)" : "");
+    }
+    return ACTUNE_OK;
+}
+
 /* What looks at whole rows stands once: what comes behind a second one would need the rows of the first. */
 static actune_status check_rows(const at_scan *scan, const at_spec *spec)
 {
@@ -139,6 +110,7 @@ static actune_status check_rows(const at_scan *scan, const at_spec *spec)
             return at_scan_fail(scan, spec->stage[i].at, ACTUNE_UNSUPPORTED, "a pipeline has one operation on whole rows: behind %s no %s", first,
                                 form->name);
         first = form->name;
+        AT_TRY(check_row_neighbours(scan, spec, spec->stage[i].at, first));
     }
     return ACTUNE_OK;
 }
@@ -163,7 +135,7 @@ static actune_status check_passes(const at_scan *scan, const at_spec *spec)
         standardizes |= spec->stage[i].kind == AT_STAGE_STANDARDIZE;
     for (int i = 0; standardizes && i < spec->stages; i++) {
         const at_stage_form *form = at_stage_form_of(spec->stage[i].kind);
-        if (form && (form->is_row || form->kind == AT_STAGE_STATS))
+        if (form && (form->is_row || form->kind == AT_STAGE_STATS || form->kind == AT_STAGE_HALVES || spec->stage[i].of_word))
             return at_scan_fail(scan, spec->stage[i].at, ACTUNE_UNSUPPORTED,
                                 "%s does not go with standardize in one pipeline yet: make it a pipeline of its own", form->name);
     }
@@ -176,6 +148,7 @@ static actune_status parse(at_scan *scan, at_spec *spec)
     AT_TRY(check_text(scan));
     AT_TRY(at_spec_parse_attributes(scan, spec));
     AT_TRY(parse_stages(scan, spec));
+    AT_TRY(at_spec_check_halves(scan, spec));
     AT_TRY(check_rows(scan, spec));
     AT_TRY(check_observers(scan, spec));
     AT_TRY(check_passes(scan, spec));

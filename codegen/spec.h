@@ -12,8 +12,9 @@ typedef enum at_semantics { AT_SEMANTICS_TORCH, AT_SEMANTICS_CUDNN } at_semantic
 typedef enum at_stage_kind {
     AT_STAGE_ACTIVATION,  /* function + arguments */
     AT_STAGE_BIAS,        /* operand per channel: x + bias */
-    AT_STAGE_ADD,         /* operand of x's shape: x + add */
-    AT_STAGE_MUL,         /* operand of x's shape: x * mul */
+    AT_STAGE_HALVES,      /* x is rows of two halves: goes on with the first; of_word "second": with that one */
+    AT_STAGE_ADD,         /* operand of y's shape, of_word "channel": one value a plane: x + add */
+    AT_STAGE_MUL,         /* the same: x * mul; takes_half: the operand is the half of x that `halves` left over */
     AT_STAGE_SCALE_SHIFT, /* operands per channel: x * scale + shift (one fma) */
     AT_STAGE_CLIP,        /* lo, hi */
     AT_STAGE_GRAD_CLIP,   /* v */
@@ -42,6 +43,7 @@ typedef struct at_stage {
     const at_activation *activation; /* ACTIVATION: built-in or the user's; NULL for other kinds */
     const char *file, *function;     /* "@file.c:function" as written; NULL for built-ins */
     bool of_word;                    /* the word that the stage may have as argument is there: add(channel) */
+    bool takes_half;
     at_argument argument[AT_ARGUMENTS_MAX]; /* one for each parameter, in its order, defaults filled in */
     int arguments;
     bool flag;                       /* the form's word was given: standardize(channel) */
@@ -56,6 +58,7 @@ typedef struct at_spec {
     at_accuracy accuracy;
     at_semantics semantics;
     bool from_output; /* backward reads y in place of x */
+    bool halves;      /* the first stage is `halves` */
     int pass; /* only this one of the pipeline's passes, from 1; 0: all */
     const char *canonical; /* lower case, one space around |, arguments by name, defaults left out */
 } at_spec;
@@ -73,7 +76,7 @@ void at_spec_clear(at_spec *spec);
 
 const char *at_accuracy_name(at_accuracy accuracy);
 
-/* Names that stand for two stages ("swiglu": silu | mul), for lists and suggestions; NULL behind the last. */
+/* Names that stand for several stages ("swiglu": silu | mul), for lists and suggestions; NULL behind the last. */
 const char *at_spec_gated_unit(int index);
 
 #endif

@@ -260,9 +260,6 @@ actune_status at_spec_parse_arguments(at_scan *scan, size_t at, const char *name
     int count;
     describe(&b, form, stage->activation);
     AT_TRY(parse_list(scan, name, raw, &count));
-    if (count && form && form->planned_argument && at_slice_is_any(raw[0].value, form->planned_argument))
-        return at_scan_fail(scan, at, ACTUNE_UNSUPPORTED, "%s(%s) is not supported yet in this version", name,
-                            form->planned_argument);
     stage->flag = take_flag(form, raw, &count);
     if (count == 1 && form && form->word && !raw[0].name.length && at_slice_is_any(raw[0].value, form->word)) {
         stage->of_word = true;

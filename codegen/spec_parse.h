@@ -19,6 +19,11 @@ actune_status at_spec_parse_attributes(at_scan *scan, at_spec *spec);
 /* spec_output.c: refuses what [from=output] cannot serve, at its stage. SYNTAX, NO_MEMORY. */
 actune_status at_spec_check_output(const at_scan *scan, const at_spec *spec);
 
+/* spec_gated.c: takes the name of a gated unit and appends its stages; *taken false, and nothing is taken, where none stands here. */
+actune_status at_spec_take_gated_unit(at_scan *scan, at_spec *spec, bool *taken);
+/* `halves` stands first and a later `mul` takes the half that is left over, which this marks. SYNTAX. */
+actune_status at_spec_check_halves(const at_scan *scan, at_spec *spec);
+
 /* Writes the canonical text of all stages and attributes. */
 void at_spec_print(const at_spec *spec, at_strbuf *out);
 

@@ -17,6 +17,12 @@ static const char *check_grad_clip(const at_argument *argument, int *bad)
     return argument[0].value < 0 ? "grad_clip's limit is negative" : NULL;
 }
 
+/* Which half x is has been decided before (lower.c). */
+static at_node_id build_halves(const at_stage_input *in)
+{
+    return in->x;
+}
+
 /* bias and add: x + operand. */
 static at_node_id build_add(const at_stage_input *in)
 {
@@ -139,6 +145,7 @@ static at_node_id build_topk(const at_stage_input *in)
 }
 
 static const at_stage_form forms[] = {
+    {.name = "halves", .kind = AT_STAGE_HALVES, .word = "second", .build = build_halves},
     {.name = "bias",
      .kind = AT_STAGE_BIAS,
      .operand = {{"bias", AT_ACCESS_CHANNEL}},
@@ -148,13 +155,15 @@ static const at_stage_form forms[] = {
      .kind = AT_STAGE_ADD,
      .operand = {{"add", AT_ACCESS_ELEMENT}},
      .operands = 1,
-     .planned_argument = "channel",
+     .word = "channel",
+     .word_access = AT_ACCESS_PLANE,
      .build = build_add},
     {.name = "mul",
      .kind = AT_STAGE_MUL,
      .operand = {{"mul", AT_ACCESS_ELEMENT}},
      .operands = 1,
-     .planned_argument = "channel",
+     .word = "channel",
+     .word_access = AT_ACCESS_PLANE,
      .build = build_mul},
     {.name = "scale_shift",
      .kind = AT_STAGE_SCALE_SHIFT,
@@ -227,7 +236,7 @@ enum { FORMS = sizeof forms / sizeof *forms };
 
 /* Named by the design, not in this version: a network's rows that use them are skipped, not wrong. */
 static const char *const planned[] = {
-    "halves", "cast", "softmax", "log_softmax",
+    "cast", "softmax", "log_softmax",
 };
 
 int at_stage_form_count(void)

@@ -39,8 +39,8 @@ typedef struct at_stage_form {
     int operands;
     const char *flag; /* a word that may stand in front of the arguments (at_stage.flag): standardize(channel) */
     bool is_row; /* looks at whole rows: one of these a pipeline */
-    const char *planned_argument; /* in the design, not built yet: add(channel) */
     const char *word;     /* what may stand as the only argument; NULL: no such word */
+    at_access word_access; /* with it, of the operands */
     /* What is wrong with the arguments, for people; NULL: nothing. *bad is the argument to point at. */
     const char *(*check)(const at_argument *argument, int *bad);
     /* Appends the stage's nodes, gives its value; AT_NO_NODE where memory is out. NULL: a barrier (lower_passes.c). */

@@ -126,7 +126,7 @@ static bool read_ports(const at_signature *signature, const meaning *found, at_c
         return false;
     *function = (at_cudnn_function){.ports = signature->ports, .propagate_nan = found->propagate_nan, .backward = backward};
     for (int i = 0; i < signature->ports; i++) {
-        if (signature->port[i].access == AT_ACCESS_SCALAR || signature->port[i].access == AT_ACCESS_RANDOM)
+        if (signature->port[i].access != AT_ACCESS_ELEMENT && signature->port[i].access != AT_ACCESS_CHANNEL)
             return false;
         function->port[i].dtype = signature->port[i].dtype;
         function->port[i].channel = signature->port[i].access == AT_ACCESS_CHANNEL;

@@ -140,6 +140,17 @@ static actune_status read_extents(const dl_tensor *tensor, actune_tensor *out)
     return check_dense(tensor->stride, out);
 }
 
+/* Where the channels lie innermost and the first axis outermost, that is the axis of images: there are operands with a value for each. */
+static void tell_images(int axis, actune_tensor *out)
+{
+    int64_t images = out->rank > 2 ? out->extent[0] : 0;
+    if (out->shape.inner != 1 || axis == 0 || images < 1 || out->shape.outer == images || out->extent[axis] == 1 || (images > 1 && out->order[0] != 0))
+        return;
+    out->shape.inner = out->shape.outer / images;
+    out->shape.outer = images;
+    out->shape.channels_last = true;
+}
+
 static actune_status find_channels(actune_axis channels, actune_tensor *out)
 {
     out->shape = (actune_shape){1, 1, out->buffer.count};
@@ -150,7 +161,7 @@ static actune_status find_channels(actune_axis channels, actune_tensor *out)
         return at_fail(ACTUNE_INVALID_ARGUMENT, "the tensor has %d axes, so its channels cannot be its %s one", out->rank,
                        channels == ACTUNE_AXIS_SECOND ? "second" : channels == ACTUNE_AXIS_LAST ? "last" : "(unknown)");
     bool behind = false;
-    out->shape = (actune_shape){1, out->extent[axis], 1};
+    out->shape = (actune_shape){1, out->extent[axis], 1, false};
     for (int i = 0; i < out->rank; i++) {
         /* One channel lies nowhere in particular: then as the axes are counted. */
         int at = out->extent[axis] == 1 ? i : out->order[i];
@@ -161,6 +172,7 @@ static actune_status find_channels(actune_axis channels, actune_tensor *out)
         else
             out->shape.outer *= out->extent[at];
     }
+    tell_images(axis, out);
     return ACTUNE_OK;
 }
 
@@ -263,7 +275,7 @@ static actune_status check_tensor(const actune_plan *plan, const actune_tensor *
     }
     if (p->is_output && t->read_only)
         return at_fail(ACTUNE_INVALID_ARGUMENT, "actune_execute_tensors: tensor %d (%s) would be written, but is read-only", port, p->name);
-    bool element = p->access == AT_ACCESS_ELEMENT && !p->reduction;
+    bool element = (p->access == AT_ACCESS_ELEMENT || p->access == AT_ACCESS_HALVES) && !p->reduction;
     if (element ? !same_order(x, t) && !(is_row_major(x) && is_row_major(t)) : !is_row_major(t))
         return at_fail(ACTUNE_INVALID_ARGUMENT, "actune_execute_tensors: the axes of tensor %d (%s) lie in another order in memory than %s", port, p->name,
                        element ? "those of tensor 0" : "they are counted");

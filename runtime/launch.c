@@ -1,5 +1,7 @@
 #include "launch.h"
 
+#include "base/shape.h"
+
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -10,9 +12,6 @@ enum {
     THREAD_ELEMENTS_MIN = 4096 /* fewer are done sooner than a second thread joins */
 };
 
-/* Far beyond any memory, and small enough that counts of bytes and of partials fit an int64_t. */
-static const int64_t elements_max = INT64_C(1) << 56;
-
 static int64_t ceil_div(int64_t a, int64_t b)
 {
     return a / b + (a % b != 0);
@@ -21,24 +20,6 @@ static int64_t ceil_div(int64_t a, int64_t b)
 static int64_t elements_of(actune_shape shape)
 {
     return shape.outer * shape.channels * shape.inner;
-}
-
-/* Empty extents count as 1, so that the others of an empty shape are sane too. */
-static actune_status check_shape(actune_shape shape)
-{
-    const int64_t extent[] = {shape.outer, shape.channels, shape.inner};
-    int64_t product = 1;
-    for (int i = 0; i < 3; i++) {
-        if (extent[i] < 0)
-            return at_fail(ACTUNE_INVALID_ARGUMENT, "the shape [%lld, %lld, %lld] has a negative extent",
-                           (long long)shape.outer, (long long)shape.channels, (long long)shape.inner);
-        if (extent[i] > 1 && __builtin_mul_overflow(product, extent[i], &product))
-            product = INT64_MAX;
-    }
-    if (product > elements_max)
-        return at_fail(ACTUNE_INVALID_ARGUMENT, "the shape [%lld, %lld, %lld] has more elements than 2^56",
-                       (long long)shape.outer, (long long)shape.channels, (long long)shape.inner);
-    return ACTUNE_OK;
 }
 
 /* An empty row keeps nothing, whatever k. */
@@ -85,7 +66,7 @@ actune_status at_launch_init(at_launch *launch, const at_signature *signature, a
                              int threads)
 {
     *launch = (at_launch){.signature = signature, .layout = layout, .shape = shape, .threads = 1};
-    AT_TRY(check_shape(shape));
+    AT_TRY(at_shape_check(shape));
     AT_TRY(check_row(signature, shape));
     AT_TRY(scratch_of(signature, shape, &launch->scratch_bytes));
     int64_t elements = elements_of(shape);
@@ -142,6 +123,27 @@ static double plane_sum(const at_launch *launch, at_reduction reduction, const d
             total = join(reduction, total, partial[chunk * plan->slots + sum]);
     }
     return total;
+}
+
+/* Of one outer and channel: its chunks, in their order. */
+static double sum_of_plane(const at_launch *launch, at_reduction reduction, const double *partial, int sum, int64_t outer, int64_t channel)
+{
+    const at_chunk_plan *plan = &launch->chunk;
+    bool rows = launch->layout == AT_LAYOUT_CHANNEL_INNER;
+    int64_t first = (rows ? outer : outer * launch->shape.channels + channel) * plan->chunks_per_plane;
+    int64_t slot = rows ? sum * launch->shape.channels + channel : sum;
+    double total = 0;
+    for (int64_t chunk = first; chunk < first + plan->chunks_per_plane; chunk++)
+        total = join(reduction, total, partial[chunk * plan->slots + slot]);
+    return total;
+}
+
+static void finish_planes(const at_launch *launch, double *partial, int sum, const at_port *port, void *array)
+{
+    for (int64_t outer = 0; outer < launch->shape.outer; outer++)
+        for (int64_t channel = 0; channel < launch->shape.channels; channel++)
+            store_sum(port, array, outer * launch->shape.channels + channel,
+                      launch->chunk.chunks == 0 ? 0 : sum_of_plane(launch, port->reduction, partial, sum, outer, channel));
 }
 
 static double channel_sum(const at_launch *launch, at_reduction reduction, const double *partial, int sum, int64_t channel)
@@ -275,8 +277,11 @@ static void finish_sums(const at_launch *launch, void *const *ports, double *par
     }
     int sum = 0;
     for (int i = signature->inputs; i < signature->ports; i++)
-        for (int field = 0; field < at_reduction_fields(signature->port[i].reduction); field++)
-            finish_slot(launch, partial, sum++, &signature->port[i], field, ports[i]);
+        for (int field = 0; field < at_reduction_fields(signature->port[i].reduction); field++, sum++)
+            if (signature->port[i].access == AT_ACCESS_PLANE)
+                finish_planes(launch, partial, sum, &signature->port[i], ports[i]);
+            else
+                finish_slot(launch, partial, sum, &signature->port[i], field, ports[i]);
 }
 
 typedef struct launch_cut {

@@ -19,14 +19,14 @@ void at_cuda_extents_fill(const at_signature *signature, at_layout layout, actun
     if (layout == AT_LAYOUT_FLAT)
         add(extents, elements, false);
     else {
-        add(extents, layout == AT_LAYOUT_CHANNEL_INNER ? shape.outer : shape.outer * shape.channels, false);
+        add(extents, layout == AT_LAYOUT_CHANNEL_INNER ? shape.outer * shape.inner : shape.outer * shape.channels, false);
         add(extents, shape.channels, true);
-        if (layout == AT_LAYOUT_CHANNEL_OUTER)
+        if (layout == AT_LAYOUT_CHANNEL_OUTER || signature->has_plane)
             add(extents, shape.inner, false);
     }
     add(finish, chunk.chunks, false);
     add(finish, layout == AT_LAYOUT_FLAT ? 1 : shape.channels, true);
-    add(finish, layout == AT_LAYOUT_FLAT ? chunk.chunks : layout == AT_LAYOUT_CHANNEL_INNER ? 0 : chunk.chunks_per_plane, false);
+    add(finish, layout == AT_LAYOUT_FLAT ? chunk.chunks : chunk.chunks_per_plane, false);
     if (at_signature_is_moments(signature))
         add(finish, layout == AT_LAYOUT_FLAT ? elements : layout == AT_LAYOUT_CHANNEL_INNER ? shape.outer : shape.inner, false);
 }

@@ -4,6 +4,7 @@
 
 #include "../codegen/emit_cuda.h"
 #include "backend/cuda_launch.h"
+#include "launch.h"
 #include "base/chunk.h"
 
 /* What stands behind the pointers in the arguments of the kernel and of the one that finishes its sums, as emit_cuda.h lists them. */

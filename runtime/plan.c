@@ -1,6 +1,7 @@
 #include "plan.h"
 
 #include "backend/interp.h"
+#include "base/shape.h"
 #include "plan_cuda.h"
 #include "plan_passes.h"
 #include "tuning.h"
@@ -57,12 +58,17 @@ static actune_status lower(actune_plan *plan, const actune_plan_desc *desc)
 static actune_status lay_out(actune_plan *plan, const actune_plan_desc *desc, int threads)
 {
     const at_signature *signature = &plan->kernel.signature;
-    AT_TRY(at_launch_init(&plan->launch, signature, at_layout_of(signature, desc->shape), desc->shape, threads));
+    actune_shape shape;
+    if (desc->in_place && signature->halves)
+        return at_fail(ACTUNE_INVALID_ARGUMENT, "'%s': x has two halves where y has one, so neither can take the other's place; make the plan without in_place",
+                       plan->kernel.spec);
+    AT_TRY(at_shape_of(signature, desc->shape, &shape));
+    AT_TRY(at_launch_init(&plan->launch, signature, at_layout_of(signature, shape), shape, threads));
     plan->ports = signature->ports;
     for (int i = 0; i < signature->ports; i++) {
         const at_port *port = &signature->port[i];
         size_t bytes = (size_t)at_dtype_get(port->dtype)->bytes;
-        int64_t count = at_port_count(port, desc->shape);
+        int64_t count = at_port_count(port, shape);
         plan->need[i] = (at_port_need){.count = count,
                                        .bytes = (size_t)count * bytes,
                                        .align_mask = bytes - 1,

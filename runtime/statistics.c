@@ -196,6 +196,8 @@ actune_status actune_statistics_compute(actune_context *context, const actune_st
         return at_fail(ACTUNE_INVALID_ARGUMENT, "statistics: the description or the result is NULL");
     AT_TRY(check(context, desc, &count));
     job j = {.desc = desc, .shape = desc->shape};
+    if (j.shape.channels_last)
+        j.shape = (actune_shape){j.shape.outer * j.shape.inner, j.shape.channels, 1, false};
     if (!desc->channels)
         j.shape = (actune_shape){1, 1, count};
     if (count == 0) {

@@ -50,6 +50,9 @@ static actune_status record(const actune_plan *plan, const actune_plan_desc *des
 {
     at_strbuf gradients = {0};
     AT_TRY(check_files(plan, desc));
+    if (plan->launch.shape.channels_last)
+        return at_fail(ACTUNE_UNSUPPORTED, "images with channels last and a value for each plane are not recorded yet; tune '%s' by its spec and --layout nhwc",
+                       plan->spec.canonical);
     actune_status status = join(desc->gradients, desc->gradient_count, &gradients);
     at_store_request request = {.device = plan->context->device.id,
                                 .spec = plan->spec.canonical,
@@ -57,7 +60,7 @@ static actune_status record(const actune_plan *plan, const actune_plan_desc *des
                                 .dtype_in = at_dtype_get(desc->dtype_in)->name,
                                 .dtype_out = at_dtype_get(desc->dtype_out)->name,
                                 .gradients = at_strbuf_text(&gradients),
-                                .shape = desc->shape,
+                                .shape = plan->launch.shape, /* of y, where x is rows of two halves */
                                 .in_place = desc->in_place};
     if (status == ACTUNE_OK)
         status = put_request(plan->context, &request);

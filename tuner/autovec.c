@@ -108,6 +108,8 @@ static const char prelude[] =
 
 typedef struct printer {
     const at_kernel *kernel;
+    const at_signature *views;
+    at_layout layout;
     const char *suffix; /* of libm functions: "f" or "" */
     at_strbuf *out;
 } printer;
@@ -138,8 +140,14 @@ static void print_op(const printer *to, const at_node *node)
     }
 }
 
-static const char *index_text(const at_port *port)
+static const char *index_text(const printer *to, const at_port *port)
 {
+    bool rows = to->layout == AT_LAYOUT_CHANNEL_INNER;
+    if (port->half)
+        return rows ? port->half == 1 ? "i + o * s->channels" : "i + (o + 1) * s->channels"
+                    : port->half == 1 ? "i + o * s->channels * s->inner" : "i + (o + 1) * s->channels * s->inner";
+    if (port->access == AT_ACCESS_PLANE)
+        return rows ? "o / s->inner * s->channels + c" : "o * s->channels + c";
     return port->access == AT_ACCESS_ELEMENT ? "i" : port->access == AT_ACCESS_CHANNEL ? "c" : "0";
 }
 
@@ -148,8 +156,8 @@ static void print_node(const printer *to, at_node_id id)
     const at_node *node = &to->kernel->graph.nodes[id];
     at_strbuf_printf(to->out, "                %s v%d = ", at_op_get(node->op)->result == 'B' ? "int" : "real", id);
     if (node->op == AT_OP_INPUT) {
-        const at_port *port = &to->kernel->signature.port[node->index];
-        at_strbuf_printf(to->out, "%s(p%d[%s])", port_text[port->dtype].load, node->index, index_text(port));
+        const at_port *port = &to->views->port[node->index];
+        at_strbuf_printf(to->out, "%s(p%d[%s])", port_text[port->dtype].load, port->buffer, index_text(to, port));
     } else if (node->op == AT_OP_CONSTANT)
         print_constant(to, node->value);
     else
@@ -166,22 +174,21 @@ static void print_pointers(const printer *to)
         at_strbuf_printf(to->out, "    %s%s *restrict p%d = s->port[%d];\n", constant, type, p, p);
         if (port->reduction)
             at_strbuf_printf(to->out, "    for (long c = 0; c < %s; c++)\n        p%d[c] = 0;\n",
-                             port->access == AT_ACCESS_CHANNEL ? "s->channels" : "1", p);
+                             port->access == AT_ACCESS_CHANNEL ? "s->channels" : port->access == AT_ACCESS_PLANE ? "s->outer * s->channels" : "1", p);
     }
 }
 
 static void print_stores(const printer *to)
 {
-    const at_signature *signature = &to->kernel->signature;
     for (int k = 0; k < to->kernel->graph.outputs; k++) {
-        const at_port *port = &signature->port[signature->inputs + k];
-        const char *at = index_text(port);
+        const at_port *port = &to->views->port[to->views->inputs + k];
+        const char *at = index_text(to, port);
         if (port->reduction == AT_REDUCTION_MAX)
-            at_strbuf_printf(to->out, "                p%d[%s] = v%d > p%d[%s] ? v%d : p%d[%s];\n", signature->inputs + k, at,
-                             to->kernel->graph.output[k], signature->inputs + k, at, to->kernel->graph.output[k], signature->inputs + k, at);
+            at_strbuf_printf(to->out, "                p%d[%s] = v%d > p%d[%s] ? v%d : p%d[%s];\n", port->buffer, at, to->kernel->graph.output[k],
+                             port->buffer, at, to->kernel->graph.output[k], port->buffer, at);
         else
-            at_strbuf_printf(to->out, "                p%d[%s] %s %s(v%d);\n", signature->inputs + k, at,
-                             port->reduction ? "+=" : "=", port_text[port->dtype].store, to->kernel->graph.output[k]);
+            at_strbuf_printf(to->out, "                p%d[%s] %s %s(v%d);\n", port->buffer, at, port->reduction ? "+=" : "=",
+                             port_text[port->dtype].store, to->kernel->graph.output[k]);
     }
 }
 
@@ -190,7 +197,7 @@ static const char *const loops[] = {
     [AT_LAYOUT_FLAT] =
         "    { { long c = 0;\n            for (long i = 0; i < s->outer * s->channels * s->inner; i++) {\n",
     [AT_LAYOUT_CHANNEL_INNER] =
-        "    for (long o = 0; o < s->outer; o++) {\n        {\n            for (long c = 0; c < s->channels; c++) {\n"
+        "    for (long o = 0; o < s->outer * s->inner; o++) {\n        {\n            for (long c = 0; c < s->channels; c++) {\n"
         "                long i = o * s->channels + c;\n",
     [AT_LAYOUT_CHANNEL_OUTER] =
         "    for (long o = 0; o < s->outer; o++) {\n        for (long c = 0; c < s->channels; c++) {\n"
@@ -217,7 +224,9 @@ actune_status at_autovec_source(const at_kernel *kernel, at_layout layout, const
     if (has_statistics(&kernel->signature))
         return at_fail(ACTUNE_UNSUPPORTED, "a plain loop has no statistics");
     bool wide = kernel->signature.compute == ACTUNE_F64;
-    printer to = {kernel, wide ? "" : "f", source};
+    at_signature views;
+    printer to = {kernel, &views, layout, wide ? "" : "f", source};
+    at_signature_views(&kernel->signature, &views);
     at_strbuf_append(source, "#pragma GCC optimize(\"O3\")\n"); /* clang vectorises at -O2 and passes over this */
     at_strbuf_printf(source, "typedef %s real;\n%s", wide ? "double" : "float", prelude);
     at_strbuf_append(

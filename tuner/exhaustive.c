@@ -38,9 +38,9 @@ actune_status at_exhaustive_check(const at_kernel *kernel)
     bool backward = s->direction == ACTUNE_BACKWARD;
     if (at_dtype_get(s->dtype_in)->bytes > 4)
         return at_fail(ACTUNE_UNSUPPORTED, "all 2^64 numbers of f64 cannot be tried: use a type of at most 32 bits");
-    if (s->inputs != 1 + backward || s->ports != s->inputs + 1 || s->slots)
-        return at_fail(ACTUNE_UNSUPPORTED, "'%s' has operands: only kernels of x alone can be tried on every input",
-                       kernel->spec);
+    if (s->inputs != 1 + backward || s->ports != s->inputs + 1 || s->slots || s->halves)
+        return at_fail(ACTUNE_UNSUPPORTED, "'%s' has %s: only kernels of x alone can be tried on every input", kernel->spec,
+                       s->halves ? "two halves" : "operands");
     if (s->row.kind != AT_ROW_NONE)
         return at_fail(ACTUNE_UNSUPPORTED, "'%s' looks at whole rows: there is no list of all of those to try", kernel->spec);
     if (strcmp(s->port[0].name, "x") != 0)

@@ -60,6 +60,7 @@ typedef struct state {
 
 struct at_oracle {
     const at_kernel *kernel;
+    at_signature views; /* its ports as the graph sees them */
     trait *trait;
     state *state;
     uint32_t inexact_inputs;
@@ -197,6 +198,7 @@ actune_status at_oracle_create_near(const at_kernel *kernel, uint32_t inexact_in
     size_t nodes = (size_t)(graph->count > 0 ? graph->count : 1);
     if (made) {
         made->kernel = kernel;
+        at_signature_views(&kernel->signature, &made->views);
         made->inexact_inputs = inexact_inputs;
         made->trait = calloc(nodes, sizeof *made->trait);
         made->state = calloc(nodes, sizeof *made->state);
@@ -441,7 +443,7 @@ static void collect(const at_oracle *oracle, at_expected *expected)
 {
     const at_kernel *kernel = oracle->kernel;
     for (int k = 0; k < kernel->graph.outputs; k++) {
-        const at_port *port = &kernel->signature.port[kernel->signature.inputs + k];
+        const at_port *port = &oracle->views.port[oracle->views.inputs + k];
         at_node_id id = kernel->graph.output[k];
         const trait *known = &oracle->trait[id];
         const state *end = &oracle->state[id];
@@ -496,7 +498,7 @@ static int gradient_input(const at_signature *signature)
  * be anything. */
 static void allow_vanished(at_oracle *oracle, const double *inputs, at_expected *expected)
 {
-    const at_signature *signature = &oracle->kernel->signature;
+    const at_signature *signature = &oracle->views;
     double one[AT_PORTS_MAX];
     at_expected factor[AT_OUTPUTS_MAX];
     memcpy(one, inputs, (size_t)signature->inputs * sizeof *one);
@@ -510,7 +512,7 @@ static void allow_vanished(at_oracle *oracle, const double *inputs, at_expected 
 
 static void eval_outputs(at_oracle *oracle, const double *inputs, at_expected *expected)
 {
-    const at_signature *signature = &oracle->kernel->signature;
+    const at_signature *signature = &oracle->views;
     double limited[AT_PORTS_MAX];
     bool has_nan = false, has_infinity = false, lost = false;
     for (int i = 0; i < signature->inputs; i++) {

@@ -27,7 +27,7 @@ actune_status at_oracle_create(const at_kernel *kernel, at_oracle **oracle);
 actune_status at_oracle_create_near(const at_kernel *kernel, uint32_t inexact_inputs, at_oracle **oracle);
 double *at_oracle_input_error(at_oracle *oracle);
 void at_oracle_destroy(at_oracle *oracle);
-/* inputs: kernel->signature.inputs values; expected: one for every output port. For a sum port: its term of this
+/* inputs: a value for every input view (at_signature_views); expected: one for every output view. For a sum port: its term of this
    element, and the error of the term without any store. */
 void at_oracle_eval(at_oracle *oracle, const double *inputs, at_expected *expected);
 

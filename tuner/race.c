@@ -168,11 +168,13 @@ static actune_shape core_shape(const at_group *group, int64_t inner)
     if (group->layout == AT_LAYOUT_FLAT)
         return (actune_shape){1, 1, CORE_ELEMENTS};
     if (group->layout == AT_LAYOUT_CHANNEL_INNER) {
-        int64_t channels = group->tasks[0].shape.channels;
-        return (actune_shape){channels < CORE_ELEMENTS ? CORE_ELEMENTS / channels : 1, channels, 1};
+        int64_t channels = group->tasks[0].shape.channels, rows = channels < CORE_ELEMENTS ? CORE_ELEMENTS / channels : 1;
+        bool images = group->tasks[0].shape.channels_last;
+        return (actune_shape){images ? 1 : rows, channels, images ? rows : 1, images};
     }
-    int64_t channels = inner < CORE_ELEMENTS / 2 ? CORE_ELEMENTS / inner : 2;
-    return (actune_shape){1, channels, inner};
+    int64_t planes = inner < CORE_ELEMENTS / 2 ? CORE_ELEMENTS / inner : 2;
+    bool is_row = !group->kernel->signature.has_channel; /* of halves: a plane is a row */
+    return (actune_shape){is_row ? planes : 1, is_row ? 1 : planes, inner, false};
 }
 
 static int64_t elements(actune_shape shape)

@@ -48,7 +48,16 @@ static const struct case_row {
     {AT_LAYOUT_CHANNEL_INNER, 37, 31, 1, AT_VALUES_NORMAL},
     {AT_LAYOUT_CHANNEL_INNER, 281, 129, 1, AT_VALUES_NORMAL},
     {AT_LAYOUT_CHANNEL_INNER, 1024, 64, 1, AT_VALUES_EXHAUSTIVE},
+    {AT_LAYOUT_CHANNEL_INNER, 2, 3, 5, AT_VALUES_SPECIAL}, /* channels last: of kernels with a value for each image */
+    {AT_LAYOUT_CHANNEL_INNER, 3, 17, 4, AT_VALUES_SPECIAL},
+    {AT_LAYOUT_CHANNEL_INNER, 2, 67, 49, AT_VALUES_SPECIAL},
+    {AT_LAYOUT_CHANNEL_INNER, 2, 129, 70, AT_VALUES_NORMAL},
+    {AT_LAYOUT_CHANNEL_INNER, 2, 24, 701, AT_VALUES_NORMAL},
     {AT_LAYOUT_CHANNEL_OUTER, 0, 3, 4, AT_VALUES_SPECIAL},
+    {AT_LAYOUT_CHANNEL_OUTER, 3, 1, 1, AT_VALUES_SPECIAL}, /* one channel: rows of two halves */
+    {AT_LAYOUT_CHANNEL_OUTER, 5, 1, 33, AT_VALUES_SPECIAL},
+    {AT_LAYOUT_CHANNEL_OUTER, 3, 1, 1000, AT_VALUES_SPECIAL},
+    {AT_LAYOUT_CHANNEL_OUTER, 2, 1, 18001, AT_VALUES_NORMAL},
     {AT_LAYOUT_CHANNEL_OUTER, 1, 2, 2, AT_VALUES_SPECIAL},
     {AT_LAYOUT_CHANNEL_OUTER, 2, 3, 5, AT_VALUES_SPECIAL},
     {AT_LAYOUT_CHANNEL_OUTER, 2, 7, 17, AT_VALUES_SPECIAL},
@@ -168,7 +177,7 @@ static double input_value(const role *of, int64_t i, int64_t elements, at_random
     /* Moments are asked for far off 0, where they are hard. */
     if (of->values == AT_VALUES_NORMAL && of->is_x && (of->kernel->passes > 0 || at_signature_is_moments(&of->kernel->signature)))
         return 100 + 2 * at_random_normal(random);
-    if (of->values == AT_VALUES_NORMAL || of->port->access != AT_ACCESS_ELEMENT)
+    if (of->values == AT_VALUES_NORMAL || (of->port->access != AT_ACCESS_ELEMENT && of->port->access != AT_ACCESS_HALVES))
         return 2 * at_random_normal(random);
     if (of->is_gradient)
         return of->values == AT_VALUES_EXHAUSTIVE ? 2 * at_random_normal(random) : gradient_value(of, i, random);
@@ -187,6 +196,25 @@ static double input_value(const role *of, int64_t i, int64_t elements, at_random
         return 2 * at_random_normal(random);
     }
     return log_uniform(random);
+}
+
+int at_reference_gate(const at_kernel *kernel)
+{
+    return !kernel->signature.halves ? 0 : strstr(kernel->spec, "halves(second)") ? 2 : 1;
+}
+
+/* Of x in two halves: of the two values that meet, one is any number, the other a plain one, by turns; what two wild ones give is no longer told
+   by the class. The multiplier is as operands are, plain, 0 or NaN: what overflows or vanishes on the way to a product depends on its order. */
+static double half_value(const role *of, const at_reference *reference, const at_case *made, int64_t i, at_random *random)
+{
+    const actune_shape shape = made->shape;
+    const int64_t row = reference->layout == AT_LAYOUT_CHANNEL_INNER ? shape.channels : shape.channels * shape.inner;
+    const int half = i / row % 2 == 1 ? 2 : 1;
+    double value = input_value(of, i, 2 * made->elements, random), plain = 2 * at_random_normal(random);
+    bool is_wild = !isnan(value) && value != 0 && (fabs(value) < 0x1p-12 || fabs(value) > 0x1p12);
+    if ((i % row + half) % 2 == 1 || (is_wild && half != at_reference_gate(reference->kernel)))
+        return plain;
+    return value;
 }
 
 static bool reads_output(const at_kernel *kernel)
@@ -243,11 +271,33 @@ static actune_status make_inputs(at_reference *reference, at_case *made, const s
                    strcmp(port->name, "dy") == 0,
                    divides(&reference->kernel->graph)};
         for (int64_t i = 0; i < count; i++)
-            at_dtype_store(port->dtype, made->input[p], i, input_value(&of, i, count, random));
+            at_dtype_store(port->dtype, made->input[p], i,
+                           port->access == AT_ACCESS_HALVES ? half_value(&of, reference, made, i, random)
+                                                            : input_value(&of, i, count, random));
         if (p == 0 && reads_output(reference->kernel))
             AT_TRY(turn_into_outputs(reference, made->input[p], count, random));
     }
     return ACTUNE_OK;
+}
+
+int64_t at_reference_index(const at_port *view, at_layout layout, actune_shape shape, int64_t element)
+{
+    const bool rows = layout == AT_LAYOUT_CHANNEL_INNER; /* in memory: outer, inner, channels */
+    const int64_t image = shape.channels * shape.inner, row = rows ? shape.channels : image;
+    const int64_t channel = rows ? element % shape.channels : element / shape.inner % shape.channels;
+    switch (view->access) {
+    case AT_ACCESS_ELEMENT:
+        return view->half == 0 ? element : element / row * 2 * row + (view->half == 2 ? row : 0) + element % row;
+    case AT_ACCESS_CHANNEL:
+        return channel;
+    case AT_ACCESS_PLANE:
+        return element / image * shape.channels + channel;
+    case AT_ACCESS_SCALAR:
+    case AT_ACCESS_RANDOM:
+    case AT_ACCESS_HALVES:
+        break;
+    }
+    return 0;
 }
 
 /* --- all of it --- */
@@ -259,7 +309,9 @@ static bool is_wanted(const struct case_row *row, const at_kernel *kernel, at_la
         return false;
     bool narrow = at_dtype_get(kernel->signature.dtype_in)->bytes <= 2,
          forward = kernel->signature.direction == ACTUNE_FORWARD;
-    actune_shape shape = {row->outer, row->channels, row->inner};
+    actune_shape shape = {row->outer, row->channels, row->inner, row->layout == AT_LAYOUT_CHANNEL_INNER && row->inner > 1};
+    if (shape.channels_last && !kernel->signature.has_plane)
+        return false;
     return row->layout == (int)layout && at_layout_of(&kernel->signature, shape) == layout &&
            (row->values != AT_VALUES_EXHAUSTIVE || (narrow && forward && kernel->passes == 0));
 }
@@ -306,7 +358,7 @@ actune_status at_reference_init(at_reference *reference, const at_kernel *kernel
         if (!is_wanted(row, kernel, layout))
             continue;
         at_case *made = &reference->cases[reference->count++];
-        made->shape = (actune_shape){row->outer, row->channels, row->inner};
+        made->shape = (actune_shape){row->outer, row->channels, row->inner, layout == AT_LAYOUT_CHANNEL_INNER && row->inner > 1};
         made->values = kernel->passes > 0 ? AT_VALUES_NORMAL : row->values; /* one infinity in all elements would leave nothing but NaN */
         made->elements = row->outer * row->channels * row->inner;
         status = make_inputs(reference, made, &list, &random);

@@ -37,6 +37,10 @@ actune_status at_reference_init(at_reference *reference, const at_kernel *kernel
 /* One case: the `count` numbers of x's type that have the bit patterns from `first` on, dy 1 where there is one; for kernels without
    operands. `kernel` and nothing of `oracle` is kept. NO_MEMORY. Clear it in any case. */
 actune_status at_reference_bits(at_reference *reference, const at_kernel *kernel, at_oracle *oracle, uint64_t first, int64_t count);
+/* Which half of x goes down the pipeline, 1 or 2; 0 where there are no halves. */
+int at_reference_gate(const at_kernel *kernel);
+/* Where a view (at_signature_views) has its part of an element of y, counted in the order of y's memory. */
+int64_t at_reference_index(const at_port *view, at_layout layout, actune_shape shape, int64_t element);
 void at_reference_clear(at_reference *reference);
 
 #endif

@@ -9,18 +9,10 @@
 #include "reference_moments.h"
 #include "reference_row.h"
 
-static int64_t port_index(const at_port *port, actune_shape shape, int64_t element)
+/* All below sees a signature's ports as the graph does: `signature` are views. */
+static int64_t port_index(const at_signature *signature, const at_port *port, actune_shape shape, int64_t element)
 {
-    switch (port->access) {
-    case AT_ACCESS_ELEMENT:
-        return element;
-    case AT_ACCESS_CHANNEL:
-        return element / shape.inner % shape.channels;
-    case AT_ACCESS_SCALAR:
-    case AT_ACCESS_RANDOM:
-        break;
-    }
-    return 0;
+    return at_reference_index(port, at_layout_of(signature, shape), shape, element);
 }
 
 /* Sums in long double, and what they may be off by (NUMERICS.md: 1e-6 of the sum of absolute terms; f64: 1e-13; of statistics,
@@ -96,19 +88,20 @@ static double narrowed(const at_port *port, long double value)
 static void keep_element(at_case *made, const at_signature *signature, int64_t element, const at_expected *expected,
                          sums *of)
 {
-    for (int k = 0; k < signature->ports - signature->inputs; k++) {
-        const at_port *port = &signature->port[signature->inputs + k];
-        int64_t at = port_index(port, made->shape, element);
+    for (int v = 0; v < signature->ports - signature->inputs; v++) {
+        const at_port *port = &signature->port[signature->inputs + v];
+        int64_t at = port_index(signature, port, made->shape, element);
+        int k = port->buffer - (signature->inputs - signature->halves); /* x has two of the inputs */
         if (port->reduction == AT_REDUCTION_STATISTICS)
-            keep_statistics(port, &expected[k], at, &of[k]);
+            keep_statistics(port, &expected[v], at, &of[k]);
         else if (port->reduction == AT_REDUCTION_MAX)
-            take_largest(&of[k], at, expected[k].value, expected[k].indefinite ? INFINITY : expected[k].error);
+            take_largest(&of[k], at, expected[v].value, expected[v].indefinite ? INFINITY : expected[v].error);
         else if (port->reduction == AT_REDUCTION_SUM)
-            add_to(&of[k], at, expected[k].value, expected[k].error);
+            add_to(&of[k], at, expected[v].value, expected[v].error);
         else {
-            made->want[k][at] = narrowed(port, expected[k].value);
-            made->allowed[k][at] = (double)expected[k].error;
-            made->indefinite[k][at] = expected[k].indefinite;
+            made->want[k][at] = narrowed(port, expected[v].value);
+            made->allowed[k][at] = (double)expected[v].error;
+            made->indefinite[k][at] = expected[v].indefinite;
         }
     }
 }
@@ -118,9 +111,10 @@ static void load_element(const at_signature *signature, const at_case *made, at_
     double *off = at_oracle_input_error(oracle);
     for (int p = 0; p < signature->inputs; p++) {
         const at_port *port = &signature->port[p];
-        int64_t at = port_index(port, made->shape, i);
-        inputs[p] = port->access == AT_ACCESS_RANDOM ? at_random_unit(made->input[p], i) : at_dtype_load(port->dtype, made->input[p], at);
-        off[p] = made->input_error[p] ? made->input_error[p][at] : 0;
+        int64_t at = port_index(signature, port, made->shape, i);
+        const void *from = made->input[port->buffer];
+        inputs[p] = port->access == AT_ACCESS_RANDOM ? at_random_unit(from, i) : at_dtype_load(port->dtype, from, at);
+        off[p] = made->input_error[port->buffer] ? made->input_error[port->buffer][at] : 0;
     }
 }
 
@@ -218,18 +212,20 @@ static long double rounding_of(const at_signature *signature, const at_port *por
 static actune_status solve(at_arena *arena, const at_signature *signature, at_oracle *oracle, at_case *made)
 {
     sums of[AT_OUTPUTS_MAX];
+    at_signature views;
+    at_signature_views(signature, &views);
     at_verdict *verdict = NULL;
     AT_TRY(make_outputs(arena, signature, made, of));
     if (at_signature_is_moments(signature))
-        return made->values == AT_VALUES_NORMAL ? solve_moments(signature, oracle, made) : ACTUNE_OK;
+        return made->values == AT_VALUES_NORMAL ? solve_moments(&views, oracle, made) : ACTUNE_OK;
     if (signature->row.kind != AT_ROW_NONE) {
         verdict = calloc((size_t)made->elements + 1, sizeof *verdict);
         if (!verdict)
             return at_fail(ACTUNE_NO_MEMORY, "no memory for reference outputs");
     }
-    actune_status status = verdict ? judge_rows(signature, oracle, made, verdict) : ACTUNE_OK;
+    actune_status status = verdict ? judge_rows(&views, oracle, made, verdict) : ACTUNE_OK;
     if (status == ACTUNE_OK)
-        solve_elements(signature, oracle, made, verdict, of);
+        solve_elements(&views, oracle, made, verdict, of);
     free(verdict);
     AT_TRY(status);
     for (int k = 0; k < signature->ports - signature->inputs; k++) {

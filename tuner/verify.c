@@ -47,7 +47,7 @@ static int in_place_input(const at_signature *signature)
     int input = signature->direction == ACTUNE_BACKWARD ? 1 : 0;
     const at_port *from = &signature->port[input], *to = &signature->port[signature->inputs];
     bool same =
-        input < signature->inputs && from->access == AT_ACCESS_ELEMENT && from->dtype == to->dtype && !to->reduction;
+        input < signature->inputs && from->access == AT_ACCESS_ELEMENT && to->access == from->access && from->dtype == to->dtype && !to->reduction;
     return same ? input : -1;
 }
 
@@ -159,11 +159,12 @@ static void fail_at(run *one, const char *what, int port, int64_t index, const c
              (long long)shape.inner, manner_names[one->how], values);
 }
 
-static int64_t input_index(const at_port *port, actune_shape shape, int64_t element)
+/* The element of y that the value at `index` of an output belongs to: dx of halves has two for each. */
+static int64_t element_of(const run *one, const at_port *port, int64_t index)
 {
-    return port->access == AT_ACCESS_ELEMENT   ? element
-           : port->access == AT_ACCESS_CHANNEL ? element / shape.inner % shape.channels
-                                               : 0;
+    actune_shape shape = one->of->shape;
+    int64_t row = one->reference->layout == AT_LAYOUT_CHANNEL_INNER ? shape.channels : shape.channels * shape.inner;
+    return port->access == AT_ACCESS_HALVES ? index / (2 * row) * row + index % row : index;
 }
 
 /* "x = 1.5, bias = 2: y = 3.25, exact 3.5, 1.2 ULP, 0.8 allowed" */
@@ -172,10 +173,13 @@ static void describe(const run *one, int output, int64_t index, double got, char
     const at_signature *signature = one->signature;
     const at_port *port = &signature->port[signature->inputs + output];
     size_t used = 0;
-    for (int p = 0; p < signature->inputs && !port->reduction && used < room; p++) {
-        const at_port *input = &signature->port[p];
-        double value = at_dtype_load(input->dtype, one->of->input[p], input_index(input, one->of->shape, index));
-        used += (size_t)snprintf(text + used, room - used, "%s%s = %.9g", p ? ", " : "", input->name, value);
+    at_signature views;
+    at_signature_views(signature, &views);
+    for (int v = 0; v < views.inputs && !port->reduction && used < room; v++) {
+        const at_port *input = &views.port[v];
+        int64_t at = at_reference_index(input, one->reference->layout, one->of->shape, element_of(one, port, index));
+        double value = at_dtype_load(input->dtype, one->of->input[input->buffer], at);
+        used += (size_t)snprintf(text + used, room - used, "%s%s = %.9g", v ? ", " : "", input->name, value);
     }
     if (used >= room)
         return;
@@ -225,8 +229,14 @@ static bool keeps_sign(const run *one, int output, int64_t index)
     if (one->signature->direction == ACTUNE_BACKWARD || one->signature->port[one->signature->inputs + output].reduction)
         return false;
     bool coded = at_dtype_get(one->signature->port[one->signature->inputs + output].dtype)->bytes == 1; /* -0 may be a rounded number */
-    return (one->of->allowed[output][index] == 0 && !coded) ||
-           at_dtype_load(one->signature->port[0].dtype, one->of->input[0], index) == 0;
+    bool zero = one->of->allowed[output][index] == 0 && !coded;
+    at_signature views;
+    at_signature_views(one->signature, &views);
+    for (int v = 0; v < views.inputs; v++)
+        if (views.port[v].buffer == 0 && views.port[v].half == at_reference_gate(one->reference->kernel))
+            zero |= at_dtype_load(views.port[v].dtype, one->of->input[0],
+                                  at_reference_index(&views.port[v], one->reference->layout, one->of->shape, index)) == 0;
+    return zero;
 }
 
 static bool is_untouched(const at_port *port, const void *array, int64_t index)

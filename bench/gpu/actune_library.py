@@ -15,7 +15,8 @@ class Options(ctypes.Structure):
 
 
 class Shape(ctypes.Structure):
-    _fields_ = [("outer", ctypes.c_int64), ("channels", ctypes.c_int64), ("inner", ctypes.c_int64)]
+    _fields_ = [("outer", ctypes.c_int64), ("channels", ctypes.c_int64), ("inner", ctypes.c_int64),
+                ("channels_last", ctypes.c_bool)]
 
 
 class PlanDesc(ctypes.Structure):

@@ -65,6 +65,28 @@ class Arrays(unittest.TestCase):
         nhwc = actune.jit("bias | relu", layout="nhwc")(np.ascontiguousarray(x.transpose(0, 2, 3, 1)), b)
         np.testing.assert_array_equal(nhwc, expected.transpose(0, 2, 3, 1))
 
+    def test_halves_and_planes(self):
+        x = np.random.default_rng(3).normal(size=(2, 6, 4, 5)).astype(np.float32)
+        sigmoid = lambda v: 1 / (1 + np.exp(-v))
+        for layout, axis in ((None, -1), ("rows", -1), ("nchw", 1)):
+            z = x[..., :4] if axis == -1 else x
+            first, second = np.split(z, 2, axis=axis)
+            f = actune.jit("swiglu(halves)", layout=layout)
+            for _ in range(2):  # the second time the short way
+                np.testing.assert_allclose(f(np.ascontiguousarray(z)), first * sigmoid(first) * second, rtol=2e-6)
+            dy = np.random.default_rng(4).normal(size=first.shape).astype(np.float32)
+            dx = f.backward(np.ascontiguousarray(z), dy)
+            slope = sigmoid(first) * (1 + first * (1 - sigmoid(first)))
+            np.testing.assert_allclose(dx, np.concatenate([dy * second * slope, dy * first * sigmoid(first)], axis=axis), rtol=1e-5, atol=1e-6)
+        gate = np.arange(12, dtype=np.float32).reshape(2, 6)
+        nchw, nhwc = actune.jit("mul(channel)", layout="nchw"), actune.jit("mul(channel)", layout="nhwc")
+        np.testing.assert_array_equal(nchw(x, gate), x * gate[:, :, None, None])
+        np.testing.assert_array_equal(nhwc(np.ascontiguousarray(x.transpose(0, 2, 3, 1)), gate).transpose(0, 3, 1, 2), x * gate[:, :, None, None])
+        with self.assertRaisesRegex(actune.InvalidArgument, "an odd number"):
+            actune.jit("swiglu(halves)")(np.zeros((3, 5), np.float32))
+        with self.assertRaisesRegex(actune.InvalidArgument, r"dy has the shape \(3, 4\), x \(3, 4\), so it must have \(3, 2\)"):
+            actune.jit("swiglu(halves)").backward(np.zeros((3, 4), np.float32), np.zeros((3, 4), np.float32))
+
     def test_out(self):
         x, y = self.normal(100), np.full(100, 7, np.float32)
         self.assertIs(actune.jit("relu")(x, out=y), y)

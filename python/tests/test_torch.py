@@ -56,6 +56,11 @@ class Torch(unittest.TestCase):
     def test_gradcheck(self):
         inputs = [torch.randn(3, 4, dtype=torch.float64, requires_grad=True), torch.randn(4, dtype=torch.float64, requires_grad=True)]
         self.assertTrue(torch.autograd.gradcheck(actune.jit("bias | gelu_tanh"), inputs))
+        x, gate = torch.randn(3, 8, 2, 2, dtype=torch.float64, requires_grad=True), torch.randn(3, 8, dtype=torch.float64, requires_grad=True)
+        glu = actune.jit("glu(halves)", layout="nchw")
+        self.assertTrue(torch.allclose(glu(x), F.glu(x, dim=1)))
+        self.assertTrue(torch.autograd.gradcheck(glu, [x]))
+        self.assertTrue(torch.autograd.gradcheck(actune.jit("mul(channel)", layout="nchw"), [x, gate]))
 
     def test_only_what_is_wanted(self):
         f, x, b = actune.jit("bias | silu"), torch.randn(5, 6), torch.randn(6, requires_grad=True)

@@ -128,6 +128,7 @@ static void block_copy(double *out, const double *a, const double *b, const doub
 
 typedef struct interp_run {
     const at_kernel *kernel;
+    at_signature views; /* its ports as the graph sees them */
     const actune_slice *slice;
     at_layout layout;
     int block;      /* elements evaluated at a time */
@@ -156,6 +157,26 @@ static int64_t channel_of(const interp_run *run, int64_t element)
     return 0;
 }
 
+/* Elements of a row that x has two halves of. */
+static int64_t row_length(const interp_run *run)
+{
+    return run->layout == AT_LAYOUT_CHANNEL_INNER ? run->slice->channels : run->slice->channels * run->slice->inner;
+}
+
+/* Where a half has its part of an element. */
+static int64_t half_index(int half, int64_t row_length, int64_t element)
+{
+    return element + (element / row_length + half - 1) * row_length;
+}
+
+static int64_t plane_of(const interp_run *run, int64_t element)
+{
+    const actune_slice *slice = run->slice;
+    if (run->layout == AT_LAYOUT_CHANNEL_OUTER)
+        return element / slice->inner;
+    return element / (slice->channels * slice->inner) * slice->channels + channel_of(run, element);
+}
+
 static void load_elements(actune_dtype dtype, const void *array, int64_t first, int count, double *out)
 {
     if (dtype == ACTUNE_F32)
@@ -168,11 +189,20 @@ static void load_elements(actune_dtype dtype, const void *array, int64_t first, 
 
 static void load_input(const interp_run *run, int32_t index, int64_t first, int count, double *out)
 {
-    const at_port *port = &run->kernel->signature.port[index];
-    const void *array = run->slice->port[index];
+    const at_port *port = &run->views.port[index];
+    const void *array = run->slice->port[port->buffer];
     switch (port->access) {
+    case AT_ACCESS_HALVES: /* views are one or the other */
+        return;
     case AT_ACCESS_ELEMENT:
-        load_elements(port->dtype, array, first, count, out);
+        if (port->half == 0)
+            load_elements(port->dtype, array, first, count, out);
+        for (int i = 0; i < count && port->half; i++)
+            out[i] = at_dtype_load(port->dtype, array, half_index(port->half, row_length(run), first + i));
+        return;
+    case AT_ACCESS_PLANE:
+        for (int i = 0; i < count; i++)
+            out[i] = at_dtype_load(port->dtype, array, plane_of(run, first + i));
         return;
     case AT_ACCESS_CHANNEL:
         for (int i = 0; i < count; i++)
@@ -248,14 +278,17 @@ static void evaluate(const interp_run *run, at_node_id end, int64_t first, int c
 
 static void store_elements(const interp_run *run, int64_t first, int count)
 {
-    const at_signature *signature = &run->kernel->signature;
-    for (int p = signature->inputs; p < signature->ports; p++) {
-        const at_port *port = &signature->port[p];
-        const double *values = value_of(run, run->kernel->graph.output[p - signature->inputs]);
-        void *array = run->slice->port[p];
+    const at_signature *views = &run->views;
+    for (int p = views->inputs; p < views->ports; p++) {
+        const at_port *port = &views->port[p];
+        const double *values = value_of(run, run->kernel->graph.output[p - views->inputs]);
+        void *array = run->slice->port[port->buffer];
         if (port->reduction)
             continue;
-        if (port->dtype == ACTUNE_F32)
+        if (port->half)
+            for (int i = 0; i < count; i++)
+                at_dtype_store(port->dtype, array, half_index(port->half, row_length(run), first + i), values[i]);
+        else if (port->dtype == ACTUNE_F32)
             for (int i = 0; i < count; i++)
                 ((float *)array)[first + i] = (float)values[i];
         else
@@ -301,14 +334,14 @@ static void add_statistics_of(const at_port *port, const double *values, int cou
 /* `slots`: of the chunk; each of a channel's has `channels` of them where channels lie side by side. */
 static void add_sums(const interp_run *run, int64_t first, int count, double *slots)
 {
-    const at_signature *signature = &run->kernel->signature;
-    bool narrow = signature->compute != ACTUNE_F64;
+    const at_signature *views = &run->views;
+    bool narrow = views->compute != ACTUNE_F64;
     int sum = 0;
-    for (int p = signature->inputs; p < signature->ports; p++) {
-        if (!signature->port[p].reduction)
+    for (int p = views->inputs; p < views->ports; p++) {
+        if (!views->port[p].reduction)
             continue;
-        const double *values = value_of(run, run->kernel->graph.output[p - signature->inputs]);
-        const at_port *port = &signature->port[p];
+        const double *values = value_of(run, run->kernel->graph.output[p - views->inputs]);
+        const at_port *port = &views->port[p];
         bool rows = run->layout == AT_LAYOUT_CHANNEL_INNER;
         int64_t apart = rows ? run->slice->channels : 1;
         bool statistics = port->reduction == AT_REDUCTION_STATISTICS;
@@ -448,10 +481,13 @@ static void run_chunk(interp_run *run, const at_chunk_plan *plan, int64_t chunk)
         begin = chunk * AT_CHUNK_ELEMENTS;
         end = least(begin + AT_CHUNK_ELEMENTS, slice->outer * slice->channels * slice->inner);
         break;
-    case AT_LAYOUT_CHANNEL_INNER:
-        begin = chunk * plan->rows_per_chunk * slice->channels;
-        end = least((chunk + 1) * plan->rows_per_chunk, slice->outer) * slice->channels;
+    case AT_LAYOUT_CHANNEL_INNER: {
+        int64_t image = plan->chunks_per_plane ? chunk / plan->chunks_per_plane : 0, rows = plan->chunks_per_plane ? slice->inner : slice->outer;
+        int64_t row = (plan->chunks_per_plane ? chunk % plan->chunks_per_plane : chunk) * plan->rows_per_chunk;
+        begin = (image * rows + row) * slice->channels;
+        end = (image * rows + least(row + plan->rows_per_chunk, rows)) * slice->channels;
         break;
+    }
     case AT_LAYOUT_CHANNEL_OUTER: {
         int64_t plane = chunk / plan->chunks_per_plane * slice->inner;
         int64_t offset = chunk % plan->chunks_per_plane * AT_CHUNK_ELEMENTS;
@@ -477,6 +513,7 @@ void at_interpret(const void *kernel, at_layout layout, const actune_slice *slic
     int32_t nodes = run.kernel->graph.count;
     if (nodes == 0 || nodes > AT_INTERPRET_NODES_MAX)
         return;
+    at_signature_views(signature, &run.views);
     run.block = STACK_DOUBLES / nodes < BLOCK_MAX ? STACK_DOUBLES / nodes : BLOCK_MAX;
     fill_constants(&run);
     run.step = at_row_find(&run.kernel->graph);

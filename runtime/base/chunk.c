@@ -18,7 +18,10 @@ at_chunk_plan at_chunk_plan_of(const at_signature *signature, at_layout layout, 
         plan.rows_per_chunk = AT_SUM_ROWS;
         if (shape.channels > 0 && AT_CHUNK_ELEMENTS / shape.channels > AT_SUM_ROWS)
             plan.rows_per_chunk = AT_CHUNK_ELEMENTS / shape.channels / AT_SUM_ROWS * AT_SUM_ROWS;
-        plan.chunks = elements == 0 ? 0 : ceil_div(shape.outer, plan.rows_per_chunk);
+        plan.chunks_per_plane = signature->has_plane ? ceil_div(shape.inner, plan.rows_per_chunk) : 0;
+        plan.chunks = signature->has_plane ? shape.outer * plan.chunks_per_plane : ceil_div(shape.outer, plan.rows_per_chunk);
+        if (elements == 0)
+            plan.chunks = 0;
         break;
     case AT_LAYOUT_CHANNEL_OUTER:
         plan.chunks_per_plane = ceil_div(shape.inner, AT_CHUNK_ELEMENTS);

@@ -22,9 +22,9 @@ typedef void (*actune_kernel_fn)(const actune_slice *slice);
 /* Chunks are cut by the shape alone, so the bits of a sum do not depend on threads or variant.
    FLAT: 16384 consecutive elements; slots = the signature's (one a sum or maximum, two of moments).
    CHANNEL_INNER: `rows` whole rows, slots = those * channels, sum-major; rows = 16384 / channels rounded down to a multiple of
-   16, at least 16 (the kernel computes it from `channels` too).
+   16, at least 16 (the kernel computes it from `channels` too). With per-plane ports no chunk has rows of two images.
    CHANNEL_OUTER: at most 16384 consecutive elements of one plane (ceil(inner / 16384) chunks a plane); slots as FLAT.
-   A scalar sum in a channel layout is kept per channel and folded over channels at the end.
+   A scalar sum in a channel layout is kept per channel and folded over channels at the end; that of a plane is folded over its chunks alone.
    A kernel sets every slot of its chunks (the memory comes uninitialised) and touches no other slot. Sums are numbered in port order.
    Inside a chunk (all layouts but CHANNEL_INNER): 32 virtual lanes, element i of the chunk goes to lane i % 32, f32 adds in order
    within blocks of 512 elements; after each block the lanes are added in order into the f64 partial (f64 kernels: f64 throughout).
@@ -40,7 +40,7 @@ typedef struct at_chunk_plan {
     int64_t chunks;
     int64_t slots;          /* doubles of one chunk */
     int64_t rows_per_chunk; /* CHANNEL_INNER */
-    int64_t chunks_per_plane; /* CHANNEL_OUTER */
+    int64_t chunks_per_plane; /* CHANNEL_OUTER; CHANNEL_INNER with per-plane ports: of an image */
 } at_chunk_plan;
 
 /* Row kernels (at_signature.row): without sums [begin, end) are rows; the pointer behind the last port is scratch of this call alone, aligned to

@@ -29,13 +29,47 @@ const char *at_layout_name(at_layout layout)
     return layout_names[layout];
 }
 
+static bool is_rows(actune_shape shape)
+{
+    return shape.inner == 1 || shape.channels_last;
+}
+
 at_layout at_layout_of(const at_signature *signature, actune_shape shape)
 {
     if (signature->row.kind != AT_ROW_NONE)
         return AT_LAYOUT_CHANNEL_INNER; /* at_launch_init refuses inner > 1 */
+    if (signature->halves || signature->has_plane)
+        return is_rows(shape) && shape.channels > 1 ? AT_LAYOUT_CHANNEL_INNER : AT_LAYOUT_CHANNEL_OUTER;
     if (!signature->has_channel || shape.channels == 1)
         return AT_LAYOUT_FLAT;
-    return shape.inner == 1 ? AT_LAYOUT_CHANNEL_INNER : AT_LAYOUT_CHANNEL_OUTER;
+    return is_rows(shape) ? AT_LAYOUT_CHANNEL_INNER : AT_LAYOUT_CHANNEL_OUTER;
+}
+
+/* A HALVES port becomes its first half; gives its second one. */
+static at_port split(at_port *port, const char *second_name)
+{
+    at_port second = *port;
+    port->access = second.access = AT_ACCESS_ELEMENT;
+    port->half = 1;
+    second.half = 2;
+    second.name = second_name;
+    return second;
+}
+
+void at_signature_views(const at_signature *signature, at_signature *views)
+{
+    *views = *signature;
+    for (int i = 0; i < views->ports; i++)
+        views->port[i].buffer = i;
+    if (!signature->halves)
+        return;
+    at_port second = split(&views->port[0], "x_second");
+    for (int i = views->ports++; i > views->inputs; i--)
+        views->port[i] = views->port[i - 1];
+    views->port[views->inputs++] = second;
+    at_port *dx = &views->port[views->inputs];
+    if (dx->access == AT_ACCESS_HALVES)
+        views->port[views->ports++] = split(dx, "dx_second");
 }
 
 bool at_signature_is_moments(const at_signature *signature)
@@ -64,6 +98,10 @@ int64_t at_port_count(const at_port *port, actune_shape shape)
     switch (port->access) {
     case AT_ACCESS_ELEMENT:
         return shape.outer * shape.channels * shape.inner;
+    case AT_ACCESS_HALVES:
+        return 2 * shape.outer * shape.channels * shape.inner;
+    case AT_ACCESS_PLANE:
+        return shape.outer * shape.channels;
     case AT_ACCESS_CHANNEL:
         return each * shape.channels;
     case AT_ACCESS_RANDOM:

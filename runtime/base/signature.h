@@ -5,10 +5,12 @@
 #include <actune/actune.h>
 
 typedef enum at_access {
-    AT_ACCESS_ELEMENT, /* shape of x: outer * channels * inner */
+    AT_ACCESS_ELEMENT, /* shape of y: outer * channels * inner */
     AT_ACCESS_CHANNEL, /* one value per channel */
     AT_ACCESS_SCALAR,  /* one value */
-    AT_ACCESS_RANDOM   /* input: two 64-bit words, seed and offset; the graph sees a random number in [0, 1) an element (base/random.h) */
+    AT_ACCESS_RANDOM,  /* input: two 64-bit words, seed and offset; the graph sees a random number in [0, 1) an element (base/random.h) */
+    AT_ACCESS_HALVES,  /* x and dx behind the stage `halves`: each row of y's twice, first half and second half side by side */
+    AT_ACCESS_PLANE    /* one value per outer and channel */
 } at_access;
 
 /* How an output that is no value an element comes from its node's values: over all elements, or over those of each channel. */
@@ -38,6 +40,7 @@ typedef struct at_port {
     bool is_output;
     at_reduction reduction; /* output: over the elements that its access leaves out (parameter gradients) */
     double clip_lo, clip_hi; /* STATISTICS: x <= clip_lo or x >= clip_hi counts as clipped; none does unless clip_lo < clip_hi */
+    int half, buffer; /* of views (at_signature_views): which half it is, 1 or 2, else 0; the port that it is a view of */
 } at_port;
 
 /* What moments are: for each channel (or the one tensor) these values of the compute type. */
@@ -58,10 +61,12 @@ typedef struct at_row {
 
 typedef struct at_signature {
     at_port port[AT_PORTS_MAX]; /* inputs in pipeline order (x, [dy], operands), then outputs (y | dx, gradients) */
-    int ports, inputs;          /* input i is the graph's INPUT i; output port inputs + k is the graph's output k */
+    int ports, inputs;          /* view i is the graph's INPUT i; the view behind them by k is the graph's output k */
     actune_direction direction;
     actune_dtype dtype_in, dtype_out, compute;
-    bool has_channel;           /* any CHANNEL port, or an operation on rows: the extent of channels matters */
+    bool has_channel;           /* any CHANNEL or PLANE port, or an operation on rows: the extent of channels matters */
+    bool has_plane;             /* any PLANE port */
+    bool halves;                /* x is a HALVES port */
     int slots;                  /* partial results that a chunk leaves (for each channel): the fields of the reduced ports, in port order */
     at_row row;
     double eps;                 /* of moments */
@@ -72,13 +77,16 @@ bool at_signature_is_moments(const at_signature *signature);
 
 typedef enum at_layout {
     AT_LAYOUT_FLAT,          /* no per-channel port, or channels = 1: n elements */
-    AT_LAYOUT_CHANNEL_INNER, /* inner = 1: channel = position in the row (NHWC, tokens) */
-    AT_LAYOUT_CHANNEL_OUTER  /* inner > 1: planes of one channel each (NCHW) */
+    AT_LAYOUT_CHANNEL_INNER, /* rows of all channels, outer * inner of them: channel = position in the row (NHWC, tokens) */
+    AT_LAYOUT_CHANNEL_OUTER  /* planes of one channel each (NCHW); of halves without per-channel operands: a plane a row */
 } at_layout;
 
 const char *at_layout_name(at_layout layout); /* "flat", "channel_inner", "channel_outer" */
-/* The layout in which a kernel of this signature runs this shape. */
+/* The layout in which a kernel of this signature runs this shape (one of at_shape_of). */
 at_layout at_layout_of(const at_signature *signature, actune_shape shape);
+/* What the graph sees: the ports, but for a HALVES port two ELEMENT ports, its first half in its place and its second half behind the other
+   inputs (outputs). Without halves they are the ports. A signature keeps room for them. */
+void at_signature_views(const at_signature *signature, at_signature *views);
 /* How many elements of a row of `channels` stay: k, or the share rounded to the nearest number (halves up), at least one. */
 int64_t at_row_kept(const at_row *row, int64_t channels);
 /* How a field is joined: SUM or MAX. */

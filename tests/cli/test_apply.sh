@@ -11,6 +11,11 @@ npy.write("b3.npy", [0.5, -1.0, 2.0])
 npy.write("b7.npy", [0.1 * i for i in range(7)])
 npy.write("dy.npy", [random.gauss(0, 1) for _ in range(1000)])
 npy.write("dy4.npy", [random.gauss(0, 1) for _ in range(2 * 3 * 5 * 7)], (2, 3, 5, 7))
+npy.write("mul6.npy", [0.5, 2, -1, 1, 0.25, 3], (2, 3))
+npy.write("mul14.npy", [0.1 * i - 1 for i in range(14)], (2, 7))
+npy.write("x36.npy", [random.gauss(0, 2) for _ in range(36)], (3, 2, 6))
+npy.write("dy18.npy", [random.gauss(0, 1) for _ in range(18)], (3, 2, 3))
+npy.write("empty6.npy", [], (0, 6))
 npy.write("xh.npy", [0.5 * i for i in range(-20, 20)], descr="<f2")
 npy.write("xd.npy", [0.5 * i for i in range(-20, 20)], descr="<f8")
 npy.write("xi.npy", [1, 2, 3], descr="<u2")
@@ -68,6 +73,16 @@ ok 'the gradient from the output' "$actune" apply '[from=output] elu' --backward
 ok 'the gradient from the input' "$actune" apply 'elu' --backward --input x.npy --grad dy.npy --output dxi.npy
 ok 'bias gradient from the output' "$actune" apply '[from=output] bias | relu' --backward --input x4.npy --grad dy4.npy --output dx4o.npy \
     --grad-of bias=dbo.npy --layout nchw
+ok 'two halves' "$actune" apply 'swiglu(halves)' --input x36.npy --output y18.npy
+ok 'their gradient' "$actune" apply 'swiglu(halves)' --backward --input x36.npy --grad dy18.npy --output dx36.npy
+ok 'halves of the channels' "$actune" apply 'glu(halves)' --input x36.npy --output y18c.npy --layout nchw
+ok 'none of two halves' "$actune" apply 'swiglu(halves)' --input empty6.npy --output yempty6.npy
+ok 'one value a plane' "$actune" apply 'mul(channel)' --input x4.npy --operand mul=mul6.npy --output ymul.npy --layout nchw
+ok 'one value a channel and image' "$actune" apply 'relu | mul(channel)' --input x4.npy --operand mul=mul14.npy --output ymulh.npy --layout nhwc
+ok 'its gradient' "$actune" apply 'relu | mul(channel)' --backward --input x4.npy --grad dy4.npy --operand mul=mul14.npy --output dxmulh.npy \
+    --grad-of mul=dmul.npy --layout nhwc
+refused 1 'have a length of 7, an odd number' "$actune" apply 'swiglu(halves)' --input x4.npy --output no.npy
+refused 1 "'mul' needs 6" "$actune" apply 'mul(channel)' --input x4.npy --operand mul=mul14.npy --output no.npy --layout nchw
 ok 'standardize' "$actune" apply 'standardize | relu' --input x.npy --output z.npy
 ok 'standardize, channels' "$actune" apply 'bias | standardize(channel)' --input x4.npy --operand bias=b3.npy --output z4.npy --layout nchw
 ok 'standardize backward' "$actune" apply 'standardize' --backward --input x.npy --grad dy.npy --output dz.npy
@@ -141,6 +156,24 @@ mine = lambda v: v if v > 0 else 0.5 * math.expm1(v)
 near(npy.read("yu.npy")[0], [clip(mine(v), -1, 1) for v in x], "user function")
 near(npy.read("dxu.npy")[0], [d * slope(lambda u: clip(mine(u), -1, 1), v) for v, d in zip(x, dy)], "user gradient", 1e-5)
 assert npy.read("yempty.npy") == ([], (0, 3))
+x36, dy18 = npy.read("x36.npy")[0], npy.read("dy18.npy")[0]
+rows = [(r * 6 + c, r * 6 + 3 + c) for r in range(6) for c in range(3)]  # of y: where x has its two halves
+y18, y18shape = npy.read("y18.npy")
+assert y18shape == (3, 2, 3)
+near(y18, [silu(x36[a]) * x36[b] for a, b in rows], "swiglu(halves)")
+dx36, dx36shape = npy.read("dx36.npy")
+assert dx36shape == (3, 2, 6)
+near([dx36[a] for a, _ in rows], [d * x36[b] * slope(silu, x36[a]) for d, (a, b) in zip(dy18, rows)], "dx of the gate", 1e-5)
+near([dx36[b] for _, b in rows], [d * silu(x36[a]) for d, (a, b) in zip(dy18, rows)], "dx of the other half", 1e-5)
+y18c, y18cshape = npy.read("y18c.npy")
+assert y18cshape == (3, 1, 6)
+near(y18c, [x36[n * 12 + i] / (1 + math.exp(-x36[n * 12 + 6 + i])) for n in range(3) for i in range(6)], "torch.nn.GLU(dim=1)")
+assert npy.read("yempty6.npy") == ([], (0, 3))
+mul6, mul14 = npy.read("mul6.npy")[0], npy.read("mul14.npy")[0]
+near(npy.read("ymul.npy")[0], [v * mul6[i // 35] for i, v in enumerate(x4)], "mul(channel) nchw")
+near(npy.read("ymulh.npy")[0], [max(v, 0) * mul14[i // 105 * 7 + i % 7] for i, v in enumerate(x4)], "mul(channel) nhwc")
+near(npy.read("dxmulh.npy")[0], [(v > 0) * d * mul14[i // 105 * 7 + i % 7] for i, (v, d) in enumerate(zip(x4, dy4))], "its dx")
+near(npy.read("dmul.npy")[0], [sum(max(x4[i], 0) * dy4[i] for i in range(210) if i // 105 * 7 + i % 7 == k) for k in range(14)], "dmul", 1e-4)
 rows = [x4[i:i + 7] for i in range(0, len(x4), 7)]
 def kept(keys, k):
     return set(sorted(range(len(keys)), key=lambda i: (-keys[i], i))[:k])

@@ -73,9 +73,9 @@ refused 1 'operands' "$actune" verify 'bias | relu' --exhaustive --part 1/16384
 refused 2 'I/N' "$actune" verify relu --exhaustive --part 3/2
 
 printf '%s\n' '{"model": "m", "layer": "a", "spec": "relu", "direction": "forward", "dtype": "f32", "layout": "nchw", "shape": [1, 2, 8, 8], "count": 3}' \
-    '{"model": "m", "layer": "b", "spec": "halves | silu | mul", "direction": "forward", "dtype": "f32", "layout": "rows", "shape": [4, 64], "count": 1}' \
+    '{"model": "m", "layer": "b", "spec": "halves | relu | mul", "direction": "forward", "dtype": "f32", "layout": "rows", "shape": [4, 64], "count": 1}' \
     '{"model": "m", "layer": "c", "spec": "relu", "direction": "forward", "dtype": "i4", "layout": "rows", "shape": [4, 64], "count": 1}' >w.jsonl
-json 'workload' 'len(j["skipped"]) == 2 and j["passes"][0]["layers"] == 3' "$actune" tune --workload w.jsonl --json --budget 10
+json 'workload' 'len(j["skipped"]) == 1 and [p["layers"] for p in j["passes"]] == [3, 1, 0] and [r["shape"] for r in j["results"]] == [[1, 1, 128], [4, 1, 32]]' "$actune" tune --workload w.jsonl --json --budget 20
 echo '{"spec": "relu", "shape": [1, -2]}' >bad.jsonl
 refused 1 'bad.jsonl:1' "$actune" tune --workload bad.jsonl
 echo 'not json' >bad.jsonl

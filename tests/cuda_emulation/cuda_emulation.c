@@ -77,6 +77,7 @@ typedef struct picks {
     bool seen[AT_KNOBS_MAX][AT_KNOB_VALUES_MAX];
     char copies[512]; /* "copy/stages/grid," of those taken */
     bool corners;     /* not the default alone */
+    bool direct;      /* of copies, direct alone */
 } picks;
 
 static bool is_new(picks *p, const at_variant *v)
@@ -105,7 +106,7 @@ static bool is_new(picks *p, const at_variant *v)
 static actune_status take(void *user, const at_variant *variant)
 {
     picks *p = user;
-    if (!is_new(p, variant))
+    if ((p->direct && strcmp(at_variant_knob(variant, "copy", ""), "direct")) || !is_new(p, variant))
         return ACTUNE_OK;
     batch[batched].variant = *variant;
     /* Both texts of the option that decides about y being x, which is among the cases. */
@@ -119,6 +120,16 @@ static actune_status take(void *user, const at_variant *variant)
     return p->corners ? ACTUNE_OK : ACTUNE_INTERRUPTED;
 }
 
+typedef struct corner {
+    const char *spec;
+    at_layout layout;
+    actune_dtype in, out;
+    const char *gradient[2]; /* backward where there is one */
+    bool backward;           /* where there is none too */
+    bool alone;              /* the default variant: emulated sums take their time */
+    bool direct;             /* copies that others have seen are left out */
+} corner;
+
 /* The first sum of a backward kernel becomes a maximum: no spec is needed for one. */
 static void make_maximum(at_signature *signature)
 {
@@ -129,14 +140,15 @@ static void make_maximum(at_signature *signature)
         }
 }
 
-static void check_kernel(const char *text, at_kernel_request request, at_layout layout, bool corners, bool maximum)
+/* of: NULL: the default variant alone. */
+static void check_kernel(const char *text, at_kernel_request request, at_layout layout, const corner *of, bool maximum)
 {
     static at_spec spec;
     static at_kernel kernel;
     static picks p;
     at_reference reference = {0};
     at_target target = {.cuda = true, .cuda_arch = arch};
-    p = (picks){.reference = &reference, .corners = corners};
+    p = (picks){.reference = &reference, .corners = of && !of->alone, .direct = of && of->direct};
     if (at_spec_parse(text, &spec) || at_kernel_lower(&spec, &request, &kernel)) {
         failures++;
         printf("%s: %s\n", text, actune_last_error());
@@ -171,6 +183,7 @@ static bool has_classes(const at_activation *activation)
 
 static void check_activations(const char *only, bool all)
 {
+    static const corner everything;
     for (int i = 0; i < at_activation_count(); i++) {
         const char *name = at_activation_get(i)->name;
         if (only && strcmp(only, name))
@@ -183,17 +196,10 @@ static void check_activations(const char *only, bool all)
                         continue;
                     char text[128];
                     snprintf(text, sizeof text, "[accuracy=%s] %s", at_accuracy_name((at_accuracy)class), name);
-                    check_kernel(text, (at_kernel_request){direction, (actune_dtype)d, (actune_dtype)d, NULL, 0}, AT_LAYOUT_FLAT, all, false);
+                    check_kernel(text, (at_kernel_request){direction, (actune_dtype)d, (actune_dtype)d, NULL, 0}, AT_LAYOUT_FLAT, all ? &everything : NULL, false);
                 }
     }
 }
-
-typedef struct corner {
-    const char *spec;
-    at_layout layout;
-    actune_dtype in, out;
-    const char *gradient[2]; /* backward where there is one */
-} corner;
 
 static const corner corner_list[] = {
     {"[accuracy=fast] tanh", AT_LAYOUT_FLAT, ACTUNE_F32, ACTUNE_F32, {NULL}},
@@ -204,6 +210,14 @@ static const corner corner_list[] = {
     {"bias | prelu(alpha=learn)", AT_LAYOUT_CHANNEL_INNER, ACTUNE_BF16, ACTUNE_BF16, {"bias", "alpha"}},
     {"scale_shift | relu", AT_LAYOUT_CHANNEL_OUTER, ACTUNE_F32, ACTUNE_F32, {"scale", "shift"}},
     {"scale_shift | relu", AT_LAYOUT_CHANNEL_INNER, ACTUNE_F64, ACTUNE_F64, {"scale", "shift"}},
+    {"halves | relu | mul", AT_LAYOUT_CHANNEL_OUTER, ACTUNE_BF16, ACTUNE_BF16, {NULL}, true},
+    {"halves(second) | bias | relu | mul", AT_LAYOUT_CHANNEL_INNER, ACTUNE_F16, ACTUNE_F32, {NULL}},
+    {"halves | bias | relu | mul", AT_LAYOUT_CHANNEL_INNER, ACTUNE_F32, ACTUNE_F32, {"bias"}, .alone = true},
+    {"halves | prelu(alpha=learn) | mul", AT_LAYOUT_CHANNEL_OUTER, ACTUNE_F32, ACTUNE_F32, {"alpha"}, .alone = true},
+    {"bias | mul(channel) | relu", AT_LAYOUT_CHANNEL_INNER, ACTUNE_F32, ACTUNE_F32, {NULL}, .direct = true},
+    {"add(channel) | mul(channel) | relu", AT_LAYOUT_CHANNEL_OUTER, ACTUNE_F16, ACTUNE_F16, {NULL}, .direct = true},
+    {"bias | mul(channel) | relu", AT_LAYOUT_CHANNEL_INNER, ACTUNE_F32, ACTUNE_F32, {"bias", "mul"}, .alone = true},
+    {"bias | mul(channel) | relu", AT_LAYOUT_CHANNEL_OUTER, ACTUNE_F32, ACTUNE_F32, {"mul"}, .alone = true},
     {"[from=output] bias | elu", AT_LAYOUT_CHANNEL_OUTER, ACTUNE_F16, ACTUNE_F32, {"bias"}},
     {"[pass=1] standardize", AT_LAYOUT_FLAT, ACTUNE_F32, ACTUNE_F32, {NULL}},
 };
@@ -237,6 +251,8 @@ static const corner observer_list[] = {
     {"relu | stats(channel) | clip(0, 1)", AT_LAYOUT_CHANNEL_OUTER, ACTUNE_F32, ACTUNE_F32, {NULL}},
     {"bias | stats | relu", AT_LAYOUT_CHANNEL_OUTER, ACTUNE_F32, ACTUNE_F32, {NULL}},
     {"bias | leaky_relu | stats(channel)", AT_LAYOUT_CHANNEL_INNER, ACTUNE_F32, ACTUNE_F32, {NULL}},
+    {"halves | relu | mul | stats", AT_LAYOUT_CHANNEL_OUTER, ACTUNE_F32, ACTUNE_F32, {NULL}},
+    {"mul(channel) | relu | stats(channel)", AT_LAYOUT_CHANNEL_INNER, ACTUNE_F32, ACTUNE_F32, {NULL}},
     {"bias | clip(-1, 2) | stats", AT_LAYOUT_CHANNEL_INNER, ACTUNE_F64, ACTUNE_F64, {NULL}},
 };
 
@@ -245,10 +261,10 @@ static void check_corners(const corner *list, size_t count, const char *only, bo
     for (size_t i = 0; i < count; i++) {
         const corner *c = &list[i];
         const char *gradients[] = {c->gradient[0], c->gradient[1]};
-        at_kernel_request request = {c->gradient[0] ? ACTUNE_BACKWARD : ACTUNE_FORWARD, c->in, c->out, gradients,
+        at_kernel_request request = {c->gradient[0] || c->backward ? ACTUNE_BACKWARD : ACTUNE_FORWARD, c->in, c->out, gradients,
                                      !!c->gradient[0] + !!c->gradient[1]};
         if (!only || !strcmp(only, c->spec))
-            check_kernel(c->spec, request, c->layout, all && (list != row_list || i == 0), maximum);
+            check_kernel(c->spec, request, c->layout, !maximum && all && (list != row_list || i == 0) ? c : NULL, maximum);
     }
 }
 
@@ -278,9 +294,9 @@ static void check_eight_bits(const char *only)
         if (only && strcmp(only, c->spec))
             continue;
         arch = rows[i].arch;
-        check_kernel(c->spec, forward, c->layout, rows[i].corners, false);
+        check_kernel(c->spec, forward, c->layout, rows[i].corners ? c : NULL, false);
         if (strstr(c->spec, "quantize"))
-            check_kernel(c->spec, backward, c->layout, false, false);
+            check_kernel(c->spec, backward, c->layout, NULL, false);
     }
     arch = 100;
 }

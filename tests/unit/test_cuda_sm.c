@@ -57,7 +57,10 @@ Test(cuda_sm, grids)
     }
     kernel.signature.slots = 1; /* a step is a chunk */
     cr_expect_eq(at_cuda_blocks(&kernel, AT_LAYOUT_FLAT, (actune_shape){1, 1, 16385}, &two, 10, 8), 2);
-    cr_expect_eq(at_cuda_chunks(AT_LAYOUT_CHANNEL_INNER, (actune_shape){1000, 64, 1}), 4); /* 256 rows */
-    cr_expect_eq(at_cuda_chunks(AT_LAYOUT_CHANNEL_INNER, (actune_shape){1000, 5000, 1}), 63); /* 16 rows at least */
-    cr_expect_eq(at_cuda_chunks(AT_LAYOUT_CHANNEL_OUTER, (actune_shape){3, 5, 16385}), 30);
+    kernel.signature.has_channel = true;
+    cr_expect_eq(at_cuda_blocks(&kernel, AT_LAYOUT_CHANNEL_INNER, (actune_shape){1000, 64, 1}, &two, 10, 8), 4); /* 256 rows */
+    cr_expect_eq(at_cuda_blocks(&kernel, AT_LAYOUT_CHANNEL_INNER, (actune_shape){200, 5000, 1}, &two, 10, 8), 13); /* 16 rows at least */
+    cr_expect_eq(at_cuda_blocks(&kernel, AT_LAYOUT_CHANNEL_OUTER, (actune_shape){1, 5, 16385}, &two, 10, 8), 10);
+    kernel.signature.has_plane = true; /* no chunk has rows of two images */
+    cr_expect_eq(at_cuda_blocks(&kernel, AT_LAYOUT_CHANNEL_INNER, (actune_shape){3, 64, 300, true}, &two, 10, 8), 6);
 }

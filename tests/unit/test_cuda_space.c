@@ -189,6 +189,34 @@ Test(cuda_space, sum_corners_compile, .timeout = 600)
     compile_corners(4, sizeof corners / sizeof *corners);
 }
 
+/* Rows of two halves, and operands of planes: their own part of the walk, with each kind of step. */
+Test(cuda_space, halves_and_planes_compile)
+{
+    static const corner own[] = {
+        {"halves | silu | mul", AT_LAYOUT_CHANNEL_OUTER, ACTUNE_BF16, ACTUNE_BF16, 90, {NULL}},
+        {"halves | bias | relu | mul", AT_LAYOUT_CHANNEL_INNER, ACTUNE_F32, ACTUNE_F16, 80, {NULL}},
+        {"halves | bias | relu | mul", AT_LAYOUT_CHANNEL_INNER, ACTUNE_F16, ACTUNE_F16, 90, {"bias"}},
+        {"halves | swish(beta=learn) | mul", AT_LAYOUT_CHANNEL_OUTER, ACTUNE_F32, ACTUNE_F32, 100, {"beta"}},
+        {"mul(channel) | relu", AT_LAYOUT_CHANNEL_OUTER, ACTUNE_F16, ACTUNE_F16, 90, {NULL}},
+        {"mul(channel) | relu", AT_LAYOUT_CHANNEL_INNER, ACTUNE_F32, ACTUNE_F32, 80, {NULL}},
+        {"bias | mul(channel)", AT_LAYOUT_CHANNEL_OUTER, ACTUNE_F32, ACTUNE_F32, 90, {"mul", "bias"}},
+        {"mul(channel) | relu", AT_LAYOUT_CHANNEL_INNER, ACTUNE_BF16, ACTUNE_BF16, 90, {"mul"}},
+    };
+    static const char *const settings[] = {"", "vectors=2 grid=wave store=cs load=no_allocate", "vector=4 grid=x2"};
+    if (!may_compile_many())
+        return;
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
+        at_kernel kernel;
+        make_corner(&own[i], &kernel);
+        for (int s = own[i].gradient[0] || i == 0 ? 0 : 1; s < (i == 0 ? 3 : own[i].gradient[0] ? 1 : 2); s++) {
+            at_variant variant;
+            make_variant(&kernel, own[i].layout, own[i].arch, settings[s], &variant);
+            compile(&kernel, own[i].layout, own[i].arch, &variant);
+        }
+        at_kernel_clear(&kernel);
+    }
+}
+
 /* Kernels over lists of tensors, at both ends of their knobs. */
 Test(cuda_space, nvrtc_takes_the_kernels_over_lists)
 {

@@ -44,10 +44,11 @@ Test(dlpack, layouts)
         int64_t extent[5], stride[5];
         actune_axis channels;
         int64_t outer, channel, inner;
+        bool last;
     } cases[] = {
         {4, {2, 3, 4, 5}, {60, 20, 5, 1}, ACTUNE_AXIS_SECOND, 2, 3, 20},
-        {4, {2, 3, 4, 5}, {60, 1, 15, 3}, ACTUNE_AXIS_SECOND, 40, 3, 1},  /* channels last */
-        {4, {2, 4, 5, 3}, {60, 15, 3, 1}, ACTUNE_AXIS_LAST, 40, 3, 1},
+        {4, {2, 3, 4, 5}, {60, 1, 15, 3}, ACTUNE_AXIS_SECOND, 2, 3, 20, true}, /* channels last */
+        {4, {2, 4, 5, 3}, {60, 15, 3, 1}, ACTUNE_AXIS_LAST, 2, 3, 20, true},
         {4, {2, 3, 4, 5}, {3, 1, 30, 6}, ACTUNE_AXIS_SECOND, 40, 3, 1},   /* H, W, N, C */
         {4, {2, 3, 4, 5}, {20, 40, 5, 1}, ACTUNE_AXIS_SECOND, 1, 3, 40},  /* C, N, H, W */
         {2, {6, 7}, {1, 6}, ACTUNE_AXIS_LAST, 1, 7, 6},                   /* a transposed matrix */
@@ -67,7 +68,8 @@ Test(dlpack, layouts)
         tensor_t tensor = f32_tensor(cases[i].rank, extent, stride);
         actune_tensor out;
         cr_assert_eq(actune_tensor_import(&tensor, ACTUNE_DLPACK_TENSOR, cases[i].channels, &out), ACTUNE_OK, "%zu: %s", i, actune_last_error());
-        cr_assert(out.shape.outer == cases[i].outer && out.shape.channels == cases[i].channel && out.shape.inner == cases[i].inner,
+        cr_assert(out.shape.outer == cases[i].outer && out.shape.channels == cases[i].channel && out.shape.inner == cases[i].inner &&
+                      out.shape.channels_last == cases[i].last,
                   "%zu: %ld %ld %ld", i, (long)out.shape.outer, (long)out.shape.channels, (long)out.shape.inner);
         cr_assert_eq(out.buffer.count, cases[i].outer * cases[i].channel * cases[i].inner);
     }
@@ -183,6 +185,43 @@ Test(dlpack, executes_channels_last)
     cr_assert_eq(actune_execute_tensors(plan, tensors, 3, NULL, NULL), ACTUNE_INVALID_ARGUMENT);
     actune_plan_destroy(plan);
     actune_context_close(context);
+}
+
+/* One value for each image and channel, in either order of the image's memory; two halves of the channels. */
+Test(dlpack, tells_images_apart)
+{
+    enum { N = 2, C = 4, H = 3, W = 2, COUNT = N * C * H * W };
+    int64_t extent[] = {N, C, H, W}, half[] = {N, C / 2, H, W}, last[] = {H * W * C, 1, W * C, C}, half_last[] = {H * W * C / 2, 1, W * C / 2, C / 2};
+    int64_t planes[] = {N, C};
+    static float x[COUNT], y[COUNT], mul[N * C];
+    for (int i = 0; i < COUNT; i++)
+        x[i] = (float)i;
+    for (int i = 0; i < N * C; i++)
+        mul[i] = (float)(i + 1);
+    for (int channels_last = 0; channels_last < 2; channels_last++) {
+        actune_tensor tx = import_f32(x, 4, extent, channels_last ? last : NULL, ACTUNE_AXIS_SECOND, 0), tm = import_f32(mul, 2, planes, NULL, ACTUNE_AXIS_NONE, 0);
+        actune_tensor ty = import_f32(y, 4, extent, channels_last ? last : NULL, ACTUNE_AXIS_SECOND, 0);
+        actune_tensor th = import_f32(y, 4, half, channels_last ? half_last : NULL, ACTUNE_AXIS_SECOND, 0);
+        actune_context *context;
+        actune_plan *plan = open_plan("mul(channel)", tx.shape, &context);
+        const actune_tensor *tensors[] = {&tx, &tm, &ty};
+        cr_assert_eq(actune_execute_tensors(plan, tensors, 3, NULL, NULL), ACTUNE_OK, "%s", actune_last_error());
+        for (int i = 0; i < COUNT; i++) {
+            int channel = channels_last ? i % C : i / (H * W) % C;
+            cr_assert_eq(y[i], x[i] * mul[i / (C * H * W) * C + channel], "%d", i);
+        }
+        actune_plan_destroy(plan);
+        actune_context_close(context);
+        plan = open_plan("reglu(halves)", tx.shape, &context);
+        const actune_tensor *halves[] = {&tx, &th};
+        cr_assert_eq(actune_execute_tensors(plan, halves, 2, NULL, NULL), ACTUNE_OK, "%s", actune_last_error());
+        for (int i = 0; i < COUNT / 2; i++) {
+            int row = channels_last ? C / 2 : C * H * W / 2, first = i / row * 2 * row + i % row;
+            cr_assert_eq(y[i], x[first] * x[first + row], "%d", i);
+        }
+        actune_plan_destroy(plan);
+        actune_context_close(context);
+    }
 }
 
 static int released;

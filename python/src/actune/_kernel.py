@@ -4,6 +4,7 @@ from __future__ import annotations
 import ctypes
 import json
 import logging
+import re
 import threading
 import weakref
 from ctypes import POINTER, byref, c_char_p, c_void_p
@@ -115,6 +116,9 @@ class Plan:
 
 kernels: dict[str, "Kernel"] = {}  # all that `jit` gave, by their keys: equal words give one kernel, and graphs of torch.compile name it so
 
+_HALVES = re.compile(r"\s*(\[[^\]]*\]\s*)?(halves\b|(glu|reglu|geglu|geglu_tanh|swiglu)\s*\()", re.IGNORECASE)  # specs of two halves of x
+
+
 class _Call:
     """An execution on arrays of known forms, all but the addresses filled in: what a call costs in Python when its like has been before."""
 
@@ -150,6 +154,7 @@ class Kernel:
         if dtype is not None and dtype not in c.DTYPES:
             raise c.InvalidArgument(f"dtype is {dtype!r}; it is one of {', '.join(c.DTYPES)}, or None (that of x)")
         self.spec, self.layout, self.dtype = spec, layout, dtype
+        self.is_halved = _HALVES.match(spec) is not None
         self._sources, self._context, self._threads = dict(sources), context, threads
         parts = [spec, layout, dtype, threads, sorted(self._sources.items())] + ([id(context)] if context else [])
         self.key = json.dumps(parts)  # what a graph that torch.compile made names it by
@@ -174,7 +179,7 @@ class Kernel:
 
     def _plan_of(self, x: t.Imported, backward: bool, gradients: tuple[str, ...]) -> Plan:
         shape = x.tensor.shape
-        key = (x.device, backward, x.dtype, self.dtype or x.dtype, (shape.outer, shape.channels, shape.inner), gradients)
+        key = (x.device, backward, x.dtype, self.dtype or x.dtype, (shape.outer, shape.channels, shape.inner, shape.channels_last), gradients)
         with self._lock:
             plan = self._plans.get(key)
             if plan is None:
@@ -183,9 +188,17 @@ class Kernel:
 
     def _axis(self, x: Any) -> int:
         """Where the channels are: as `layout` says; up to two axes, on the last one."""
-        if self.layout is None and len(getattr(x, "shape", ())) in (1, 2):
+        if self.layout is None and (self.is_halved or len(getattr(x, "shape", ())) in (1, 2)):
             return c.AXIS_LAST
         return LAYOUTS[self.layout]
+
+    def shape_of_y(self, x: Any) -> Optional[tuple[int, ...]]:
+        """None: that of x. Of specs that begin with `halves`: half as many channels."""
+        if not self.is_halved:
+            return None
+        shape = list(x.shape)
+        shape[1 if self.layout == "nchw" else -1] //= 2
+        return tuple(shape)
 
     def plan(self, x: Any, *, backward: bool = False, gradients: Sequence[str] = ()) -> Plan:
         """The plan for arrays like `x`: which kernel it is and why (`.info`), its source (`.source`)."""
@@ -231,13 +244,17 @@ class Kernel:
     def _run(self, plan: Plan, inputs: list[t.Imported], x: Any,
              outs: Sequence[Any]) -> tuple[tuple[Any, ...], list[t.Imported]]:
         axis, results, imported = self._axis(x), [], []
+        half = self.shape_of_y(x) if plan.outputs[0].name == "y" else None
         for i, port in enumerate(plan.outputs):
-            like_x = port.count == inputs[0].count  # y, dx, and gradients of operands of x's shape
-            result = outs[i] if i < len(outs) and outs[i] is not None else t.empty_like(x, port.dtype, None if like_x else (port.count,))
+            # y or dx; and gradients of operands of x's shape
+            like_x = i == 0 or (not self.is_halved and port.count == inputs[0].count)
+            shape = None if like_x and not half else half if like_x else (port.count,)
+            result = outs[i] if i < len(outs) and outs[i] is not None else t.empty_like(x, port.dtype, shape)
             results.append(result)
             imported.append(t.Imported(result, axis if like_x else c.AXIS_NONE, f"output '{port.name}'", t.stream_of(x) and -1))
-            if like_x and tuple(result.shape) != tuple(x.shape):
-                raise c.InvalidArgument(f"output '{port.name}' has the shape {tuple(result.shape)}, x {tuple(x.shape)}")
+            if like_x and tuple(result.shape) != (half or tuple(x.shape)):
+                raise c.InvalidArgument(f"output '{port.name}' has the shape {tuple(result.shape)}, x {tuple(x.shape)}"
+                                        + (f", so it must have {half}" if half else ""))
         plan.execute(inputs + imported, t.stream_of(x))
         return tuple(results), imported
 
@@ -254,7 +271,7 @@ class Kernel:
         inputs = self._gather(plan, [imported], x, operands, named)
         results, tensors = self._run(plan, inputs, x, [out])
         if forms and None not in forms and all(tensor.owner is array for tensor, array in zip(inputs[1:], operands)):
-            self._remember(forms, _Call(plan, inputs + tensors, [(port.dtype, None if i == 0 else tuple(result.shape))
+            self._remember(forms, _Call(plan, inputs + tensors, [(port.dtype, None if i == 0 and not self.is_halved else tuple(result.shape))
                                                                  for i, (port, result) in enumerate(zip(plan.outputs, results))]))
         return results[0] if len(results) == 1 else results
 
@@ -271,15 +288,16 @@ class Kernel:
         """
         first = t.Imported(x, self._axis(x), "x", t.stream_of(x) and -1)
         second = t.Imported(dy, self._axis(x), "dy", t.stream_of(x) and -1)
-        if tuple(dy.shape) != tuple(x.shape):
-            raise c.InvalidArgument(f"dy has the shape {tuple(dy.shape)}, x {tuple(x.shape)}")
+        half = self.shape_of_y(x)
+        if tuple(dy.shape) != (half or tuple(x.shape)):
+            raise c.InvalidArgument(f"dy has the shape {tuple(dy.shape)}, x {tuple(x.shape)}" + (f", so it must have {half}" if half else ""))
         plan = self._plan_of(first, True, tuple(gradients))
         results, _ = self._run(plan, self._gather(plan, [first, second], x, operands, named), x, [out])
         found = dict(zip((port.name for port in plan.outputs), results))
         return results[0] if not gradients else (results[0], *[found["d" + name] for name in gradients])
 
     def __call__(self, x: Any, *operands: Operand, out: Any = None, **named: Operand) -> Any:
-        """y, an array of x's library, shape and order of axes; with `out`, which may not overlap x, written there.
+        """y, an array of x's library, shape (half as many channels where the spec begins with `halves`) and order of axes; with `out`, which may not overlap x, written there.
 
         Operands by position, in the order of the pipeline, or by name: arrays, or for a random stage (dropout) a tuple (seed, offset).
         Tensors of PyTorch that require a gradient get it, through the kernel derived from the spec.

@@ -24,7 +24,7 @@ RANK_MAX = 8
 
 
 class Shape(Structure):
-    _fields_ = [("outer", c_int64), ("channels", c_int64), ("inner", c_int64)]
+    _fields_ = [("outer", c_int64), ("channels", c_int64), ("inner", c_int64), ("channels_last", c_bool)]
 
 
 LOG = ctypes.CFUNCTYPE(None, c_void_p, c_bool, c_char_p)

@@ -22,7 +22,7 @@ def _gradient(kernel: Any, x: torch.Tensor, y: Optional[torch.Tensor], dy: torch
     plan = kernel.plan(first, backward=True, gradients=asked)
     given = dict(zip(names, operands))
     needed = {port.name: given[port.name] for port in plan.inputs[2:]}
-    results = kernel.backward(first, _in_order_of(dy, first), gradients=asked, **needed)
+    results = kernel.backward(first, dy.contiguous() if kernel.is_halved else _in_order_of(dy, first), gradients=asked, **needed)
     found = dict(zip(("dx",) + asked, results if asked else (results,)))
     return [found["dx"]] + [_like(found[name], given[name]) if name in found else None for name in names]
 
@@ -82,7 +82,9 @@ def _register() -> Any:
 
     @forward.register_fake
     def _(x: torch.Tensor, operands: Sequence[torch.Tensor], names: str, key: str) -> torch.Tensor:
-        return torch.empty_like(x, dtype=t.torch_dtype(_kernels[key].dtype) if _kernels[key].dtype else x.dtype)
+        kernel = _kernels[key]
+        dtype, half = t.torch_dtype(kernel.dtype) if kernel.dtype else x.dtype, kernel.shape_of_y(x)
+        return torch.empty_like(x, dtype=dtype) if half is None else x.new_empty(half, dtype=dtype)
 
     @torch.library.custom_op("actune::apply_backward", mutates_args=())
     def backward(dy: torch.Tensor, kept: torch.Tensor, operands: Sequence[torch.Tensor], wanted: Sequence[bool], names: str,

@@ -80,9 +80,14 @@ typedef enum actune_dtype {
 typedef enum actune_direction { ACTUNE_FORWARD = 0, ACTUNE_BACKWARD = 1 } actune_direction;
 
 /* A contiguous tensor [outer, channels, inner]. NCHW: {N, C, H*W}. NHWC: {N*H*W, C, 1}. Tokens: {tokens, features, 1}.
-   No channels: {1, 1, n}. Any extent may be 0: the plan then does nothing. The product must fit int64_t. */
+   No channels: {1, 1, n}. Any extent may be 0: the plan then does nothing. At most 2^56 elements.
+   Specs with add(channel) or mul(channel) have one value per outer and channel, so NHWC must tell images apart: {N, C, H*W, .channels_last = true}
+   is [outer, inner, channels] in memory. To every other spec that is the same as {N*H*W, C, 1}.
+   Specs that begin with `halves` split the channels of x in two: {tokens, 2 * features, 1}, or {N, 2 * C, H*W} (torch.nn.GLU with dim = 1);
+   with channels = 1 the rows: {rows, 1, 2 * columns}. y has half as many. */
 typedef struct actune_shape {
     int64_t outer, channels, inner;
+    bool channels_last;
 } actune_shape;
 
 typedef struct actune_context actune_context;
@@ -133,10 +138,10 @@ typedef struct actune_plan_desc {
     actune_direction direction;
     actune_dtype dtype_in;        /* x and element-shaped operands (add, mul); backward: x, and dx */
     actune_dtype dtype_out;       /* y; backward: dy */
-    actune_shape shape;           /* of x */
+    actune_shape shape;           /* of x (where it is rows of two halves: of both) */
     const char *const *gradients; /* backward: operands whose gradient is wanted besides dx (e.g. {"bias"}) */
     int gradient_count;
-    bool in_place;                /* forward: y is x; backward: dx is dy */
+    bool in_place;                /* forward: y is x; backward: dx is dy. Not of halves, whose shapes differ */
     int max_threads;              /* 0: the context's */
     const actune_source *sources; /* texts that "@name:function" finds before it looks for a file */
     int source_count;

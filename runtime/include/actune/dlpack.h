@@ -1,7 +1,7 @@
 /* actune and DLPack: tensors of other libraries in, and out.
 
    In: a tensor of NumPy, PyTorch, JAX ... becomes an `actune_tensor`: a buffer, its shape as kernels see it, and the order in which its
-   axes lie in memory. Dense permutations are understood: a channels-last tensor [N, C, H, W] is [N*H*W, C, 1].
+   axes lie in memory. Dense permutations are understood: a channels-last tensor [N, C, H, W] is {N, C, H*W, .channels_last}.
 
        actune_tensor x, y;
        actune_tensor_import(managed_x, ACTUNE_DLPACK_VERSIONED, ACTUNE_AXIS_SECOND, &x);
