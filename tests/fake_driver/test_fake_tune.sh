@@ -11,7 +11,7 @@ mkdir "$work/objects"
 
 # Under sanitizers everything takes three times as long: small budgets, and of a failing call the first alone.
 brief=no first_budget=10 long_budget=16
-grep -q 'CMAKE_C_FLAGS.*fsanitize' "$build/CMakeCache.txt" && brief=yes long_budget=8
+grep -q 'CMAKE_C_FLAGS.*fsanitize' "$build/CMakeCache.txt" && brief=yes first_budget=30 long_budget=8
 
 # clean WHAT: no mistake of the program and nothing left behind.
 clean() {
